@@ -1,0 +1,70 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One row per instruction-set level of the vector kernels. Every row compiles the one source folder
+// `Sources/VectorKernels` (each target folder holds a symlink to it) with its own flags; which rows may run
+// is decided at run time by `CPUFeatures`.
+struct ISALevel {
+    var target: String
+    var define: String
+    var march: String?
+}
+
+#if arch(x86_64)
+let isaLevels = [
+    ISALevel(target: "KernelsBaseline", define: "ATROUS_BASELINE", march: nil),
+    ISALevel(target: "KernelsX86V3", define: "ATROUS_X86_V3", march: "x86-64-v3"),
+    ISALevel(target: "KernelsX86V4", define: "ATROUS_X86_V4", march: "x86-64-v4"),
+]
+#else
+let isaLevels = [ISALevel(target: "KernelsBaseline", define: "ATROUS_BASELINE", march: nil)]
+#endif
+
+// Reference and scalar kernels are optimised in debug builds too: a textbook loop at -Onone is a hundred times slower.
+let optimised: [SwiftSetting] = [.unsafeFlags(["-O"])]
+
+func vectorKernels(_ level: ISALevel) -> Target {
+    let march = level.march.map { ["-Xcc", "-march=\($0)"] } ?? []
+    return .target(
+        name: level.target,
+        dependencies: ["ConvCore", "CVector", "ThreadPool"],
+        swiftSettings: [.define(level.define), .unsafeFlags(["-Ounchecked"] + march)])
+}
+
+let package = Package(
+    name: "atrous",
+    products: [
+        .executable(name: "atrous", targets: ["atrous"]),
+        .library(name: "ConvCore", targets: ["ConvCore"]),
+        .library(name: "KernelRegistry", targets: ["KernelRegistry"]),
+        .library(name: "Harness", targets: ["Harness"]),
+        .library(name: "BlockRuntime", targets: ["BlockRuntime"]),
+    ],
+    targets: [
+        .target(name: "CPUFeatures"),
+        .target(name: "CVector"),
+        .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+        .target(name: "CThreadPool"),
+        .target(name: "ThreadPool", dependencies: ["CThreadPool"], swiftSettings: optimised),
+        .target(name: "ConvCore", dependencies: ["ThreadPool"]),
+        .target(name: "ReferenceKernels", dependencies: ["ConvCore"], swiftSettings: optimised),
+        .target(name: "ScalarKernels", dependencies: ["ConvCore"], swiftSettings: optimised),
+        .target(name: "BLASKernels", dependencies: ["ConvCore", "COpenBLAS"], swiftSettings: optimised),
+        .target(name: "KernelRegistry",
+                dependencies: ["ConvCore", "CPUFeatures", "ScalarKernels", "BLASKernels"]
+                    + isaLevels.map { .target(name: $0.target) },
+                swiftSettings: isaLevels.count > 1 ? [.define("ATROUS_X86")] : []),
+        .target(name: "Harness", dependencies: ["ConvCore", "ReferenceKernels", "ThreadPool", "CPUFeatures"]),
+        .target(name: "BlockRuntime", dependencies: ["ConvCore"]),
+        .target(name: "Results", dependencies: ["ConvCore"]),
+        .target(name: "GnuplotBridge", linkerSettings: [.linkedLibrary("boost_iostreams")]),
+        .target(name: "Plotting", dependencies: ["GnuplotBridge", "Results"]),
+        .target(name: "OptionParsing"),
+        .executableTarget(
+            name: "atrous",
+            dependencies: ["ConvCore", "KernelRegistry", "Harness", "BlockRuntime", "Results", "Plotting", "OptionParsing",
+                           "CPUFeatures", "ReferenceKernels", "ThreadPool"]),
+    ] + isaLevels.map(vectorKernels) + [
+        .testTarget(name: "ConvCoreTests", dependencies: ["ConvCore"]),
+    ],
+    cxxLanguageStandard: .cxx17)

@@ -1,0 +1,18 @@
+#ifndef ATROUS_CPU_FEATURES_H
+#define ATROUS_CPU_FEATURES_H
+
+// What the processor that runs this can execute. Built without any instruction-set flag, so that it may be called on
+// every x86-64 and arm64 CPU before anything else is touched.
+
+// The highest x86-64 micro-architecture level (psABI) whose instructions the CPU has *and* whose registers the operating
+// system saves: 1 (baseline), 2, 3 (AVX2, FMA, F16C, BMI) or 4 (AVX-512 F, BW, CD, DQ, VL). 0 on other architectures.
+int atrous_x86_level(void);
+
+// The CPU's own name, cut to `size`, always terminated. "unknown" where the CPU does not tell.
+void atrous_cpu_name(char *buffer, int size);
+
+// Flush the cache lines of [start, start + bytes) to memory and wait for it. Returns 0 where the CPU has no
+// instruction for it that a user program may run.
+int atrous_flush_cache(const void *start, unsigned long bytes);
+
+#endif

@@ -1,0 +1,19 @@
+#ifndef ATROUS_CTHREADPOOL_H
+#define ATROUS_CTHREADPOOL_H
+
+// A hint to the core that this thread is spinning: frees the sibling thread and saves power.
+static inline void atrous_spin_hint(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+// Pin the calling thread to one CPU. Returns 0 on success, an errno value where the system refuses or cannot.
+int atrous_pin_thread(int cpu);
+
+// How many CPUs the calling thread may run on (its affinity mask, not the machine's total).
+int atrous_usable_cpus(void);
+
+#endif
