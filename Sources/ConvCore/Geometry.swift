@@ -1,0 +1,78 @@
+/// Which taps of a dilated kernel meet the image.
+///
+/// One axis of a problem: output `o` reads input `o·stride − pad + k·dilation` for tap `k`. Taps that fall outside are
+/// *dead*; kernels other than the naive and im2col ones never compute them.
+public struct Axis: Sendable, Equatable {
+    public let input, output, kernel, stride, dilation, pad: Int
+
+    @inlinable
+    public init(input: Int, output: Int, kernel: Int, stride: Int, dilation: Int, pad: Int) {
+        self.input = input
+        self.output = output
+        self.kernel = kernel
+        self.stride = stride
+        self.dilation = dilation
+        self.pad = pad
+    }
+
+    /// The live taps of output `o`: always one (possibly empty) interval.
+    public func taps(_ o: Int) -> Range<Int> {
+        let origin = o * stride - pad
+        let first = origin >= 0 ? 0 : (-origin + dilation - 1) / dilation
+        let last = input > origin ? min(kernel, (input - origin + dilation - 1) / dilation) : 0
+        return first < last ? first..<last : 0..<0
+    }
+
+    /// Live taps summed over all outputs.
+    public var liveTaps: Int {
+        var sum = 0
+        for o in 0..<output { sum += taps(o).count }
+        return sum
+    }
+
+    /// Neighbouring outputs that share their live taps, from left to right.
+    public var segments: [Segment] {
+        var result: [Segment] = []
+        for o in 0..<output {
+            let live = taps(o)
+            if let last = result.last, last.taps == live {
+                result[result.count - 1].outputs = last.outputs.lowerBound..<(o + 1)
+            } else {
+                result.append(Segment(outputs: o..<(o + 1), taps: live))
+            }
+        }
+        return result
+    }
+
+    public struct Segment: Sendable, Equatable {
+        public var outputs: Range<Int>
+        public var taps: Range<Int>
+    }
+}
+
+extension Problem {
+    public var rows: Axis {
+        Axis(input: ih, output: oh, kernel: kh, stride: strideH, dilation: dilationH, pad: padTop)
+    }
+    public var columns: Axis {
+        Axis(input: iw, output: ow, kernel: kw, stride: strideW, dilation: dilationW, pad: padLeft)
+    }
+
+    /// Multiply-adds with every tap counted, in the padding too: what papers and other tools report.
+    public var nominalMACs: Double {
+        Double(batch) * Double(oc) * Double(oh * ow) * Double(icPerGroup) * Double(kh * kw)
+    }
+    /// Multiply-adds whose tap meets the image: the work that has to be done.
+    public var effectiveMACs: Double {
+        Double(batch) * Double(oc) * Double(icPerGroup) * Double(rows.liveTaps) * Double(columns.liveTaps)
+    }
+    /// Two per multiply-add; the epilogue is not counted.
+    public var nominalFLOPs: Double { 2 * nominalMACs }
+    public var effectiveFLOPs: Double { 2 * effectiveMACs }
+
+    /// Bytes that must be read at least once: src, weights and bias.
+    public var compulsoryReadBytes: Double { 4 * (Double(srcCount) + Double(parameters)) }
+    /// Bytes that must be written: dst.
+    public var compulsoryWriteBytes: Double { 4 * Double(dstCount) }
+    public var compulsoryBytes: Double { compulsoryReadBytes + compulsoryWriteBytes }
+}

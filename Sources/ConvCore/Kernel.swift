@@ -1,0 +1,117 @@
+import ThreadPool
+
+/// One way to compute a layer: a value that declares itself, so that adding a kernel is one file and one line in a list.
+///
+/// A kernel is *planned* for a problem (weights packed into memory that the caller owns, tile ranges worked out) and the
+/// plan is then run any number of times; running allocates nothing.
+public struct Kernel: Sendable {
+    /// `<layer>-<algorithm>-<isa or library>`, unique.
+    public let name: String
+    public let layer: Layer
+    public let family: Family
+    /// What it is built for: `scalar`, `openblas`, or an instruction-set level (`baseline`, `v3`, `v4`).
+    public let isa: String
+    /// The layout of src and dst alike.
+    public let layout: Layout
+    /// Whether it uses more than one thread when it is given them.
+    public let threaded: Bool
+    /// One line: what it does.
+    public let summary: String
+    public let space: ConfigurationSpace
+    /// Whether it can run a problem, and if not, why.
+    public let supports: @Sendable (Problem) -> Support
+    /// What a plan needs; must be given to ``plan`` at 64-byte alignment.
+    public let memory: @Sendable (Problem, Configuration, _ threads: Int) -> Memory
+    public let plan: @Sendable (Problem, Configuration, PlanInputs) -> Plan
+
+    public init(
+        name: String, layer: Layer, family: Family, isa: String, layout: Layout, threaded: Bool, summary: String,
+        space: ConfigurationSpace = .none, supports: @escaping @Sendable (Problem) -> Support = { _ in .yes },
+        memory: @escaping @Sendable (Problem, Configuration, Int) -> Memory = { _, _, _ in Memory() },
+        plan: @escaping @Sendable (Problem, Configuration, PlanInputs) -> Plan
+    ) {
+        self.name = name
+        self.layer = layer
+        self.family = family
+        self.isa = isa
+        self.layout = layout
+        self.threaded = threaded
+        self.summary = summary
+        self.space = space
+        self.supports = supports
+        self.memory = memory
+        self.plan = plan
+    }
+
+    /// The four ways that every layer is computed in.
+    public enum Family: String, CaseIterable, Sendable {
+        case naive, im2col, simd, tiled
+    }
+
+    public enum Support: Sendable, Equatable {
+        case yes
+        case no(reason: String)
+    }
+
+    /// Bytes that a plan works in.
+    public struct Memory: Sendable, Equatable {
+        /// Written by planning (packed weights), read by every run.
+        public var packed: Int
+        /// Overwritten by every run.
+        public var scratch: Int
+
+        public init(packed: Int = 0, scratch: Int = 0) {
+            self.packed = packed
+            self.scratch = scratch
+        }
+    }
+
+    /// What planning is given. All memory stays the caller's and must outlive the plan.
+    public struct PlanInputs: @unchecked Sendable {
+        /// `[oc][ic / groups][kh][kw]`
+        public let weights: UnsafePointer<Float>
+        /// `[oc]`; nil exactly where the problem has no bias.
+        public let bias: UnsafePointer<Float>?
+        /// `memory.packed` bytes.
+        public let packed: UnsafeMutableRawPointer
+        /// `memory.scratch` bytes.
+        public let scratch: UnsafeMutableRawPointer
+        public let pool: ThreadPool
+        public var threads: Int { pool.threads }
+
+        public init(
+            weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, packed: UnsafeMutableRawPointer,
+            scratch: UnsafeMutableRawPointer, pool: ThreadPool
+        ) {
+            self.weights = weights
+            self.bias = bias
+            self.packed = packed
+            self.scratch = scratch
+            self.pool = pool
+        }
+    }
+
+    /// A planned kernel.
+    public struct Plan {
+        /// Reads src and writes every value of dst, both in the kernel's layout. Not re-entrant: scratch is shared.
+        public let run: (_ src: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>) -> Void
+
+        public init(run: @escaping (UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Void) { self.run = run }
+    }
+}
+
+/// A kernel with its configuration: what is verified, measured and picked.
+public struct Candidate: Sendable {
+    public let kernel: Kernel
+    public let configuration: Configuration
+
+    public init(_ kernel: Kernel, _ configuration: Configuration? = nil) {
+        self.kernel = kernel
+        self.configuration = configuration ?? kernel.space.standard
+    }
+
+    /// `dw-direct-v4@t8r2`; the kernel's name alone where it has no parameters.
+    public var name: String {
+        configuration.entries.isEmpty ? kernel.name : "\(kernel.name)@\(configuration)"
+    }
+}

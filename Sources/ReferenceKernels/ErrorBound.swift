@@ -1,0 +1,33 @@
+import ConvCore
+
+/// How far a single-precision kernel may be from the oracle: derived, in this one place.
+///
+/// A sum of K products in any order, with or without fused multiply-adds, has an error of at most
+/// γ(K)·Σ|x·w|, γ(K) ≈ K·ε/(1 − K·ε), ε = 2⁻²⁴ the unit round-off (Higham, *Accuracy and Stability of Numerical
+/// Algorithms*, §3.1); the bias is one term more. With `Float.ulpOfOne` = 2ε the bound `2·K·ε·Σ|x·w|` that is used here
+/// is ulpOfOne·K·Σ|x·w|: twice γ, which covers the second-order terms. The activation multiplies that by its steepest
+/// slope and adds its own rounding, at most `epilogueUlps` units in the last place of the result or of the smallest
+/// normal number.
+public enum ErrorBound {
+    /// SiLU through a polynomial e^x: about 2 ulp of the exponential, 2 roundings, 1 of a division. Hard swish: 3 roundings.
+    static let epilogueUlps = 8.0
+
+    /// The largest admissible |kernel − oracle| of one output.
+    /// `exactSum`: inputs are small integers, so that the sum has no error and only the activation may round.
+    public static func tolerance(_ problem: Problem, value: Double, magnitude: Double, exactSum: Bool) -> Double {
+        let sum = exactSum ? 0 : Double(problem.reduction + 1) * Double(Float.ulpOfOne) * magnitude
+        switch problem.activation {
+        case .none, .relu: return sum
+        case .silu, .hardswish:
+            let rounding = epilogueUlps * Double(Float.ulpOfOne) * max(abs(value), Double(Float.leastNormalMagnitude))
+            return sum * problem.activation.slopeBound + rounding + Double(Float.leastNormalMagnitude)
+        }
+    }
+
+    /// The largest |integer| for inputs and weights such that every partial sum stays below 2²⁴, where floats are exact;
+    /// nil where even ±1 could leave that range.
+    public static func integerLimit(_ problem: Problem) -> Int? {
+        // The bias is one more term of the same size.
+        (1...4).last { $0 * $0 * (problem.reduction + 1) < 1 << 24 }
+    }
+}
