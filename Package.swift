@@ -49,7 +49,7 @@ let package = Package(
         .target(name: "ConvCore", dependencies: ["ThreadPool"]),
         .target(name: "ReferenceKernels", dependencies: ["ConvCore"], swiftSettings: optimised),
         .target(name: "ScalarKernels", dependencies: ["ConvCore"], swiftSettings: optimised),
-        .target(name: "BLASKernels", dependencies: ["ConvCore", "COpenBLAS"], swiftSettings: optimised),
+        .target(name: "BLASKernels", dependencies: ["ConvCore", "COpenBLAS", "ThreadPool"], swiftSettings: optimised),
         .target(name: "KernelRegistry",
                 dependencies: ["ConvCore", "CPUFeatures", "ScalarKernels", "BLASKernels"]
                     + isaLevels.map { .target(name: $0.target) },

@@ -1,0 +1,93 @@
+import BLASKernels
+import ConvCore
+import KernelsBaseline
+import ScalarKernels
+
+#if ATROUS_X86
+import KernelsX86V3
+import KernelsX86V4
+#endif
+
+/// Every kernel that this CPU can run.
+///
+/// The list of a level is touched only when the CPU has the level: reading it already runs code of that level.
+public struct KernelRegistry: Sendable {
+    /// The highest level in use.
+    public let level: InstructionSet
+    /// Slowest family first: naive, im2col, then the vector kernels from the lowest level to the highest.
+    public let kernels: [Kernel]
+
+    public init(level: InstructionSet) {
+        precondition(level <= InstructionSet.detected, "this CPU cannot run \(level.rawValue) code")
+        self.level = level
+        let levels = Self.levels(upTo: level)
+        kernels = naiveKernels + im2colKernels(epilogue: levels.last!.epilogue) + levels.flatMap { $0.kernels() }
+    }
+
+    /// The kernel of that name.
+    public func kernel(named name: String) -> Kernel? { kernels.first { $0.name == name } }
+
+    /// The kernels of the problem's layer that can run it, and the reasons of those that cannot.
+    public func split(for problem: Problem) -> (able: [Kernel], unable: [(kernel: Kernel, reason: String)]) {
+        var able: [Kernel] = []
+        var unable: [(Kernel, String)] = []
+        for kernel in kernels where kernel.layer == problem.layer {
+            switch kernel.supports(problem) {
+            case .yes: able.append(kernel)
+            case .no(let reason): unable.append((kernel, reason))
+            }
+        }
+        return (able, unable)
+    }
+
+    /// The machine probes of every usable level, lowest first.
+    public var probes: [ISAProbe] { Self.levels(upTo: level).map { $0.probe() } }
+
+    private struct Level {
+        let level: InstructionSet
+        let epilogue: RowEpilogue
+        let kernels: @Sendable () -> [Kernel]
+        let probe: @Sendable () -> ISAProbe
+    }
+
+    private static func levels(upTo cap: InstructionSet) -> [Level] {
+        var levels = [
+            Level(
+                level: .baseline,
+                epilogue: { KernelsBaseline.finishRow($0, count: $1, bias: $2, activation: $3) },
+                kernels: { KernelsBaseline.kernels },
+                probe: {
+                    ISAProbe(
+                        name: "baseline", lanes: KernelsBaseline.Probe.vectorLanes,
+                        multiplyAddsPerRound: KernelsBaseline.Probe.multiplyAddsPerRound,
+                        multiplyAdds: KernelsBaseline.Probe.multiplyAdds, read: KernelsBaseline.Probe.read,
+                        write: KernelsBaseline.Probe.write, copy: KernelsBaseline.Probe.copy)
+                })
+        ]
+        #if ATROUS_X86
+        levels.append(
+            Level(
+                level: .v3, epilogue: { KernelsX86V3.finishRow($0, count: $1, bias: $2, activation: $3) },
+                kernels: { KernelsX86V3.kernels },
+                probe: {
+                    ISAProbe(
+                        name: "v3", lanes: KernelsX86V3.Probe.vectorLanes,
+                        multiplyAddsPerRound: KernelsX86V3.Probe.multiplyAddsPerRound,
+                        multiplyAdds: KernelsX86V3.Probe.multiplyAdds, read: KernelsX86V3.Probe.read,
+                        write: KernelsX86V3.Probe.write, copy: KernelsX86V3.Probe.copy)
+                }))
+        levels.append(
+            Level(
+                level: .v4, epilogue: { KernelsX86V4.finishRow($0, count: $1, bias: $2, activation: $3) },
+                kernels: { KernelsX86V4.kernels },
+                probe: {
+                    ISAProbe(
+                        name: "v4", lanes: KernelsX86V4.Probe.vectorLanes,
+                        multiplyAddsPerRound: KernelsX86V4.Probe.multiplyAddsPerRound,
+                        multiplyAdds: KernelsX86V4.Probe.multiplyAdds, read: KernelsX86V4.Probe.read,
+                        write: KernelsX86V4.Probe.write, copy: KernelsX86V4.Probe.copy)
+                }))
+        #endif
+        return levels.filter { $0.level <= cap }
+    }
+}

@@ -1,0 +1,141 @@
+import ConvCore
+import ThreadPool
+
+/// Depthwise convolution, NHWC: channels lie along the vectors, so every load is whole and no shuffle is needed.
+///
+/// A tile of `t` neighbouring output pixels of one row × `v` vectors of channels stays in registers over all live taps;
+/// each weight is loaded once per tile and used t times. The columns of a row are cut where the set of live taps changes
+/// (`Axis.segments`), so border tiles run the same loop over fewer taps and no tap in the padding is touched. Rows are
+/// taken in steps of the dilation (o, o + d, o + 2d, …): neighbours in that order share all but one of their input rows,
+/// which then come from L1. Load-bound: t + 1 loads per t multiply-adds.
+let depthwiseTile = Kernel(
+    name: "dw-tile-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
+    summary: "register tile of pixels × channels on NHWC, dead taps skipped, rows in dilation order",
+    space: ConfigurationSpace(
+        [
+            Parameter("t", [4, 6, 8, 10], standard: vectorRegisters == 32 ? 8 : 6, "pixels in a register tile"),
+            Parameter("v", [1, 2], standard: 1, "vectors of channels in a register tile"),
+            Parameter("c", [1, 2, 4, 8], standard: 4, "register tiles of channels per pass over the map"),
+        ],
+        constraint: "t·v + v + 1 ≤ \(vectorRegisters) registers, and a compiled tile",
+        admits: { fitsRegisters($0["t"], $0["v"]) && $0["t"] <= depthwiseTiles[$0["v"] - 1].count }),
+    memory: { p, _, _ in Kernel.Memory(packed: 4 * p.kh * p.kw * paddedChannels(p)) },
+    plan: { p, c, inputs in
+        let weights = inputs.packed.assumingMemoryBound(to: Float.self)
+        packTapMajor(p, inputs.weights, into: weights)
+        let job = DepthwiseJob(
+            problem: p, tilePixels: c["t"], tileVectors: c["v"], blockChannels: c["c"] * c["v"] * lanes,
+            weights: weights, bias: inputs.bias)
+        return Kernel.Plan { [pool = inputs.pool] src, dst in
+            pool.run { index in
+                job.run(ThreadPool.share(of: job.units, index: index, parts: pool.threads), src: src, dst: dst)
+            }
+        }
+    })
+
+/// Channels rounded up to whole vectors.
+private func paddedChannels(_ p: Problem) -> Int { (p.ic + lanes - 1) / lanes * lanes }
+
+/// `[c][kh][kw]` → `[kh][kw][c]`, filled up with zeros to whole vectors.
+private func packTapMajor(_ p: Problem, _ source: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>) {
+    let taps = p.kh * p.kw
+    let padded = paddedChannels(p)
+    for tap in 0..<taps {
+        for c in 0..<padded { target[tap * padded + c] = c < p.ic ? source[c * taps + tap] : 0 }
+    }
+}
+
+/// The map cut into units of work: a channel block × an image × a *row class* (output rows a dilation apart).
+private struct DepthwiseJob {
+    let problem: Problem
+    let tilePixels, tileVectors: Int
+    /// Channels per unit.
+    let blockChannels: Int
+    let weights: UnsafePointer<Float>
+    let bias: UnsafePointer<Float>?
+    let segments: [Axis.Segment]
+    let padded: Int
+    let rowOrder: [Int]
+    let channelBlocks: Int
+
+    init(
+        problem: Problem, tilePixels: Int, tileVectors: Int, blockChannels: Int, weights: UnsafePointer<Float>,
+        bias: UnsafePointer<Float>?
+    ) {
+        self.problem = problem
+        self.tilePixels = tilePixels
+        self.tileVectors = tileVectors
+        self.blockChannels = blockChannels
+        self.weights = weights
+        self.bias = bias
+        segments = problem.columns.segments
+        padded = paddedChannels(problem)
+        channelBlocks = (problem.ic + blockChannels - 1) / blockChannels
+        // Output rows whose input rows coincide modulo the dilation, one class after another.
+        let step = problem.dilationH % problem.strideH == 0 ? problem.dilationH / problem.strideH : 1
+        var order: [Int] = []
+        order.reserveCapacity(problem.oh)
+        for first in 0..<min(step, problem.oh) {
+            var row = first
+            while row < problem.oh {
+                order.append(row)
+                row += step
+            }
+        }
+        rowOrder = order
+    }
+
+    /// Rows of all channel blocks of all images; neighbours in number are neighbours in the row order.
+    var units: Int { problem.batch * channelBlocks * problem.oh }
+
+    func run(_ share: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>) {
+        let p = problem
+        for unit in share {
+            let oh = rowOrder[unit % p.oh]
+            let block = unit / p.oh % channelBlocks
+            let image = unit / p.oh / channelBlocks
+            let first = block * blockChannels
+            runRow(
+                oh: oh, channels: first..<min(first + blockChannels, p.ic), src: src + image * p.ih * p.iw * p.ic,
+                dst: dst + (image * p.oh + oh) * p.ow * p.ic)
+        }
+    }
+
+    /// One output row of one channel block. src is the image, dst the row.
+    @inline(__always)
+    private func runRow(
+        oh: Int, channels: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>
+    ) {
+        let p = problem
+        let rows = p.rows.taps(oh)
+        let ih = oh * p.strideH - p.padTop + rows.lowerBound * p.dilationH
+        var t = DepthwiseTileArguments(
+            src: src, weights: weights, bias: nil, dst: dst, pixelStep: p.strideW * p.ic, rows: rows.count, columns: 0,
+            rowStep: p.dilationH * p.iw * p.ic, columnStep: p.dilationW * p.ic, weightRowStep: p.kw * padded,
+            weightColumnStep: padded, dstStep: p.ic, activation: p.activation, lastLanes: lanes)
+        var channel = channels.lowerBound
+        while channel < channels.upperBound {
+            let left = channels.upperBound - channel
+            let vectors = left > (tileVectors - 1) * lanes ? tileVectors : (left + lanes - 1) / lanes
+            t.lastLanes = min(left - (vectors - 1) * lanes, lanes)
+            t.bias = bias.map { $0 + channel }
+            let menu = t.lastLanes == lanes ? depthwiseTiles[vectors - 1] : maskedDepthwiseTiles[vectors - 1]
+            for segment in segments {
+                t.columns = segment.taps.count
+                let kw = segment.taps.lowerBound
+                t.weights = weights + (rows.lowerBound * p.kw + kw) * padded + channel
+                var ow = segment.outputs.lowerBound
+                while ow < segment.outputs.upperBound {
+                    let pixels = min(tilePixels, segment.outputs.upperBound - ow, menu.count)
+                    // With no live tap the source is not read; the pointer stays at the image then.
+                    let iw = t.rows * t.columns == 0 ? 0 : ow * p.strideW - p.padLeft + kw * p.dilationW
+                    t.src = src + ((t.rows * t.columns == 0 ? 0 : ih) * p.iw + iw) * p.ic + channel
+                    t.dst = dst + ow * p.ic + channel
+                    menu[pixels - 1](t)
+                    ow += pixels
+                }
+            }
+            channel += vectors * lanes
+        }
+    }
+}

@@ -1,0 +1,67 @@
+import ConvCore
+
+/// e^x in single precision: x = n·ln 2 + r, a degree-6 polynomial for e^r, and 2ⁿ in two factors, so that the whole
+/// range of floats comes out (0 and ∞ at its ends).
+/// Source of the split constants and coefficients: S. Moshier, Cephes, `expf.c`. About 2 ulp.
+@inline(__always)
+private func exponential(_ x: Vector) -> Vector {
+    // Beyond ±104 the result is 0 or ∞ anyway; 2ⁿ stays representable in two factors.
+    let clamped = smaller(larger(x, Vector(repeating: -104)), Vector(repeating: 104))
+    // Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
+    let magic = Vector(repeating: 0x1.8p23)
+    let shifted = multiplyAdd(clamped, Vector(repeating: 1.442_695_04), magic)
+    let n = shifted - magic
+    let r = multiplyAdd(n, Vector(repeating: 2.121_944_4e-4), multiplyAdd(n, Vector(repeating: -0.693_359_375), clamped))
+    var p = Vector(repeating: 1.987_569_15e-4)
+    p = multiplyAdd(p, r, Vector(repeating: 1.398_199_95e-3))
+    p = multiplyAdd(p, r, Vector(repeating: 8.333_451_9e-3))
+    p = multiplyAdd(p, r, Vector(repeating: 4.166_579_6e-2))
+    p = multiplyAdd(p, r, Vector(repeating: 1.666_666_55e-1))
+    p = multiplyAdd(p, r, Vector(repeating: 0.5))
+    p = multiplyAdd(p, r * r, r + 1)
+    let integer = unsafeBitCast(shifted, to: IntVector.self) &- unsafeBitCast(magic, to: IntVector.self)
+    let half = integer &>> 1
+    let bias = IntVector(repeating: 127)
+    let low = unsafeBitCast((half &+ bias) &<< 23, to: Vector.self)
+    let high = unsafeBitCast((integer &- half &+ bias) &<< 23, to: Vector.self)
+    return p * low * high
+}
+
+/// The activation of a vector of sums.
+@inline(__always)
+func activate(_ x: Vector, _ activation: Activation) -> Vector {
+    switch activation {
+    case .none: x
+    case .relu: larger(x, Vector(repeating: 0))
+    case .silu: x / (exponential(-x) + 1)
+    case .hardswish: x * smaller(larger(x + 3, Vector(repeating: 0)), Vector(repeating: 6)) * Vector(repeating: 1 / 6)
+    }
+}
+
+/// Applies the activation to `rows` rows of `columns` values that lie `stride` floats apart, in place.
+@inline(never)
+func activateTile(
+    _ c: UnsafeMutablePointer<Float>, rows: Int, columns: Int, stride: Int, _ activation: Activation
+) {
+    for row in 0..<rows { finishRow(c + row * stride, count: columns, bias: 0, activation: activation) }
+}
+
+/// dst[i] = activation(dst[i] + bias) over a row of `count` values, in place: the epilogue of kernels that leave their
+/// sums in memory.
+@inline(never)
+public func finishRow(_ dst: UnsafeMutablePointer<Float>, count: Int, bias: Float, activation: Activation) {
+    let offset = Vector(repeating: bias)
+    let whole = count / lanes * lanes
+    func body(_ activation: Activation) {
+        for i in stride(from: 0, to: whole, by: lanes) { store(dst + i, activate(load(dst + i) + offset, activation)) }
+        guard whole < count else { return }
+        let rest = count - whole
+        storeLanes(dst + whole, activate(loadLanes(dst + whole, 0, rest) + offset, activation), rest)
+    }
+    switch activation {
+    case .none: body(.none)
+    case .relu: body(.relu)
+    case .silu: body(.silu)
+    case .hardswish: body(.hardswish)
+    }
+}

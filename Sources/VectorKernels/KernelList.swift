@@ -1,0 +1,12 @@
+import ConvCore
+
+/// Every kernel of this instruction-set level. To add one: write its file, add its line.
+/// Touch this only after the CPU check: its initialiser is code of this level.
+public let kernels: [Kernel] = [
+    depthwiseDirect,
+    depthwiseTile,
+    pointwiseDirect,
+    pointwiseTile,
+    denseDirect,
+    denseTile,
+]

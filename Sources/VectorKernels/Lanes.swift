@@ -1,0 +1,102 @@
+import CVector
+
+// The one file that knows which instruction set this copy of the folder is compiled for. Everything else takes the
+// width of a vector from `lanes`.
+
+#if ATROUS_X86_V4
+typealias Vector = SIMD16<Float>
+typealias IntVector = SIMD16<Int32>
+/// The suffix of every kernel name of this copy.
+let isaName = "v4"
+/// Accumulators that a register tile may hold: 32 registers less the operands.
+let vectorRegisters = 32
+#elseif ATROUS_X86_V3
+typealias Vector = SIMD8<Float>
+typealias IntVector = SIMD8<Int32>
+let isaName = "v3"
+let vectorRegisters = 16
+#else
+typealias Vector = SIMD4<Float>
+typealias IntVector = SIMD4<Int32>
+let isaName = "baseline"
+#if arch(arm64)
+let vectorRegisters = 32
+#else
+/// 16, of which one holds the product that is then added: there is no fused instruction.
+let vectorRegisters = 15
+#endif
+#endif
+
+/// Floats in a vector.
+let lanes = Vector.scalarCount
+
+/// a·b + c, fused where the instruction set can.
+@inline(__always)
+func multiplyAdd(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector {
+    #if ATROUS_X86_V4
+    atrous_multiply_add16(a, b, c)
+    #elseif ATROUS_X86_V3
+    atrous_multiply_add8(a, b, c)
+    #else
+    atrous_multiply_add4(a, b, c)
+    #endif
+}
+
+@inline(__always)
+func larger(_ a: Vector, _ b: Vector) -> Vector {
+    #if ATROUS_X86_V4
+    atrous_max16(a, b)
+    #elseif ATROUS_X86_V3
+    atrous_max8(a, b)
+    #else
+    atrous_max4(a, b)
+    #endif
+}
+
+@inline(__always)
+func smaller(_ a: Vector, _ b: Vector) -> Vector {
+    #if ATROUS_X86_V4
+    atrous_min16(a, b)
+    #elseif ATROUS_X86_V3
+    atrous_min8(a, b)
+    #else
+    atrous_min4(a, b)
+    #endif
+}
+
+/// Lanes `first ..< last` of memory, zero in the others; nothing outside them is read.
+@inline(__always)
+func loadLanes(_ p: UnsafePointer<Float>, _ first: Int, _ last: Int) -> Vector {
+    #if ATROUS_X86_V4
+    atrous_load_lanes16(p, Int32(truncatingIfNeeded: first), Int32(truncatingIfNeeded: last))
+    #elseif ATROUS_X86_V3
+    atrous_load_lanes8(p, Int32(truncatingIfNeeded: first), Int32(truncatingIfNeeded: last))
+    #else
+    atrous_load_lanes4(p, Int32(truncatingIfNeeded: first), Int32(truncatingIfNeeded: last))
+    #endif
+}
+
+/// Writes the first `count` lanes.
+@inline(__always)
+func storeLanes(_ p: UnsafeMutablePointer<Float>, _ v: Vector, _ count: Int) {
+    #if ATROUS_X86_V4
+    atrous_store_lanes16(p, v, 0, Int32(truncatingIfNeeded: count))
+    #elseif ATROUS_X86_V3
+    atrous_store_lanes8(p, v, 0, Int32(truncatingIfNeeded: count))
+    #else
+    atrous_store_lanes4(p, v, 0, Int32(truncatingIfNeeded: count))
+    #endif
+}
+
+@inline(__always)
+func load(_ p: UnsafePointer<Float>) -> Vector {
+    UnsafeRawPointer(p).loadUnaligned(as: Vector.self)
+}
+
+@inline(__always)
+func store(_ p: UnsafeMutablePointer<Float>, _ v: Vector) {
+    UnsafeMutableRawPointer(p).storeBytes(of: v, as: Vector.self)
+}
+
+@inline(__always)
+func broadcast(_ p: UnsafePointer<Float>) -> Vector { Vector(repeating: p.pointee) }

@@ -1,0 +1,190 @@
+import ConvCore
+
+/// One tap of a tile's sum: offsets, in floats, that are added to the A and the B pointer.
+struct Tap {
+    var a: Int
+    var b: Int
+}
+
+/// What a register tile computes: `C[m][n] = Σ_taps Σ_k A[m·aRow + k·aStep] · B[k·bStep + n]`, m over MR rows and n over
+/// NR vectors. A is broadcast value by value, B read in vectors. Strides are in floats.
+struct TileArguments {
+    var a: UnsafePointer<Float>
+    var b: UnsafePointer<Float>
+    var c: UnsafeMutablePointer<Float>
+    /// At least one; a plain matrix product has the single tap (0, 0).
+    var taps: UnsafePointer<Tap>
+    var tapCount: Int
+    /// Terms per tap.
+    var depth: Int
+    var aRow: Int
+    var aStep: Int
+    var bStep: Int
+    var cRow: Int
+    /// Where sums start: nil continues those in C.
+    var start: Start
+    /// Whether the sums are complete: then the activation is applied.
+    var finish: Bool
+    var activation: Activation
+    /// Lanes of the last vector that exist in C (and, for a tile that reads B in place, in B).
+    var lastLanes: Int
+
+    enum Start {
+        /// From the sums that C holds (a later block of a split reduction).
+        case partial
+        /// From zero.
+        case zero
+        /// From bias[n], one per column: channels lie along the vectors (NHWC).
+        case columns(UnsafePointer<Float>)
+        /// From bias[m], one per row: channels lie along the rows (NCHW).
+        case rows(UnsafePointer<Float>)
+    }
+}
+
+typealias TileFunction = @Sendable (_ arguments: borrowing TileArguments) -> Void
+
+/// MR rows of NR vectors.
+typealias TileShape<let MR: Int, let NR: Int> = InlineArray<MR, InlineArray<NR, Vector>>
+
+/// The register tile: MR × NR accumulators live in registers over the whole sum; per step NR vectors of B are loaded and
+/// each of MR values of A is broadcast once and used NR times, so MR·NR multiply-adds meet MR + NR loads.
+/// Accumulators must outnumber FMA latency × units (4 × 2) and fit the register file with B and one broadcast.
+/// `maskedB`: B's last vector is only partly there, and is read so.
+@inline(__always)
+private func matrixTile<let MR: Int, let NR: Int>(
+    _ t: borrowing TileArguments, maskedB: Bool, as shape: TileShape<MR, NR>.Type
+) {
+    var sum = TileShape<MR, NR>(repeating: InlineArray<NR, Vector>(repeating: Vector(repeating: 0)))
+    let last = t.lastLanes
+    switch t.start {
+    case .zero: break
+    case .partial:
+        for m in 0..<MR {
+            for n in 0..<NR - 1 { sum[m][n] = load(t.c + (m &* t.cRow &+ n &* lanes)) }
+            sum[m][NR - 1] = loadLanes(t.c + (m &* t.cRow &+ (NR - 1) &* lanes), 0, last)
+        }
+    case .columns(let bias):
+        for n in 0..<NR {
+            let v = n == NR - 1 ? loadLanes(bias + n &* lanes, 0, last) : load(bias + n &* lanes)
+            for m in 0..<MR { sum[m][n] = v }
+        }
+    case .rows(let bias):
+        for m in 0..<MR {
+            let v = broadcast(bias + m)
+            for n in 0..<NR { sum[m][n] = v }
+        }
+    }
+    for tap in 0..<t.tapCount {
+        var a = t.a + t.taps[tap].a
+        var b = t.b + t.taps[tap].b
+        for _ in 0..<t.depth {
+            var column = InlineArray<NR, Vector>(repeating: Vector(repeating: 0))
+            for n in 0..<NR {
+                column[n] = maskedB && n == NR - 1 ? loadLanes(b + n &* lanes, 0, last) : load(b + n &* lanes)
+            }
+            for m in 0..<MR {
+                let value = broadcast(a + m &* t.aRow)
+                for n in 0..<NR { sum[m][n] = multiplyAdd(value, column[n], sum[m][n]) }
+            }
+            a += t.aStep
+            b += t.bStep
+        }
+    }
+    let activation = t.finish ? t.activation : .none
+    if activation == .relu {
+        for m in 0..<MR {
+            for n in 0..<NR { sum[m][n] = larger(sum[m][n], Vector(repeating: 0)) }
+        }
+    }
+    for m in 0..<MR {
+        for n in 0..<NR - 1 { store(t.c + (m &* t.cRow &+ n &* lanes), sum[m][n]) }
+    }
+    if last == lanes {
+        for m in 0..<MR { store(t.c + (m &* t.cRow &+ (NR - 1) &* lanes), sum[m][NR - 1]) }
+    } else {
+        for m in 0..<MR { storeLanes(t.c + (m &* t.cRow &+ (NR - 1) &* lanes), sum[m][NR - 1], last) }
+    }
+    // The long activations run over the stored tile, which is still in L1: a loop over accumulators that the optimiser
+    // does not unroll would force all of them into memory for the whole sum.
+    if activation == .silu || activation == .hardswish {
+        activateTile(t.c, rows: MR, columns: (NR - 1) * lanes + last, stride: t.cRow, activation)
+    }
+}
+
+/// B packed: its vectors are whole (zero-filled), only C may end inside the last one.
+@inline(never)
+private func packed<let MR: Int, let NR: Int>(_ t: borrowing TileArguments, _ shape: TileShape<MR, NR>.Type) {
+    matrixTile(t, maskedB: false, as: shape)
+}
+
+/// B read in place: its last vector may end with the matrix.
+@inline(never)
+private func inPlace<let MR: Int>(_ t: borrowing TileArguments, _ shape: TileShape<MR, 1>.Type) {
+    matrixTile(t, maskedB: true, as: shape)
+}
+
+/// Every register tile that is compiled, as `packedTiles[NR − 1][MR − 1]`. 14×2 and larger are left out: the optimiser
+/// gives up unrolling there, and the sums go through memory at half the speed.
+let packedTiles: [[TileFunction]] = [
+    [
+        { packed($0, TileShape<1, 1>.self) },
+        { packed($0, TileShape<2, 1>.self) },
+        { packed($0, TileShape<3, 1>.self) },
+        { packed($0, TileShape<4, 1>.self) },
+        { packed($0, TileShape<5, 1>.self) },
+        { packed($0, TileShape<6, 1>.self) },
+        { packed($0, TileShape<7, 1>.self) },
+        { packed($0, TileShape<8, 1>.self) },
+        { packed($0, TileShape<9, 1>.self) },
+        { packed($0, TileShape<10, 1>.self) },
+        { packed($0, TileShape<11, 1>.self) },
+        { packed($0, TileShape<12, 1>.self) },
+    ],
+    [
+        { packed($0, TileShape<1, 2>.self) },
+        { packed($0, TileShape<2, 2>.self) },
+        { packed($0, TileShape<3, 2>.self) },
+        { packed($0, TileShape<4, 2>.self) },
+        { packed($0, TileShape<5, 2>.self) },
+        { packed($0, TileShape<6, 2>.self) },
+        { packed($0, TileShape<7, 2>.self) },
+        { packed($0, TileShape<8, 2>.self) },
+        { packed($0, TileShape<9, 2>.self) },
+        { packed($0, TileShape<10, 2>.self) },
+        { packed($0, TileShape<11, 2>.self) },
+        { packed($0, TileShape<12, 2>.self) },
+    ],
+    [
+        { packed($0, TileShape<1, 3>.self) },
+        { packed($0, TileShape<2, 3>.self) },
+        { packed($0, TileShape<3, 3>.self) },
+        { packed($0, TileShape<4, 3>.self) },
+        { packed($0, TileShape<5, 3>.self) },
+        { packed($0, TileShape<6, 3>.self) },
+        { packed($0, TileShape<7, 3>.self) },
+        { packed($0, TileShape<8, 3>.self) },
+    ],
+    [
+        { packed($0, TileShape<1, 4>.self) },
+        { packed($0, TileShape<2, 4>.self) },
+        { packed($0, TileShape<3, 4>.self) },
+        { packed($0, TileShape<4, 4>.self) },
+        { packed($0, TileShape<5, 4>.self) },
+        { packed($0, TileShape<6, 4>.self) },
+    ],
+]
+
+/// `inPlaceTiles[MR − 1]`: one vector of B that may be partly there.
+let inPlaceTiles: [TileFunction] = [
+    { inPlace($0, TileShape<1, 1>.self) },
+    { inPlace($0, TileShape<2, 1>.self) },
+    { inPlace($0, TileShape<3, 1>.self) },
+    { inPlace($0, TileShape<4, 1>.self) },
+    { inPlace($0, TileShape<5, 1>.self) },
+    { inPlace($0, TileShape<6, 1>.self) },
+    { inPlace($0, TileShape<7, 1>.self) },
+    { inPlace($0, TileShape<8, 1>.self) },
+]
+
+/// Whether a tile of m rows and n vectors leaves room in the register file for one row of B and a broadcast value.
+func fitsRegisters(_ m: Int, _ n: Int) -> Bool { m * n + n + 1 <= vectorRegisters }

@@ -1,0 +1,43 @@
+import ConvCore
+
+/// Weights rearranged for a register tile: panels of `width` output channels (a whole number of vectors), inside a panel
+/// tap by tap, input channel by input channel, so that the tile reads one running stream. The last panel is filled up
+/// with zeros.
+struct PackedPanels {
+    let panels: Int
+    /// Output channels per panel.
+    let width: Int
+    /// Input channels per tap.
+    let depth: Int
+    let taps: Int
+
+    /// Panels for one group of the problem.
+    init(_ p: Problem, vectors: Int) {
+        width = vectors * lanes
+        panels = (p.ocPerGroup + width - 1) / width
+        depth = p.icPerGroup
+        taps = p.kh * p.kw
+    }
+
+    /// Floats of one panel, and of all of a group.
+    var panelCount: Int { taps * depth * width }
+    var count: Int { panels * panelCount }
+
+    /// Packs group `group` of `[oc][ic / groups][kh][kw]`.
+    func pack(_ weights: UnsafePointer<Float>, group: Int, ocPerGroup: Int, into target: UnsafeMutablePointer<Float>) {
+        for panel in 0..<panels {
+            let firstChannel = panel * width
+            let channels = min(width, ocPerGroup - firstChannel)
+            let source = weights + (group * ocPerGroup + firstChannel) * depth * taps
+            let out = target + panel * panelCount
+            if channels < width { out.update(repeating: 0, count: panelCount) }
+            for channel in 0..<channels {
+                for c in 0..<depth {
+                    for tap in 0..<taps {
+                        out[(tap * depth + c) * width + channel] = source[(channel * depth + c) * taps + tap]
+                    }
+                }
+            }
+        }
+    }
+}
