@@ -2,11 +2,24 @@
 #include "CThreadPool.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#if !defined(RUSAGE_THREAD)
+#define RUSAGE_THREAD RUSAGE_SELF
+#endif
+
+long atrous_forced_switches(void) {
+    struct rusage usage;
+    return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nivcsw : 0;
+}
 
 #if defined(__linux__)
 #include <pthread.h>
 #include <sched.h>
+#include <sys/syscall.h>
+
+int atrous_thread_id(void) { return (int)syscall(SYS_gettid); }
 
 int atrous_usable_cpus(void) {
     cpu_set_t set;
@@ -32,4 +45,5 @@ int atrous_pin_thread(int cpu) {
 #else
 int atrous_usable_cpus(void) { return (int)sysconf(_SC_NPROCESSORS_ONLN); }
 int atrous_pin_thread(int cpu) { (void)cpu; return ENOTSUP; }
+int atrous_thread_id(void) { return 0; }
 #endif

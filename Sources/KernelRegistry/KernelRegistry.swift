@@ -56,37 +56,19 @@ public struct KernelRegistry: Sendable {
                 level: .baseline,
                 epilogue: { KernelsBaseline.finishRow($0, count: $1, bias: $2, activation: $3) },
                 kernels: { KernelsBaseline.kernels },
-                probe: {
-                    ISAProbe(
-                        name: "baseline", lanes: KernelsBaseline.Probe.vectorLanes,
-                        multiplyAddsPerRound: KernelsBaseline.Probe.multiplyAddsPerRound,
-                        multiplyAdds: KernelsBaseline.Probe.multiplyAdds, read: KernelsBaseline.Probe.read,
-                        write: KernelsBaseline.Probe.write, copy: KernelsBaseline.Probe.copy)
-                })
+                probe: { KernelsBaseline.probe })
         ]
         #if ATROUS_X86
         levels.append(
             Level(
                 level: .v3, epilogue: { KernelsX86V3.finishRow($0, count: $1, bias: $2, activation: $3) },
                 kernels: { KernelsX86V3.kernels },
-                probe: {
-                    ISAProbe(
-                        name: "v3", lanes: KernelsX86V3.Probe.vectorLanes,
-                        multiplyAddsPerRound: KernelsX86V3.Probe.multiplyAddsPerRound,
-                        multiplyAdds: KernelsX86V3.Probe.multiplyAdds, read: KernelsX86V3.Probe.read,
-                        write: KernelsX86V3.Probe.write, copy: KernelsX86V3.Probe.copy)
-                }))
+                probe: { KernelsX86V3.probe }))
         levels.append(
             Level(
                 level: .v4, epilogue: { KernelsX86V4.finishRow($0, count: $1, bias: $2, activation: $3) },
                 kernels: { KernelsX86V4.kernels },
-                probe: {
-                    ISAProbe(
-                        name: "v4", lanes: KernelsX86V4.Probe.vectorLanes,
-                        multiplyAddsPerRound: KernelsX86V4.Probe.multiplyAddsPerRound,
-                        multiplyAdds: KernelsX86V4.Probe.multiplyAdds, read: KernelsX86V4.Probe.read,
-                        write: KernelsX86V4.Probe.write, copy: KernelsX86V4.Probe.copy)
-                }))
+                probe: { KernelsX86V4.probe }))
         #endif
         return levels.filter { $0.level <= cap }
     }

@@ -18,6 +18,11 @@ public final class ThreadPool: @unchecked Sendable {
     /// CPUs that this process may run on.
     public static var usableCPUs: Int { max(1, Int(atrous_usable_cpus())) }
 
+    /// The system's number of the calling thread.
+    public static var callerID: Int { Int(atrous_thread_id()) }
+    /// How often the calling thread was taken off its CPU against its will.
+    public static var forcedSwitches: Int { atrous_forced_switches() }
+
     private let state: State
 
     /// Polls before a worker sleeps: about 50–100 µs, longer than the serial gaps between the layers of a block.

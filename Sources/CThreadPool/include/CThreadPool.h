@@ -16,4 +16,10 @@ int atrous_pin_thread(int cpu);
 // How many CPUs the calling thread may run on (its affinity mask, not the machine's total).
 int atrous_usable_cpus(void);
 
+// The system's number of the calling thread, as /proc/self/task lists it; 0 where there is no such list.
+int atrous_thread_id(void);
+
+// How often the calling thread was taken off its CPU against its will (the whole process, where the system cannot tell).
+long atrous_forced_switches(void);
+
 #endif

@@ -1,0 +1,125 @@
+import ConvCore
+import Foundation
+
+/// The memory that all candidates of a problem work in, so that a difference between two of them cannot come from the
+/// pages that their buffers happen to lie in.
+///
+/// One mapping holds src, weights, bias, dst, packed weights and scratch, each between *guard bands* whose pattern is
+/// checked after a run. ``renew()`` moves it to other physical pages between rounds.
+public final class Arena {
+    public enum Region: Int, CaseIterable, Sendable {
+        case src, weights, bias, dst, packed, scratch
+    }
+
+    public let bytes: Int
+    private let sizes: [Int]
+    private let offsets: [Int]
+    private var base: UnsafeMutableRawPointer
+
+    /// Bytes of a guard band: a few cache lines, enough for a stray vector row.
+    public static let guardBytes = 1024
+    /// A quiet NaN with a payload that no computation makes.
+    static let guardPattern: UInt32 = 0x7FC5_A5A5
+    static let unwrittenPattern: UInt32 = 0x7FC0_DEAD
+
+    /// Sizes in bytes. Throws where the system does not give the memory.
+    public init(src: Int, weights: Int, bias: Int, dst: Int, packed: Int, scratch: Int) throws {
+        sizes = [src, weights, bias, dst, packed, scratch]
+        var offsets: [Int] = []
+        var end = Self.guardBytes
+        for size in sizes {
+            offsets.append(end)
+            end += AlignedMemory.rounded(size) + Self.guardBytes
+        }
+        self.offsets = offsets
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        bytes = (end + page - 1) / page * page
+        base = try Self.map(bytes)
+        paintGuards()
+    }
+
+    deinit { munmap(base, bytes) }
+
+    /// The arena that fits every one of the candidates.
+    public convenience init(_ p: Problem, candidates: [Candidate], threads: Int) throws {
+        var packed = 0
+        var scratch = 0
+        for candidate in candidates {
+            let memory = candidate.kernel.memory(p, candidate.configuration, threads)
+            packed = max(packed, memory.packed)
+            scratch = max(scratch, memory.scratch)
+        }
+        try self.init(
+            src: 4 * p.srcCount, weights: 4 * p.weightCount, bias: 4 * p.oc, dst: 4 * p.dstCount, packed: packed,
+            scratch: scratch)
+    }
+
+    public func pointer(_ region: Region) -> UnsafeMutableRawPointer { base + offsets[region.rawValue] }
+    public func floats(_ region: Region) -> UnsafeMutablePointer<Float> {
+        pointer(region).assumingMemoryBound(to: Float.self)
+    }
+    public var start: UnsafeRawPointer { UnsafeRawPointer(base) }
+
+    /// Moves everything into freshly mapped pages: the new mapping is made and touched before the old one is given back, so
+    /// the pages differ. Pointers taken before are void.
+    public func renew() throws {
+        let next = try Self.map(bytes)
+        next.copyMemory(from: base, byteCount: bytes)
+        munmap(base, bytes)
+        base = next
+    }
+
+    /// Fills dst with a NaN that says "never written".
+    func paintDst() {
+        let words = pointer(.dst).assumingMemoryBound(to: UInt32.self)
+        words.update(repeating: Self.unwrittenPattern, count: sizes[Region.dst.rawValue] / 4)
+    }
+
+    /// The region whose guard band was written into, and how many bytes past its end (positive) or before its start
+    /// (negative) the first stray byte lies.
+    func strayWrite() -> (region: Region, distance: Int)? {
+        for region in Region.allCases {
+            let start = offsets[region.rawValue]
+            let end = start + AlignedMemory.rounded(sizes[region.rawValue])
+            for (from, to) in [(start - Self.guardBytes, start), (start + sizes[region.rawValue], end + Self.guardBytes)] {
+                for at in stride(from: from, to: to, by: 4)
+                where base.load(fromByteOffset: at, as: UInt32.self) != Self.guardPattern {
+                    return (region, at < start ? at - start : at - start - sizes[region.rawValue])
+                }
+            }
+        }
+        return nil
+    }
+
+    /// Writes the pattern into all guard bands.
+    func paintGuards() {
+        for region in Region.allCases {
+            let start = offsets[region.rawValue]
+            let end = start + AlignedMemory.rounded(sizes[region.rawValue])
+            for (from, to) in [(start - Self.guardBytes, start), (start + sizes[region.rawValue], end + Self.guardBytes)] {
+                (base + from).assumingMemoryBound(to: UInt32.self).update(
+                    repeating: Self.guardPattern, count: (to - from) / 4)
+            }
+        }
+    }
+
+    private static func map(_ bytes: Int) throws -> UnsafeMutableRawPointer {
+        let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        guard let memory, memory != MAP_FAILED else { throw HarnessError.outOfMemory(bytes: bytes) }
+        // Every page is touched here and not in a timed run.
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        for at in stride(from: 0, to: bytes, by: page) { memory.storeBytes(of: 0, toByteOffset: at, as: UInt8.self) }
+        return memory
+    }
+}
+
+public enum HarnessError: Error, Equatable, CustomStringConvertible {
+    case outOfMemory(bytes: Int)
+
+    public var description: String {
+        switch self {
+        case .outOfMemory(let bytes):
+            "the problem needs \(bytes >> 20) MiB in one piece, which the system does not give; choose a smaller one"
+        }
+    }
+}

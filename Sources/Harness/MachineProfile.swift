@@ -1,0 +1,212 @@
+import CPUFeatures
+import ConvCore
+import Foundation
+import ThreadPool
+
+/// What this machine is and can do: the denominators of every roofline figure.
+public struct MachineProfile: Sendable, Codable {
+    public var cpu: String
+    /// CPUs that the process may use.
+    public var cpus: Int
+    public var caches: [CacheLevel]
+    /// Instruction-set levels in use, lowest first.
+    public var levels: [String]
+    public var peaks: [Peak]
+    public var bandwidths: [Bandwidth]
+    /// Nanoseconds.
+    public var clockStepNs: Double
+    public var pool: [PoolCost]
+
+    public struct CacheLevel: Sendable, Codable {
+        /// 1, 2, 3
+        public var level: Int
+        public var bytes: Int
+        /// CPUs that share one.
+        public var sharedBy: Int
+    }
+    public struct Peak: Sendable, Codable {
+        public var isa: String
+        public var threads: Int
+        /// Single-precision multiply-adds, two FLOPs each.
+        public var gflops: Double
+    }
+    public struct Bandwidth: Sendable, Codable {
+        /// `L1`, `L2`, `L3` or `memory`
+        public var level: String
+        public var threads: Int
+        public var readGBps: Double
+        public var writeGBps: Double
+        /// Bytes read plus bytes written.
+        public var copyGBps: Double
+        /// Bytes of all threads' working sets together.
+        public var workingSet: Int
+    }
+    public struct PoolCost: Sendable, Codable {
+        public var threads: Int
+        /// An empty fork and join while the workers poll.
+        public var forkJoinNs: Double
+        /// The same after the workers went to sleep.
+        public var wakeNs: Double
+    }
+
+    /// A short name for folders: `amd-epyc-2cpu`.
+    public var slug: String {
+        let words = cpu.lowercased().map { $0.isLetter || $0.isNumber ? $0 : "-" }
+        let name = String(words).split(separator: "-").filter { !["r", "tm", "cpu", "processor", "core"].contains($0) }
+            .prefix(5).joined(separator: "-")
+        return "\(name.isEmpty ? "unknown" : name)-\(levels.last ?? "baseline")-\(cpus)cpu"
+    }
+
+    /// The highest measured FMA rate with so many threads, in GFLOP/s.
+    public func peakGflops(threads: Int) -> Double {
+        peaks.filter { $0.threads == threads }.map(\.gflops).max()
+            ?? Double(threads) * (peaks.filter { $0.threads == 1 }.map(\.gflops).max() ?? .nan)
+    }
+
+    public func bandwidth(_ level: String, threads: Int) -> Bandwidth? {
+        bandwidths.first { $0.level == level && $0.threads == threads }
+    }
+}
+
+extension MachineProfile {
+    /// Measures everything that a roofline needs, with one thread and with each of `threads`. Takes about a second per
+    /// thread count. `quick` keeps to the highest level's FMA peak and leaves the others out.
+    public static func measure(probes: [ISAProbe], threads: [Int], quick: Bool = false) -> MachineProfile {
+        let caches = cacheLevels()
+        var profile = MachineProfile(
+            cpu: cpuName(), cpus: ThreadPool.usableCPUs, caches: caches, levels: probes.map(\.name), peaks: [],
+            bandwidths: [], clockStepNs: Clock.resolutionNs(), pool: [])
+        for count in Set([1] + threads).sorted() {
+            let pool = ThreadPool(threads: count)
+            for probe in quick ? Array(probes.suffix(1)) : probes {
+                profile.peaks.append(Peak(isa: probe.name, threads: count, gflops: peak(probe, pool)))
+            }
+            for (name, bytes) in workingSets(caches) {
+                profile.bandwidths.append(bandwidth(name, bytes: bytes, probe: probes.last!, pool: pool))
+            }
+            if count > 1 { profile.pool.append(poolCost(pool)) }
+            pool.park()
+        }
+        return profile
+    }
+
+    /// Bytes per thread that lie well inside each level. L3 is often shared with strangers, so its set is small; memory's
+    /// is several times L3.
+    private static func workingSets(_ caches: [CacheLevel]) -> [(String, Int)] {
+        let l1 = caches.first { $0.level == 1 }?.bytes ?? 32 << 10
+        let l2 = caches.first { $0.level == 2 }?.bytes ?? 512 << 10
+        let l3 = caches.first { $0.level == 3 }?.bytes ?? 8 << 20
+        return [
+            ("L1", l1 / 2), ("L2", l2 / 2), ("L3", max(min(l3 / 4, 8 << 20), 2 * l2)),
+            ("memory", min(max(4 * l3, 64 << 20), 256 << 20)),
+        ]
+    }
+
+    private static func peak(_ probe: ISAProbe, _ pool: ThreadPool) -> Double {
+        let rounds = 100_000
+        let flops = Double(rounds * probe.multiplyAddsPerRound * probe.lanes * 2 * pool.threads)
+        return flops / best(10) { pool.run { _ in sink(probe.multiplyAdds(rounds)) } }
+    }
+
+    /// Each thread has its own buffers.
+    private static func bandwidth(_ name: String, bytes: Int, probe: ISAProbe, pool: ThreadPool) -> Bandwidth {
+        let unit = 8 * probe.lanes
+        let count = max(unit, bytes / 4 / unit * unit)
+        let half = max(unit, count / 2 / unit * unit)
+        let memory = (0..<pool.threads).map { _ in AlignedMemory(floats: count) }
+        for m in memory { m.floats.update(repeating: 1, count: count) }
+        // About 4 MiB per timing in the caches, so that the pool's cost vanishes; memory's set is larger by itself.
+        let rounds = max(1, (8 << 20) / (4 * count))
+        let total = Double(4 * count * rounds * pool.threads)
+        let copied = Double(2 * 4 * half * rounds * pool.threads)
+        let repeats = bytes > 32 << 20 ? 3 : 10
+        let read = best(repeats) { pool.run { i in sink(probe.read(memory[i].floats, count, rounds)) } }
+        let write = best(repeats) { pool.run { i in sink(probe.write(memory[i].floats, count, rounds)) } }
+        let copy = best(repeats) {
+            pool.run { i in sink(probe.copy(memory[i].floats, memory[i].floats + half, half, rounds)) }
+        }
+        return Bandwidth(
+            level: name, threads: pool.threads, readGBps: total / read, writeGBps: total / write,
+            copyGBps: copied / copy, workingSet: 4 * count * pool.threads)
+    }
+
+    private static func poolCost(_ pool: ThreadPool) -> PoolCost {
+        pool.run { _ in }
+        let batches = (0..<50).map { _ -> Double in
+            let start = Clock.now()
+            for _ in 0..<200 { pool.run { _ in } }
+            return Double(Clock.now() - start) / 200
+        }
+        let wakes = (0..<50).map { _ -> Double in
+            pool.park()
+            let start = Clock.now()
+            pool.run { _ in }
+            return Double(Clock.now() - start)
+        }
+        return PoolCost(
+            threads: pool.threads, forkJoinNs: Statistics.median(batches), wakeNs: Statistics.median(wakes))
+    }
+
+    /// The shortest of so many timings, in nanoseconds: a peak is what the machine can do undisturbed.
+    private static func best(_ repeats: Int, _ body: () -> Void) -> Double {
+        body()
+        return (0..<repeats).map { _ -> Double in
+            let start = Clock.now()
+            body()
+            return Double(Clock.now() - start)
+        }.min()!
+    }
+
+    @inline(never)
+    private static func sink(_ value: Float) { if value == 12_345.678 { fputs("", stderr) } }
+}
+
+extension MachineProfile {
+    private static func cpuName() -> String {
+        var buffer = [CChar](repeating: 0, count: 64)
+        atrous_cpu_name(&buffer, 64)
+        let name = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return name == "unknown" ? modelFromSystem() ?? name : name
+    }
+
+    /// /proc/cpuinfo's name, for CPUs that do not tell their own.
+    private static func modelFromSystem() -> String? {
+        guard let text = try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8) else { return nil }
+        for key in ["model name", "Model", "Hardware"] {
+            for line in text.split(separator: "\n") where line.hasPrefix(key) {
+                return line.split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) }
+            }
+        }
+        return nil
+    }
+
+    /// Data and unified caches of CPU 0, as the system lists them; typical sizes where it does not.
+    static func cacheLevels() -> [CacheLevel] {
+        var levels: [CacheLevel] = []
+        for index in 0..<8 {
+            let folder = "/sys/devices/system/cpu/cpu0/cache/index\(index)/"
+            func field(_ name: String) -> String? {
+                (try? String(contentsOfFile: folder + name, encoding: .utf8))?.trimmingCharacters(in: .whitespacesAndNewlines)
+            }
+            guard let type = field("type"), type != "Instruction", let level = field("level").flatMap({ Int($0) }),
+                let size = field("size"), let number = Int(size.filter(\.isNumber))
+            else { continue }
+            let unit = size.hasSuffix("K") ? 1 << 10 : size.hasSuffix("M") ? 1 << 20 : 1
+            levels.append(
+                CacheLevel(level: level, bytes: number * unit, sharedBy: countCPUs(field("shared_cpu_list") ?? "0")))
+        }
+        return levels.isEmpty
+            ? [
+                CacheLevel(level: 1, bytes: 32 << 10, sharedBy: 1), CacheLevel(level: 2, bytes: 512 << 10, sharedBy: 1),
+                CacheLevel(level: 3, bytes: 8 << 20, sharedBy: 1),
+            ] : levels
+    }
+
+    /// `0-3,8` → 5
+    private static func countCPUs(_ list: String) -> Int {
+        list.split(separator: ",").reduce(0) { sum, part in
+            let ends = part.split(separator: "-").compactMap { Int($0) }
+            return sum + (ends.count == 2 ? ends[1] - ends[0] + 1 : 1)
+        }
+    }
+}

@@ -1,0 +1,65 @@
+import ConvCore
+
+/// How to measure.
+public struct MeasurementOptions: Sendable {
+    public enum Cache: String, CaseIterable, Sendable {
+        /// Everything that fits is in the caches: the kernel has just run on the same buffers.
+        case warm
+        /// Every line of the arena is flushed to memory before each run.
+        case cold
+    }
+
+    public var cache: Cache
+    /// Measured seconds per candidate, over all rounds.
+    public var minTime: Double
+    public var rounds: Int
+    public var seed: UInt64
+
+    public init(cache: Cache = .warm, minTime: Double = 0.05, rounds: Int = 11, seed: UInt64 = 1) {
+        self.cache = cache
+        self.minTime = minTime
+        self.rounds = rounds
+        self.seed = seed
+    }
+}
+
+/// One timed batch.
+public struct Sample: Sendable {
+    public let round: Int
+    /// Nanoseconds per run.
+    public let ns: Double
+    /// Runs in the batch.
+    public let runs: Int
+    public let disturbed: Bool
+}
+
+/// What a verified candidate takes.
+public struct Measurement: Sendable {
+    public let verified: Verified
+    public let samples: [Sample]
+    public let medianNs, madNs, minNs, meanNs: Double
+    /// 95 % bootstrap interval of the median over the rounds (each round has other physical pages).
+    public let intervalNs: ClosedRange<Double>
+    /// Median nanoseconds that planning took (packing weights).
+    public let planNs: Double
+    public var disturbedCount: Int { samples.lazy.filter(\.disturbed).count }
+
+    /// Undisturbed samples only, unless fewer than three of them are left: then all, and the count says so.
+    init(verified: Verified, samples: [Sample], planNs: [Double], seed: UInt64) {
+        self.verified = verified
+        self.samples = samples
+        let clean = samples.filter { !$0.disturbed }
+        let used = (clean.count >= 3 ? clean : samples).map(\.ns)
+        medianNs = Statistics.median(used)
+        madNs = Statistics.medianAbsoluteDeviation(used)
+        minNs = used.min() ?? .nan
+        meanNs = Statistics.mean(used)
+        intervalNs = Statistics.bootstrapMedianInterval(used, seed: seed)
+        self.planNs = Statistics.median(planNs)
+    }
+
+    /// FLOPs per nanosecond are GFLOP/s; every tap counts.
+    public var nominalGflops: Double { verified.problem.nominalFLOPs / medianNs }
+    public var effectiveGflops: Double { verified.problem.effectiveFLOPs / medianNs }
+    public var gigabytesPerSecond: Double { verified.problem.compulsoryBytes / medianNs }
+}

@@ -1,0 +1,119 @@
+import CPUFeatures
+import ConvCore
+import Foundation
+import ThreadPool
+
+/// Times verified candidates of one problem against each other.
+///
+/// Rounds are interleaved: in each round every candidate, in shuffled order, is planned into the same arena, warmed up and
+/// timed over one batch, so that drift hits all alike. The arena moves to other pages between rounds.
+public struct Sampler {
+    let data: ProblemData
+    let arena: Arena
+    let pool: ThreadPool
+    let options: MeasurementOptions
+
+    public init(_ data: ProblemData, arena: Arena, pool: ThreadPool, options: MeasurementOptions) {
+        self.data = data
+        self.arena = arena
+        self.pool = pool
+        self.options = options
+    }
+
+    /// A candidate whose measured time exceeds this many times `minTime` leaves after ``fewestRounds`` rounds: a naive
+    /// kernel that takes a second would otherwise take most of the session.
+    private static let slowFactor = 4.0
+    private static let fewestRounds = 3
+    /// Flushing costs more than most runs; sixteen of them average the clock out.
+    private static let mostColdRuns = 16
+    /// The shortest batch, in nanoseconds: a thousand times the clock's step.
+    private static let shortestBatchNs = 50_000.0
+
+    /// Measures all; the results are in the order of `verified`. `progress` is told the done part, 0 … 1.
+    public func measure(_ verified: [Verified], progress: (Double) -> Void = { _ in }) throws -> [Measurement] {
+        for v in verified {
+            precondition(v.problem == data.problem && v.threads == pool.threads, "verified on another problem")
+        }
+        var runs = verified.map { Run(verified: $0) }
+        var random = RandomSource(seed: options.seed)
+        let watch = DisturbanceWatch()
+        defer { watch.close() }
+        fillInputs()
+        for round in 0..<options.rounds {
+            if round > 0 { try arena.renew() }
+            for index in runs.indices.shuffled(using: &random) {
+                let slow = runs[index].spentNs > Self.slowFactor * options.minTime * 1e9
+                if round >= Self.fewestRounds, slow { continue }
+                sample(&runs[index], round: round, watch: watch)
+            }
+            progress(Double(round + 1) / Double(options.rounds))
+        }
+        return runs.map {
+            Measurement(verified: $0.verified, samples: $0.samples, planNs: $0.planNs, seed: options.seed)
+        }
+    }
+
+    private struct Run {
+        let verified: Verified
+        var samples: [Sample] = []
+        var planNs: [Double] = []
+        var spentNs = 0.0
+        /// Nanoseconds of one run, from the last sample.
+        var estimateNs: Double?
+    }
+
+    /// The values do not matter for the time; both layouts read the same ones.
+    private func fillInputs() {
+        let p = data.problem
+        arena.floats(.src).update(from: data.reals.src.floats, count: p.srcCount)
+        arena.floats(.weights).update(from: data.reals.weights.floats, count: p.weightCount)
+        arena.floats(.bias).update(from: data.reals.bias.floats, count: p.oc)
+    }
+
+    private func sample(_ run: inout Run, round: Int, watch: DisturbanceWatch) {
+        let candidate = run.verified.candidate
+        let planStart = Clock.now()
+        let plan = candidate.plan(data.problem, arena: arena, pool: pool)
+        run.planNs.append(Double(Clock.now() - planStart))
+        let (src, dst) = (UnsafePointer(arena.floats(.src)), arena.floats(.dst))
+        pool.park()
+        QuietThreads.wait()
+        // Warm up: caches, the clock of wide vectors, and the estimate of one run.
+        let warmStart = Clock.now()
+        var warmRuns = 0.0
+        repeat {
+            plan.run(src, dst)
+            warmRuns += 1
+        } while Double(Clock.now() - warmStart) < Self.shortestBatchNs
+        let estimate = run.estimateNs ?? Double(Clock.now() - warmStart) / warmRuns
+        let target = max(options.minTime * 1e9 / Double(options.rounds), Self.shortestBatchNs)
+        var count = max(1, Int((target / max(estimate, 1)).rounded(.up)))
+        if options.cache == .cold { count = min(count, Self.mostColdRuns) }
+        let before = watch.snapshot()
+        let ns: Double
+        switch options.cache {
+        case .warm:
+            // The reference loop of the watch has left the caches alone, but not the branch predictor.
+            plan.run(src, dst)
+            let start = Clock.now()
+            for _ in 0..<count { plan.run(src, dst) }
+            ns = Double(Clock.now() - start)
+        case .cold:
+            var sum: UInt64 = 0
+            for _ in 0..<count {
+                _ = atrous_flush_cache(arena.start, UInt(arena.bytes))
+                pool.run { _ in }  // wakes workers that went to sleep meanwhile
+                let start = Clock.now()
+                plan.run(src, dst)
+                sum += Clock.now() - start
+            }
+            ns = Double(sum)
+        }
+        let after = watch.snapshot()
+        run.samples.append(
+            Sample(
+                round: round, ns: ns / Double(count), runs: count, disturbed: watch.disturbed(from: before, to: after)))
+        run.spentNs += ns
+        run.estimateNs = ns / Double(count)
+    }
+}

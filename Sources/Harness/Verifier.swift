@@ -1,0 +1,160 @@
+import ConvCore
+import Foundation
+import ReferenceKernels
+import ThreadPool
+
+/// A candidate that was found right on this very problem with this many threads. Only the verifier makes one, and only
+/// this can be measured: a figure of an unverified kernel cannot exist.
+public struct Verified: Sendable {
+    public let candidate: Candidate
+    public let problem: Problem
+    public let threads: Int
+    /// The largest |kernel − oracle| found, on reals.
+    public let maxError: Double
+
+    fileprivate init(candidate: Candidate, problem: Problem, threads: Int, maxError: Double) {
+        self.candidate = candidate
+        self.problem = problem
+        self.threads = threads
+        self.maxError = maxError
+    }
+}
+
+/// Why a candidate is wrong.
+public enum Fault: Error, Equatable, Sendable, CustomStringConvertible {
+    /// An output still holds what was there before the run.
+    case skipped(index: [Int], count: Int)
+    case wrong(index: [Int], expected: Double, found: Float, tolerance: Double, count: Int, exact: Bool)
+    case strayWrite(region: String, bytes: Int)
+    case inputChanged(String)
+
+    public var description: String {
+        switch self {
+        case .skipped(let index, let count):
+            "never writes dst\(index)" + (count > 1 ? " and \(count - 1) more" : "")
+        case .wrong(let index, let expected, let found, let tolerance, let count, let exact):
+            "dst\(index) is \(found), the oracle says \(Float(expected)), "
+                + (exact ? "exact on integers" : "tolerance \(Float(tolerance))")
+                + (count > 1 ? "; \(count - 1) more are off" : "")
+        case .strayWrite(let region, let bytes):
+            "writes outside \(region): \(abs(bytes)) bytes " + (bytes < 0 ? "before its start" : "past its end")
+        case .inputChanged(let name): "changes its \(name)"
+        }
+    }
+}
+
+/// Holds candidates against the oracle.
+public struct Verifier {
+    let data: ProblemData
+    let arena: Arena
+    let pool: ThreadPool
+
+    /// The arena must fit the candidates that will come.
+    public init(_ data: ProblemData, arena: Arena, pool: ThreadPool) {
+        self.data = data
+        self.arena = arena
+        self.pool = pool
+    }
+
+    /// Runs the candidate on small integers, where its result must be exact, and on reals, where it must lie within
+    /// `ErrorBound`; outputs start as NaN between guard bands. The candidate must support the problem.
+    public func verify(_ candidate: Candidate) -> Result<Verified, Fault> {
+        do {
+            if let integers = data.integers { _ = try check(candidate, integers) }
+            let error = try check(candidate, data.reals)
+            return .success(
+                Verified(candidate: candidate, problem: data.problem, threads: pool.threads, maxError: error))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// The largest error of two runs of one plan: the second must not depend on what the first left behind.
+    private func check(_ candidate: Candidate, _ inputs: ProblemData.Case) throws(Fault) -> Double {
+        let p = data.problem
+        let kernel = candidate.kernel
+        arena.paintGuards()
+        Layout.convert(
+            inputs.src.floats, from: .nchw, to: arena.floats(.src), as: kernel.layout, batch: p.batch, channels: p.ic,
+            pixels: p.ih * p.iw)
+        arena.floats(.weights).update(from: inputs.weights.floats, count: p.weightCount)
+        arena.floats(.bias).update(from: inputs.bias.floats, count: p.oc)
+        let srcHash = hash(.src, count: p.srcCount)
+        let plan = candidate.plan(p, arena: arena, pool: pool)
+        var worst = 0.0
+        for _ in 0..<2 {
+            arena.paintDst()
+            plan.run(arena.floats(.src), arena.floats(.dst))
+            if let stray = arena.strayWrite() {
+                throw .strayWrite(region: "\(stray.region)", bytes: stray.distance)
+            }
+            guard hash(.src, count: p.srcCount) == srcHash else { throw .inputChanged("src") }
+            guard memcmp(arena.pointer(.weights), inputs.weights.start, 4 * p.weightCount) == 0 else {
+                throw .inputChanged("weights")
+            }
+            guard memcmp(arena.pointer(.bias), inputs.bias.start, 4 * p.oc) == 0 else { throw .inputChanged("bias") }
+            worst = max(worst, try compare(inputs, layout: kernel.layout))
+        }
+        return worst
+    }
+
+    private func compare(_ inputs: ProblemData.Case, layout: Layout) throws(Fault) -> Double {
+        let p = data.problem
+        let plane = p.oh * p.ow
+        let dst = arena.floats(.dst)
+        var worst = 0.0
+        var wrong: (index: Int, count: Int, value: Float, expected: Double, tolerance: Double)?
+        var skipped: (index: Int, count: Int)?
+        var index = 0
+        for n in 0..<p.batch {
+            for c in 0..<p.oc {
+                for pixel in 0..<plane {
+                    let at = layout == .nchw ? index : (n * plane + pixel) * p.oc + c
+                    let value = dst[at]
+                    let expected = inputs.answer.values[index]
+                    if value.bitPattern == Arena.unwrittenPattern {
+                        skipped = (skipped?.index ?? index, (skipped?.count ?? 0) + 1)
+                    } else {
+                        let error = abs(Double(value) - expected)
+                        let tolerance = ErrorBound.tolerance(
+                            p, value: expected, magnitude: inputs.answer.magnitudes[index], exactSum: inputs.exact)
+                        if !(error <= tolerance) {  // also when not a number
+                            if wrong == nil { wrong = (index, 0, value, expected, tolerance) }
+                            wrong!.count += 1
+                        } else {
+                            worst = max(worst, error)
+                        }
+                    }
+                    index += 1
+                }
+            }
+        }
+        func position(_ i: Int) -> [Int] { [i / plane / p.oc, i / plane % p.oc, i % plane / p.ow, i % p.ow] }
+        if let skipped { throw .skipped(index: position(skipped.index), count: skipped.count) }
+        if let wrong {
+            throw .wrong(
+                index: position(wrong.index), expected: wrong.expected, found: wrong.value, tolerance: wrong.tolerance,
+                count: wrong.count, exact: inputs.exact)
+        }
+        return worst
+    }
+
+    /// FNV-1a over the words of a region.
+    private func hash(_ region: Arena.Region, count: Int) -> UInt64 {
+        let words = arena.pointer(region).assumingMemoryBound(to: UInt32.self)
+        var h: UInt64 = 0xCBF2_9CE4_8422_2325
+        for i in 0..<count { h = (h ^ UInt64(words[i])) &* 0x100_0000_01B3 }
+        return h
+    }
+}
+
+extension Candidate {
+    /// Plans for the arena's weights, bias, packed and scratch regions.
+    func plan(_ p: Problem, arena: Arena, pool: ThreadPool) -> Kernel.Plan {
+        kernel.plan(
+            p, configuration,
+            Kernel.PlanInputs(
+                weights: arena.floats(.weights), bias: p.bias ? UnsafePointer(arena.floats(.bias)) : nil,
+                packed: arena.pointer(.packed), scratch: arena.pointer(.scratch), pool: pool))
+    }
+}
