@@ -157,8 +157,9 @@ extension MachineProfile {
         }.min()!
     }
 
-    @inline(never)
-    private static func sink(_ value: Float) { if value == 12_345.678 { fputs("", stderr) } }
+    /// Keeps a result alive.
+    @_optimize(none)
+    private static func sink(_ value: Float) {}
 }
 
 extension MachineProfile {
