@@ -12,6 +12,10 @@ public enum ErrorBound {
     /// SiLU through a polynomial e^x: about 2 ulp of the exponential, 2 roundings, 1 of a division. Hard swish: 3 roundings.
     static let epilogueUlps = 8.0
 
+    /// Below x = −ln(greatest float) = −88.72, e^−x overflows and SiLU comes out as −0; the true value there is at most
+    /// 88.73·e^−88.72 = 2.7·10⁻³⁷.
+    static let siluFlush = 2.7e-37
+
     /// The largest admissible |kernel − oracle| of one output.
     /// `exactSum`: inputs are small integers, so that the sum has no error and only the activation may round.
     public static func tolerance(_ problem: Problem, value: Double, magnitude: Double, exactSum: Bool) -> Double {
@@ -20,7 +24,8 @@ public enum ErrorBound {
         case .none, .relu: return sum
         case .silu, .hardswish:
             let rounding = epilogueUlps * Double(Float.ulpOfOne) * max(abs(value), Double(Float.leastNormalMagnitude))
-            return sum * problem.activation.slopeBound + rounding + Double(Float.leastNormalMagnitude)
+            let flush = problem.activation == .silu ? siluFlush : Double(Float.leastNormalMagnitude)
+            return sum * problem.activation.slopeBound + rounding + flush
         }
     }
 
