@@ -6,15 +6,16 @@ import ThreadPool
 
 let level = try InstructionSet.usable()
 let registry = KernelRegistry(level: level)
-let threadCounts = [1, 2]
+let sweep = ProcessInfo.processInfo.environment["SWEEP"]
+let threadCounts = sweep == nil ? [1, 2] : [1]
 let machine = MachineProfile.measure(probes: registry.probes, threads: threadCounts)
-print(machine.slug, machine)
+
 for text in CommandLine.arguments.dropFirst() {
     let p = try Problem(parsing: text)
     let data = ProblemData(p, seed: 1)
     for threads in threadCounts {
         let pool = ThreadPool(threads: threads)
-        let cands = registry.split(for: p).able.filter { threads == 1 || $0.threaded }.map { Candidate($0) }
+        let cands = registry.split(for: p).able.filter { threads == 1 || $0.threaded }.flatMap { k in sweep.map { k.name.contains($0) ? k.space.all.map { c in Candidate(k, c) } : [] } ?? [Candidate(k)] }
         let arena = try Arena(p, candidates: cands, threads: threads)
         var verified: [Verified] = []
         for c in cands {

@@ -13,9 +13,9 @@ let depthwiseTile = Kernel(
     summary: "register tile of pixels × channels on NHWC, dead taps skipped, rows in dilation order",
     space: ConfigurationSpace(
         [
-            Parameter("t", [4, 6, 8, 10], standard: vectorRegisters == 32 ? 8 : 6, "pixels in a register tile"),
-            Parameter("v", [1, 2], standard: 1, "vectors of channels in a register tile"),
-            Parameter("c", [1, 2, 4, 8], standard: 4, "register tiles of channels per pass over the map"),
+            Parameter("t", [2, 3, 4, 5, 6, 8, 10], standard: 6, "pixels in a register tile"),
+            Parameter("v", [1, 2, 3, 4], standard: vectorRegisters == 32 ? 4 : 2, "vectors of channels in a register tile"),
+            Parameter("c", [1, 2, 4, 8], standard: 1, "register tiles of channels per pass over the map"),
         ],
         constraint: "t·v + v + 1 ≤ \(vectorRegisters) registers, and a compiled tile",
         admits: { fitsRegisters($0["t"], $0["v"]) && $0["t"] <= depthwiseTiles[$0["v"] - 1].count }),
@@ -112,30 +112,45 @@ private struct DepthwiseJob {
         var t = DepthwiseTileArguments(
             src: src, weights: weights, bias: nil, dst: dst, pixelStep: p.strideW * p.ic, rows: rows.count, columns: 0,
             rowStep: p.dilationH * p.iw * p.ic, columnStep: p.dilationW * p.ic, weightRowStep: p.kw * padded,
-            weightColumnStep: padded, dstStep: p.ic, activation: p.activation, lastLanes: lanes)
+            weightColumnStep: padded, dstStep: p.ic, activation: p.activation, lastLanes: lanes, tiles: 1)
         var channel = channels.lowerBound
         while channel < channels.upperBound {
             let left = channels.upperBound - channel
-            let vectors = left > (tileVectors - 1) * lanes ? tileVectors : (left + lanes - 1) / lanes
-            t.lastLanes = min(left - (vectors - 1) * lanes, lanes)
+            // Whole vectors first, as wide as the tile; a rest of fewer lanes than a vector by itself.
+            let vectors = max(1, min(tileVectors, left / lanes))
+            t.lastLanes = min(left, lanes)
             t.bias = bias.map { $0 + channel }
-            let menu = t.lastLanes == lanes ? depthwiseTiles[vectors - 1] : maskedDepthwiseTiles[vectors - 1]
             for segment in segments {
-                t.columns = segment.taps.count
-                let kw = segment.taps.lowerBound
-                t.weights = weights + (rows.lowerBound * p.kw + kw) * padded + channel
-                var ow = segment.outputs.lowerBound
-                while ow < segment.outputs.upperBound {
-                    let pixels = min(tilePixels, segment.outputs.upperBound - ow, menu.count)
-                    // With no live tap the source is not read; the pointer stays at the image then.
-                    let iw = t.rows * t.columns == 0 ? 0 : ow * p.strideW - p.padLeft + kw * p.dilationW
-                    t.src = src + ((t.rows * t.columns == 0 ? 0 : ih) * p.iw + iw) * p.ic + channel
-                    t.dst = dst + ow * p.ic + channel
-                    menu[pixels - 1](t)
-                    ow += pixels
-                }
+                runSegment(
+                    segment, &t, ih: rows.isEmpty || segment.taps.isEmpty ? 0 : ih, firstRow: rows.lowerBound,
+                    vectors: vectors, src: src + channel, dst: dst + channel, weights: weights + channel)
             }
             channel += vectors * lanes
+        }
+    }
+
+    /// Output columns with the same live taps: whole tiles, then one narrower tile.
+    @inline(__always)
+    private func runSegment(
+        _ segment: Axis.Segment, _ t: inout DepthwiseTileArguments, ih: Int, firstRow: Int, vectors: Int,
+        src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>, weights: UnsafePointer<Float>
+    ) {
+        let p = problem
+        let menu = t.lastLanes == lanes ? depthwiseTiles[vectors - 1] : maskedDepthwiseTiles
+        let kw = segment.taps.lowerBound
+        t.columns = segment.taps.count
+        t.weights = weights + (firstRow * p.kw + kw) * padded
+        var ow = segment.outputs.lowerBound
+        while ow < segment.outputs.upperBound {
+            let left = segment.outputs.upperBound - ow
+            let pixels = min(tilePixels, left, menu.count)
+            t.tiles = left / pixels
+            // With no live tap the source is not read; the pointer stays at the image then.
+            let iw = t.rows * t.columns == 0 ? 0 : ow * p.strideW - p.padLeft + kw * p.dilationW
+            t.src = src + (ih * p.iw + iw) * p.ic
+            t.dst = dst + ow * p.ic
+            menu[pixels - 1](t)
+            ow += pixels * t.tiles
         }
     }
 }
