@@ -1,0 +1,85 @@
+/// One option of a command: a row of its table.
+public struct Option: Sendable {
+    /// Without the dashes: `min-time`.
+    public let name: String
+    /// What stands for the value in the help, such as `SECONDS`; nil for a flag.
+    public let placeholder: String?
+    /// One sentence without a full stop.
+    public let help: String
+    /// The default, as the help shows it.
+    public let standard: String?
+    /// Whether it may be given several times.
+    public let repeatable: Bool
+    /// The values that are possible, where they can be listed.
+    public let choices: [String]
+    /// Whether the value is a file or folder, for completion.
+    public let isPath: Bool
+
+    public init(
+        _ name: String, _ placeholder: String? = nil, _ help: String, default standard: String? = nil,
+        repeatable: Bool = false, choices: [String] = [], isPath: Bool = false
+    ) {
+        self.name = name
+        self.placeholder = placeholder
+        self.help = help
+        self.standard = standard
+        self.repeatable = repeatable
+        self.choices = choices
+        self.isPath = isPath
+    }
+
+    /// The environment variable that gives a value where the command line does not: `ATROUS_MIN_TIME`.
+    public var variable: String { "ATROUS_" + name.uppercased().replacing("-", with: "_") }
+}
+
+/// A subcommand: its row in the tool's table.
+public struct Command: Sendable {
+    public let name: String
+    /// One sentence without a full stop.
+    public let summary: String
+    /// What stands behind the name besides options.
+    public let arguments: [Positional]
+    public let options: [Option]
+    /// Command lines that show it at work.
+    public let examples: [String]
+
+    public struct Positional: Sendable {
+        public let name: String
+        public let help: String
+        public let choices: [String]
+        public let required: Bool
+
+        public init(_ name: String, _ help: String, choices: [String] = [], required: Bool = true) {
+            self.name = name
+            self.help = help
+            self.choices = choices
+            self.required = required
+        }
+    }
+
+    public init(
+        _ name: String, _ summary: String, arguments: [Positional] = [], options: [Option] = [],
+        examples: [String] = []
+    ) {
+        self.name = name
+        self.summary = summary
+        self.arguments = arguments
+        self.options = options
+        self.examples = examples
+    }
+}
+
+/// The whole tool: its commands.
+public struct CommandTable: Sendable {
+    public let tool: String
+    public let version: String
+    public let summary: String
+    public let commands: [Command]
+
+    public init(tool: String, version: String, summary: String, commands: [Command]) {
+        self.tool = tool
+        self.version = version
+        self.summary = summary
+        self.commands = commands
+    }
+}
