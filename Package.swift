@@ -56,7 +56,7 @@ let package = Package(
                 swiftSettings: isaLevels.count > 1 ? [.define("ATROUS_X86")] : []),
         .target(name: "Harness", dependencies: ["ConvCore", "ReferenceKernels", "ThreadPool", "CPUFeatures"]),
         .target(name: "BlockRuntime", dependencies: ["ConvCore"]),
-        .target(name: "Results", dependencies: ["ConvCore"]),
+        .target(name: "Results"),
         .target(name: "GnuplotBridge", linkerSettings: [.linkedLibrary("boost_iostreams")]),
         .target(name: "Plotting", dependencies: ["GnuplotBridge", "Results"]),
         .target(name: "OptionParsing"),

@@ -1,0 +1,101 @@
+import Foundation
+
+/// Writing that a kill or a full disk cannot leave half done.
+public enum FileWriting {
+    /// Writes a whole file under a temporary name in the same folder and renames it. Folders are made.
+    public static func replace(_ path: String, with data: Data) throws(ResultError) {
+        try makeFolder(of: path)
+        let temporary = "\(path).\(ProcessInfo.processInfo.processIdentifier).partial"
+        let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard file >= 0 else { throw .cannotWrite(path, reason: reason()) }
+        let written = writeAll(file, data)
+        let failure = written ? nil : reason()
+        close(file)
+        if let failure {
+            unlink(temporary)
+            throw .cannotWrite(path, reason: failure)
+        }
+        guard rename(temporary, path) == 0 else {
+            let failure = reason()
+            unlink(temporary)
+            throw .cannotWrite(path, reason: failure)
+        }
+    }
+
+    /// Makes the folder that the file is to lie in.
+    public static func makeFolder(of path: String) throws(ResultError) {
+        let folder = (path as NSString).deletingLastPathComponent
+        guard !folder.isEmpty else { return }
+        do {
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        } catch {
+            var isFolder: ObjCBool = false
+            let blocked = FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) && !isFolder.boolValue
+            throw .cannotWrite(path, reason: blocked ? "\(folder) is a file" : "the folder \(folder) cannot be made")
+        }
+    }
+
+    static func writeAll(_ file: Int32, _ data: Data) -> Bool {
+        data.withUnsafeBytes { buffer in
+            var done = 0
+            while done < buffer.count {
+                let count = write(file, buffer.baseAddress! + done, buffer.count - done)
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { return false }
+                done += count
+            }
+            return true
+        }
+    }
+
+    static func reason() -> String { String(cString: strerror(errno)) }
+}
+
+/// Adds rows to a CSV file, each line in one write, so that a kill loses at most the row in flight.
+public final class ResultAppender {
+    public let path: String
+    private let file: Int32
+    /// What was repaired on opening.
+    public private(set) var warnings: [String] = []
+
+    /// Opens or makes the file. A torn last line (of a run that was killed) is cut off.
+    public init(_ path: String) throws(ResultError) {
+        self.path = path
+        try FileWriting.makeFolder(of: path)
+        file = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+        guard file >= 0 else { throw .cannotWrite(path, reason: FileWriting.reason()) }
+        var info = stat()
+        guard fstat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG else { return }
+        if info.st_size > 0 {
+            try repair()
+        } else {
+            try append(ResultFile.header)
+        }
+    }
+
+    deinit { close(file) }
+
+    public func append(_ row: ResultRow) throws(ResultError) { try append(ResultFile.line(row)) }
+
+    private func append(_ line: String) throws(ResultError) {
+        let start = lseek(file, 0, SEEK_END)
+        guard FileWriting.writeAll(file, Data((line + "\n").utf8)) else {
+            let reason = FileWriting.reason()
+            ftruncate(file, start)
+            throw .cannotWrite(path, reason: reason)
+        }
+    }
+
+    private func repair() throws(ResultError) {
+        guard var data = FileManager.default.contents(atPath: path) else { throw .unreadable(path) }
+        if data.last != UInt8(ascii: "\n") {
+            let keep = (data.lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1
+            ftruncate(file, off_t(keep))
+            data = data.prefix(keep)
+            warnings.append("\(path): the last line was torn by a killed run and is cut off")
+        }
+        guard !data.isEmpty else { return try append(ResultFile.header) }
+        let first = String(decoding: data.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+        guard first == ResultFile.header else { throw .otherColumns(path) }
+    }
+}

@@ -1,0 +1,96 @@
+import Foundation
+
+/// Rows in a CSV file.
+public enum ResultFile {
+    public static let header = CSV.line(Column.all.map(\.name))
+
+    public static func line(_ row: ResultRow) -> String { CSV.line(Column.all.map { $0.write(row) }) }
+
+    /// What a file holds. A line that does not read is left out and named.
+    public struct Contents: Sendable {
+        public var rows: [ResultRow] = []
+        /// `file:line: what is wrong`
+        public var warnings: [String] = []
+    }
+
+    /// Reads one file.
+    public static func read(_ path: String) throws(ResultError) -> Contents {
+        let text = try text(of: path)
+        guard let end = text.firstIndex(where: \.isNewline) ?? (text.isEmpty ? nil : text.endIndex) else {
+            throw .empty(path)
+        }
+        guard let names = CSV.fields(text[..<end]), names.contains("kernel"), names.contains("problem") else {
+            throw .notResults(path)
+        }
+        let columns = names.map { name in Column.all.first { $0.name == name } }
+        var contents = Contents()
+        var number = 1
+        for line in text[end...].split(whereSeparator: \.isNewline) {
+            number += 1
+            guard let fields = CSV.fields(line), fields.count == columns.count else {
+                contents.warnings.append("\(path):\(number): the line has not \(columns.count) fields; it is left out")
+                continue
+            }
+            var row = ResultRow()
+            let bad = zip(columns, fields).first { column, field in !(column?.read(&row, field) ?? true) }
+            if let bad {
+                contents.warnings.append(
+                    "\(path):\(number): \(bad.0?.name ?? "") '\(bad.1)' is no number; the line is left out")
+            } else {
+                contents.rows.append(row)
+            }
+        }
+        return contents
+    }
+
+    /// Reads every result file below a folder (or the one file); other CSV files are passed over.
+    public static func readFolder(_ path: String) throws(ResultError) -> Contents {
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else { throw .missing(path) }
+        guard isFolder.boolValue else { return try read(path) }
+        var all = Contents()
+        let files = (FileManager.default.enumerator(atPath: path)?.compactMap { $0 as? String } ?? []).sorted()
+        for file in files where file.hasSuffix(".csv") {
+            do {
+                let contents = try read(path + "/" + file)
+                all.rows += contents.rows
+                all.warnings += contents.warnings
+            } catch .notResults, .empty {
+                continue
+            }
+        }
+        guard !all.rows.isEmpty else { throw .noRows(path) }
+        return all
+    }
+
+    private static func text(of path: String) throws(ResultError) -> String {
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else { throw .missing(path) }
+        guard !isFolder.boolValue, let data = FileManager.default.contents(atPath: path) else { throw .unreadable(path) }
+        return String(decoding: data, as: UTF8.self)
+    }
+}
+
+/// What can go wrong with result files. One line: what, where, and what to do.
+public enum ResultError: Error, Equatable, Sendable, CustomStringConvertible {
+    case missing(String)
+    case unreadable(String)
+    case empty(String)
+    case notResults(String)
+    case noRows(String)
+    case otherColumns(String)
+    case cannotWrite(String, reason: String)
+
+    public var description: String {
+        switch self {
+        case .missing(let path): "\(path): no such file or folder; `atrous bench --out \(path)` writes one"
+        case .unreadable(let path): "\(path): cannot be read; check its permissions"
+        case .empty(let path): "\(path): the file is empty; delete it or run `atrous bench` again"
+        case .notResults(let path): "\(path): no result file (its first line lacks the columns kernel and problem)"
+        case .noRows(let path): "\(path): no results in it; run `atrous bench --out \(path)/bench.csv` first"
+        case .otherColumns(let path):
+            "\(path): has other columns than this version writes; give --out another name or move the file away"
+        case .cannotWrite(let path, let reason): "\(path): cannot be written (\(reason)); choose another --out"
+        }
+    }
+}

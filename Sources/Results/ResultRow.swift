@@ -1,0 +1,68 @@
+/// One measurement: a row of the CSV. Times are nanoseconds, rates 10⁹ per second, sizes bytes. What was not measured is
+/// nil and an empty field.
+public struct ResultRow: Sendable, Equatable {
+    /// Which call of the command wrote it.
+    public var run = ""
+    /// ISO 8601, UTC.
+    public var timeUTC = ""
+    /// The build's commit, or `unknown`.
+    public var commit = ""
+    /// The folder name of the machine's results.
+    public var machine = ""
+    public var cpu = ""
+    /// What the kernel is built for: `scalar`, `openblas`, `baseline`, `v3`, `v4`.
+    public var isa = ""
+    public var dtype = "f32"
+    public var layer = ""
+    /// benchdnn text with the name.
+    public var problem = ""
+    public var kernel = ""
+    public var config = ""
+    public var layout = ""
+    public var threads = 1
+    /// `warm` or `cold`
+    public var cache = ""
+    public var samples: Int?
+    public var medianNs: Double?
+    public var madNs: Double?
+    public var minNs: Double?
+    public var meanNs: Double?
+    public var ciLowNs: Double?
+    public var ciHighNs: Double?
+    public var nominalFLOPs: Double?
+    public var effectiveFLOPs: Double?
+    /// Compulsory: src, weights, bias and dst once each.
+    public var bytes: Double?
+    /// From nominal FLOPs.
+    public var gflops: Double?
+    public var gbps: Double?
+    /// The fraction of the roofline that was reached.
+    public var attainable: Double?
+    /// The largest |kernel − oracle| on reals.
+    public var maxError: Double?
+    /// `PASSED`, or why not: `FAILED`, `SKIPPED`.
+    public var verdict = ""
+    // Ours, behind the contract's columns.
+    public var family = ""
+    /// Samples that something else disturbed.
+    public var disturbed: Int?
+    public var planNs: Double?
+    public var scratchBytes: Int?
+    public var packedBytes: Int?
+    /// Learnable values of the layer.
+    public var parameters: Int?
+    public var seed: Int?
+
+    public init() {}
+
+    /// Kernel with its configuration behind an @.
+    public var candidate: String { config.isEmpty ? kernel : "\(kernel)@\(config)" }
+
+    /// The problem's own name, or its text where it has none.
+    public var problemName: String {
+        guard let start = problem.firstIndex(of: "\""), let end = problem.lastIndex(of: "\""), start < end else {
+            return problem
+        }
+        return String(problem[problem.index(after: start)..<end])
+    }
+}
