@@ -1,0 +1,120 @@
+import ConvCore
+
+/// A unit with its batch norm folded: what a convolution with bias computes from.
+public struct FoldedUnit: Sendable {
+    public let unit: BlockUnit
+    /// `[oc][ic / groups][kh][kw]`
+    public let weights: [Float]
+    /// `[oc]`
+    public let bias: [Float]
+}
+
+/// A block's trained parameters, checked against its description and folded.
+public struct BlockParameters: Sendable {
+    /// With the file's widths.
+    public let description: BlockDescription
+    /// In the order of ``BlockDescription/units(cin:cout:)``.
+    public let units: [FoldedUnit]
+    public var cin: Int { description.cin ?? 0 }
+    public var cout: Int { description.cout ?? 0 }
+
+    /// Reads a file; the description comes from its metadata where none is given. Throws ``SafetensorsError``,
+    /// ``ParameterError`` or ``BlockFileError``.
+    public init(_ path: String, description: BlockDescription? = nil) throws {
+        try self.init(file: SafetensorsFile(path), description: description)
+    }
+
+    /// The same from a file that is open. Tensors named `input`, `output`, `act.…` or `….num_batches_tracked` are not
+    /// parameters and may be there; any other that the block does not need is an error.
+    public init(file: SafetensorsFile, description given: BlockDescription? = nil) throws {
+        let usesArticleNames = ArticleNames.areUsed(in: file.names)
+        var inFile: [String: String] = [:]
+        for name in file.names where !Self.isIgnored(name) {
+            let ours = usesArticleNames ? ArticleNames.ours(name) : name
+            guard inFile.updateValue(name, forKey: ours) == nil else {
+                throw SafetensorsError.duplicateTensor(file: file.path, tensor: ours)
+            }
+        }
+        var description = try given ?? BlockMetadata.description(of: file, usesArticleNames: usesArticleNames)
+        do throws(BlockError) {
+            try description.validate()
+        } catch {
+            throw ParameterError.invalid(file: file.path, error)
+        }
+        let own = try BlockMetadata.widths(of: file)
+        let implied = try Self.impliedWidths(description, file: file, inFile: inFile)
+        description.cin = description.cin ?? own.cin ?? implied.cin
+        description.cout = description.cout ?? own.cout ?? implied.cout
+        let units: [BlockUnit]
+        do throws(BlockError) {
+            units = try description.units()
+        } catch {
+            throw ParameterError.invalid(file: file.path, error)
+        }
+        try Self.checkTensors(units, file: file, inFile: inFile, block: description.name)
+        self.units = try units.map { try Self.folded($0, file: file, inFile: inFile, epsilon: description.epsilon) }
+        self.description = description
+    }
+
+    static func isIgnored(_ name: String) -> Bool {
+        name == "input" || name == "output" || name.hasPrefix("act.") || name.hasSuffix(".num_batches_tracked")
+    }
+
+    /// The widths that the shapes tell: the first unit reads the block's input, the last one writes its output.
+    private static func impliedWidths(
+        _ description: BlockDescription, file: SafetensorsFile, inFile: [String: String]
+    ) throws -> (cin: Int?, cout: Int?) {
+        var open = description
+        (open.cin, open.cout, open.mid) = (2, 2, nil)
+        let units = try open.units()
+        guard let first = units.first, let last = units.last else { return (nil, nil) }
+        func shape(_ unit: BlockUnit) throws -> [Int] {
+            guard let shape = inFile[unit.weightName].flatMap(file.shape(of:)) else {
+                throw ParameterError.missing(
+                    file: file.path, tensor: inFile[unit.weightName] ?? unit.weightName, shape: unit.weightShape)
+            }
+            guard shape.count == 4, shape.allSatisfy({ $0 >= 1 }) else {
+                throw ParameterError.wrongShape(
+                    file: file.path, tensor: inFile[unit.weightName] ?? unit.weightName, shape: shape,
+                    expected: unit.weightShape)
+            }
+            return shape
+        }
+        return (try shape(first)[first.kind == .dw ? 0 : 1], try shape(last)[0])
+    }
+
+    private static func checkTensors(
+        _ units: [BlockUnit], file: SafetensorsFile, inFile: [String: String], block: String
+    ) throws(ParameterError) {
+        var needed: Set<String> = []
+        for (tensor, expected) in units.flatMap(\.tensors) {
+            needed.insert(tensor)
+            guard let name = inFile[tensor], let shape = file.shape(of: name) else {
+                throw .missing(file: file.path, tensor: tensor, shape: expected)
+            }
+            guard shape == expected else {
+                throw .wrongShape(file: file.path, tensor: name, shape: shape, expected: expected)
+            }
+        }
+        if let extra = inFile.filter({ !needed.contains($0.key) }).map(\.value).min() {
+            throw .extra(file: file.path, tensor: extra, block: block)
+        }
+    }
+
+    private static func folded(
+        _ unit: BlockUnit, file: SafetensorsFile, inFile: [String: String], epsilon: Double
+    ) throws -> FoldedUnit {
+        func values(_ name: String) throws -> [Double] { try file.doubles(named: inFile[name] ?? name).values }
+        let weights = try values(unit.weightName)
+        let convBias = try unit.biasName.map(values)
+        let parts = try unit.batchNormNames.map(values)
+        let norm = unit.hasBatchNorm
+            ? BatchNorm(weight: parts[0], bias: parts[1], mean: parts[2], variance: parts[3], epsilon: epsilon) : nil
+        do throws(FoldingError) {
+            let folded = try BatchNormFolding.fold(weights: weights, outputs: unit.oc, convBias: convBias, norm: norm)
+            return FoldedUnit(unit: unit, weights: folded.weights, bias: folded.bias)
+        } catch {
+            throw ParameterError.fold(file: file.path, unit: unit.name, error)
+        }
+    }
+}

@@ -1,0 +1,32 @@
+/// The input of a block: `[batch, cin, height, width]`.
+public struct BlockSize: Sendable, Hashable, CustomStringConvertible {
+    public var batch: Int
+    public var cin: Int
+    public var height: Int
+    public var width: Int
+    /// Output channels; nil is the description's own, or else cin.
+    public var cout: Int?
+
+    public init(batch: Int = 1, cin: Int, height: Int, width: Int, cout: Int? = nil) {
+        self.batch = batch
+        self.cin = cin
+        self.height = height
+        self.width = width
+        self.cout = cout
+    }
+
+    /// Reads `NxCxHxW`. Throws ``BlockError``.
+    public init(parsing text: String) throws(BlockError) {
+        let numbers = text.lowercased().split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
+        guard numbers.count == 4, let n = numbers[0], let c = numbers[1], let h = numbers[2], let w = numbers[3] else {
+            throw .badSize(text)
+        }
+        for (key, value) in [("batch", n), ("cin", c), ("height", h), ("width", w)] {
+            try BlockDescription.checkSize(key, value)
+        }
+        self.init(batch: n, cin: c, height: h, width: w)
+    }
+
+    /// `1x64x20x20`
+    public var description: String { "\(batch)x\(cin)x\(height)x\(width)" }
+}

@@ -1,0 +1,138 @@
+import ConvCore
+
+/// A named set of problems, from the block at the sizes of the YOLOv5 models.
+public struct Preset: Sendable {
+    public let name: String
+    /// One line.
+    public let summary: String
+    let content: Content
+
+    enum Content: Sendable {
+        /// Problem texts and their names.
+        case fixed([(name: String, text: String)])
+        case models([YOLOModel])
+    }
+
+    public static let all: [Preset] =
+        [Preset(name: "smoke", summary: "tiny layers of every kind on the edges, seconds in total", content: .fixed(smoke))]
+        + YOLOModel.allCases.map {
+            Preset(
+                name: "yolov5\($0.rawValue)", summary: "layers of the block in YOLOv5\($0.rawValue): \($0.channelSummary)",
+                content: .models([$0]))
+        }
+        + [Preset(
+            name: "yolov5", summary: "layers of the block in all five YOLOv5 models", content: .models(YOLOModel.allCases))]
+
+    /// Throws ``PresetError/unknown(_:)``.
+    public static func named(_ name: String) throws(PresetError) -> Preset {
+        guard let preset = all.first(where: { $0.name == name }) else { throw .unknown(name) }
+        return preset
+    }
+
+    /// Its layers, each once, under unique names such as `s-p5-dw5d5`. Two problems that differ in the name only are
+    /// one, with the first one's name. A fixed preset ignores the options.
+    public func problems(_ options: PresetOptions = .init()) throws -> [Problem] {
+        switch content {
+        case .fixed(let entries):
+            return try entries.map { entry in
+                var problem = try Problem(parsing: entry.text)
+                problem.name = entry.name
+                return problem
+            }
+        case .models:
+            var seen: Set<Problem> = []
+            return try blocks(options).flatMap { try $0.problems(withDense: options.dense) }
+                .filter { seen.insert($0).inserted }
+        }
+    }
+
+    /// The whole blocks that the layers belong to; none for a fixed preset. Throws ``PresetError``.
+    public func blocks(_ options: PresetOptions = .init()) throws(PresetError) -> [BlockCase] {
+        guard case .models(let models) = content else { return [] }
+        try options.validate()
+        var cases: [BlockCase] = []
+        for batch in options.batches {
+            for size in options.sizes {
+                for model in models {
+                    for level in FeatureLevel.allCases {
+                        let map = size / level.stride
+                        let channels = model.channels(level)
+                        // The usual size and batch go without saying, so that a name does not depend on the selection.
+                        let suffix = (size == 640 ? "" : "-i\(size)") + (batch == 1 ? "" : "-b\(batch)")
+                        for variant in options.variants {
+                            cases.append(
+                                BlockCase(
+                                    prefix: "\(model.rawValue)-\(level.rawValue)", suffix: suffix,
+                                    block: BlockDescription(variant, activation: options.activation),
+                                    size: BlockSize(batch: batch, cin: channels, height: map, width: map, cout: channels)))
+                        }
+                    }
+                }
+            }
+        }
+        return cases
+    }
+}
+
+/// What of a preset is wanted.
+public struct PresetOptions: Sendable {
+    /// Sides of the network's square input in pixels: multiples of 32.
+    public var sizes: [Int]
+    public var variants: [BlockVariant]
+    public var batches: [Int]
+    public var activation: Activation
+    /// Whether the dense convolutions that the separables replace are wanted too; they take far longer.
+    public var dense: Bool
+
+    public init(
+        sizes: [Int] = [640], variants: [BlockVariant] = BlockVariant.allCases, batches: [Int] = [1],
+        activation: Activation = .silu, dense: Bool = false
+    ) {
+        self.sizes = sizes
+        self.variants = variants
+        self.batches = batches
+        self.activation = activation
+        self.dense = dense
+    }
+
+    /// The input sizes that YOLOv5 is commonly run at.
+    public static let commonSizes = [320, 416, 640, 1280]
+
+    func validate() throws(PresetError) {
+        if let size = sizes.first(where: { $0 < 32 || $0 % 32 != 0 || $0 > 1 << 16 }) { throw .badSize(size) }
+        if let batch = batches.first(where: { $0 < 1 || $0 > 1 << 16 }) { throw .badBatch(batch) }
+    }
+}
+
+public enum PresetError: Error, Equatable, CustomStringConvertible {
+    case unknown(String)
+    case badSize(Int)
+    case badBatch(Int)
+
+    public var description: String {
+        switch self {
+        case .unknown(let name):
+            "unknown preset '\(name)'; the presets are \(Preset.all.map(\.name).joined(separator: ", "))"
+        case .badSize(let size):
+            "input size \(size): write a multiple of 32 from 32 to 65536, such as "
+                + PresetOptions.commonSizes.map(String.init).joined(separator: ", ")
+        case .badBatch(let batch): "batch \(batch): write 1 to 65536"
+        }
+    }
+}
+
+extension Preset {
+    /// Every kind of layer, small, on the edges where kernels go wrong.
+    static let smoke: [(name: String, text: String)] = [
+        ("dw3", "dw:c16h12k3d1_relu"),
+        ("dw3-dilated-odd", "dw:c17h13w11k3d4_silu"),
+        ("dw5-dilated", "dw:c32h20k5d5_silu"),
+        ("dw9-beyond-map", "dw:c16h7w5k9d9_hardswish"),
+        ("dw3-stride2", "dw:c16h15k3s2"),
+        ("pw", "pw:c32o64h10_silu"),
+        ("pw-odd", "pw:mb2c13o7h9w5"),
+        ("conv-dense", "conv:c16o32h10k3d2_relu"),
+        ("conv-grouped", "conv:g3c6o9h9k3"),
+        ("conv-stride2", "conv:c3o16h17k3s2_silu"),
+    ]
+}

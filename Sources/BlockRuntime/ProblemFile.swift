@@ -1,0 +1,112 @@
+import ConvCore
+import Foundation
+
+/// The problems of a file in benchdnn's form: `#` starts a comment, problems stand one or more to a line.
+public struct ProblemFile: Sendable {
+    public struct Entry: Sendable {
+        public let problem: Problem
+        /// From 1.
+        public let line: Int
+    }
+
+    /// A word that is not run, and why.
+    public struct Skipped: Sendable, Equatable {
+        public let line: Int
+        public let text: String
+        public let reason: String
+    }
+
+    /// The name that messages carry.
+    public let path: String
+    public let entries: [Entry]
+    /// 3-D convolutions.
+    public let skipped: [Skipped]
+    /// benchdnn's options, which have no effect here.
+    public let ignoredOptions: [Skipped]
+
+    public var problems: [Problem] { entries.map(\.problem) }
+
+    /// One line per word that was left out, such as `F:3: skipped '…': only 2-D is supported`.
+    public var warnings: [String] {
+        (skipped.map { ($0, "skipped") } + ignoredOptions.map { ($0, "ignored") })
+            .sorted { $0.0.line < $1.0.line }
+            .map { "\(path):\($0.line): \($1) '\($0.text)': \($0.reason)" }
+    }
+
+    /// Throws ``ProblemFileError`` with file and line at the first word that is not a problem.
+    public static func read(_ path: String) throws(ProblemFileError) -> ProblemFile {
+        let data: Data
+        do {
+            data = try Data(contentsOf: URL(fileURLWithPath: path))
+        } catch {
+            throw .unreadable(file: path, reason: FileFailure.reason(error))
+        }
+        guard let text = String(validating: data, as: UTF8.self) else {
+            throw .unreadable(file: path, reason: "it is not UTF-8 text")
+        }
+        return try ProblemFile(text: text, path: path)
+    }
+
+    /// The same from the file's content.
+    public init(text: String, path: String) throws(ProblemFileError) {
+        var entries: [Entry] = []
+        var skipped: [Skipped] = []
+        var options: [Skipped] = []
+        let content = text.hasPrefix("\u{FEFF}") ? text.dropFirst() : text[...]
+        let lines = content.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        for (index, line) in lines.enumerated() {
+            for word in Self.words(line) {
+                let number = index + 1
+                if word.hasPrefix("--") {
+                    options.append(Skipped(line: number, text: word, reason: "an option of benchdnn, without effect here"))
+                    continue
+                }
+                do {
+                    entries.append(Entry(problem: try Problem(parsing: word), line: number))
+                } catch ProblemError.threeDimensional {
+                    skipped.append(Skipped(line: number, text: word, reason: "a 3-D convolution; only 2-D is supported"))
+                } catch {
+                    throw .badLine(file: path, line: number, reason: "\(error)")
+                }
+            }
+        }
+        guard !entries.isEmpty || !skipped.isEmpty else { throw .noProblems(file: path) }
+        self.path = path
+        self.entries = entries
+        self.skipped = skipped
+        ignoredOptions = options
+    }
+
+    /// Splits at white space and ends at `#`, except between double quotes, where a name stands.
+    private static func words(_ line: Substring) -> [String] {
+        var words: [String] = []
+        var word = ""
+        var isQuoted = false
+        for c in line {
+            if c == "#", !isQuoted { break }
+            if c.isWhitespace, !isQuoted {
+                if !word.isEmpty { words.append(word) }
+                word = ""
+                continue
+            }
+            if c == "\"" { isQuoted.toggle() }
+            word.append(c)
+        }
+        return word.isEmpty ? words : words + [word]
+    }
+}
+
+public enum ProblemFileError: Error, Equatable, CustomStringConvertible {
+    case unreadable(file: String, reason: String)
+    case badLine(file: String, line: Int, reason: String)
+    case noProblems(file: String)
+
+    public var description: String {
+        switch self {
+        case .unreadable(let file, let reason): "\(file): cannot be read: \(reason)"
+        case .badLine(let file, let line, let reason): "\(file):\(line): \(reason)"
+        case .noProblems(let file):
+            "\(file): has no problems; write one a line, such as g64ic64ih80oc64oh80kh5dh4 or dw:c64h80k5d5"
+        }
+    }
+}
