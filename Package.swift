@@ -55,6 +55,7 @@ let package = Package(
                     + isaLevels.map { .target(name: $0.target) },
                 swiftSettings: isaLevels.count > 1 ? [.define("ATROUS_X86")] : []),
         .target(name: "Harness", dependencies: ["ConvCore", "ReferenceKernels", "ThreadPool", "CPUFeatures"]),
+        .target(name: "FaultyKernels", dependencies: ["ConvCore"]),
         .target(name: "BlockRuntime", dependencies: ["ConvCore"]),
         .target(name: "Results"),
         .target(name: "GnuplotBridge", linkerSettings: [.linkedLibrary("boost_iostreams")]),
@@ -63,7 +64,7 @@ let package = Package(
         .executableTarget(
             name: "atrous",
             dependencies: ["ConvCore", "KernelRegistry", "Harness", "BlockRuntime", "Results", "Plotting", "OptionParsing",
-                           "CPUFeatures", "ReferenceKernels", "ThreadPool"]),
+                           "FaultyKernels", "ThreadPool"]),
     ] + isaLevels.map(vectorKernels) + [
         .testTarget(name: "ConvCoreTests", dependencies: ["ConvCore"]),
     ],

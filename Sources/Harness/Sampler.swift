@@ -24,6 +24,8 @@ public struct Sampler {
     /// kernel that takes a second would otherwise take most of the session.
     private static let slowFactor = 4.0
     private static let fewestRounds = 3
+    /// A run of 20 ms moves more data than any cache holds and passes any change of clock.
+    private static let longRunNs = 2e7
     /// Flushing costs more than most runs; sixteen of them average the clock out.
     private static let mostColdRuns = 16
     /// The shortest batch, in nanoseconds: a thousand times the clock's step.
@@ -60,6 +62,12 @@ public struct Sampler {
         var spentNs = 0.0
         /// Nanoseconds of one run, from the last sample.
         var estimateNs: Double?
+
+        mutating func add(_ sample: Sample) {
+            samples.append(sample)
+            spentNs += sample.ns * Double(sample.runs)
+            estimateNs = sample.ns
+        }
     }
 
     /// The values do not matter for the time; both layouts read the same ones.
@@ -78,6 +86,7 @@ public struct Sampler {
         let (src, dst) = (UnsafePointer(arena.floats(.src)), arena.floats(.dst))
         pool.park()
         QuietThreads.wait()
+        let before = watch.snapshot()
         // Warm up: caches, the clock of wide vectors, and the estimate of one run.
         let warmStart = Clock.now()
         var warmRuns = 0.0
@@ -85,11 +94,18 @@ public struct Sampler {
             plan.run(src, dst)
             warmRuns += 1
         } while Double(Clock.now() - warmStart) < Self.shortestBatchNs
-        let estimate = run.estimateNs ?? Double(Clock.now() - warmStart) / warmRuns
+        let warmNs = Double(Clock.now() - warmStart)
+        if warmNs > Self.longRunNs, options.cache == .warm {
+            // Long enough to be a sample of its own: what the caches held before does not show.
+            let after = watch.snapshot()
+            run.add(Sample(round: round, ns: warmNs, runs: 1, disturbed: watch.disturbed(from: before, to: after)))
+            return
+        }
+        let estimate = run.estimateNs ?? warmNs / warmRuns
         let target = max(options.minTime * 1e9 / Double(options.rounds), Self.shortestBatchNs)
         var count = max(1, Int((target / max(estimate, 1)).rounded(.up)))
         if options.cache == .cold { count = min(count, Self.mostColdRuns) }
-        let before = watch.snapshot()
+        let start = watch.snapshot()
         let ns: Double
         switch options.cache {
         case .warm:
@@ -109,11 +125,9 @@ public struct Sampler {
             }
             ns = Double(sum)
         }
-        let after = watch.snapshot()
-        run.samples.append(
+        let end = watch.snapshot()
+        run.add(
             Sample(
-                round: round, ns: ns / Double(count), runs: count, disturbed: watch.disturbed(from: before, to: after)))
-        run.spentNs += ns
-        run.estimateNs = ns / Double(count)
+                round: round, ns: ns / Double(count), runs: count, disturbed: watch.disturbed(from: start, to: end)))
     }
 }

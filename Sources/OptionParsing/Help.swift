@@ -28,7 +28,7 @@ extension CommandTable {
                 if !option.choices.isEmpty { help += ": \(option.choices.joined(separator: ", "))" }
                 if option.repeatable { help += "; may be repeated" }
                 if let standard = option.standard { help += " (default \(standard))" }
-                return ("--\(option.name)" + (option.placeholder.map { " \($0)" } ?? ""), help)
+                return ("--\(option.name)" + (option.placeholder.map { option.bare == nil ? " \($0)" : "[=\($0)]" } ?? ""), help)
             } + [("--help", "this text")]
         let width = min(30, rows.map(\.0.count).max() ?? 0)
         text += "\n"

@@ -14,10 +14,13 @@ public struct Option: Sendable {
     public let choices: [String]
     /// Whether the value is a file or folder, for completion.
     public let isPath: Bool
+    /// The value that the option has when it is given without one; nil where it needs one.
+    public let bare: String?
 
     public init(
         _ name: String, _ placeholder: String? = nil, _ help: String, default standard: String? = nil,
-        repeatable: Bool = false, choices: [String] = [], isPath: Bool = false
+        repeatable: Bool = false, choices: [String] = [], isPath: Bool = false,
+        bare: String? = nil
     ) {
         self.name = name
         self.placeholder = placeholder
@@ -26,6 +29,7 @@ public struct Option: Sendable {
         self.repeatable = repeatable
         self.choices = choices
         self.isPath = isPath
+        self.bare = bare
     }
 
     /// The environment variable that gives a value where the command line does not: `ATROUS_MIN_TIME`.

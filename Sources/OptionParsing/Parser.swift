@@ -55,7 +55,7 @@ extension CommandTable {
                     value = arguments[index]
                     index += 1
                 }
-                guard let value, !value.isEmpty else { throw .missingValue(name, placeholder: placeholder) }
+                guard let value = value ?? option.bare, !value.isEmpty else { throw .missingValue(name, placeholder: placeholder) }
                 guard given[name] == nil || option.repeatable else { throw .repeated(name) }
                 given[name, default: []].append(value)
             } else {

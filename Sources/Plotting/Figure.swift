@@ -1,0 +1,73 @@
+import Results
+
+/// A figure: a name, and how stored rows become a picture. To add one: write its file, add its line to ``Figures/all``.
+public struct Figure: Sendable {
+    public let name: String
+    /// One line: what it shows.
+    public let summary: String
+    /// The results that it cannot do without, and where they come from.
+    public let needs: String
+    /// nil where the rows do not hold what it needs.
+    public let make: @Sendable (FigureInput) -> PlotScript?
+}
+
+public enum Figures {
+    public static let all: [Figure] = [speedupFigure, gflopsFigure, rooflineFigure, savingFigure]
+}
+
+/// The rows of one machine and thread count that a figure shows.
+public struct FigureInput: Sendable {
+    /// Passed and measured, the newest of each case. The naive kernel's are those of one thread.
+    public let rows: [ResultRow]
+    public let machine: String
+    public let threads: Int
+    /// Absent where no profile is stored beside the results.
+    public let roof: MachineRoof?
+
+    public init(rows: [ResultRow], machine: String, threads: Int, roof: MachineRoof?) {
+        self.roof = roof
+        self.machine = machine
+        self.threads = threads
+        var newest: [String: ResultRow] = [:]
+        var order: [String] = []
+        for row in rows where row.machine == machine && row.verdict == "PASSED" && row.medianNs != nil {
+            guard row.threads == threads || row.family == "naive" && row.threads == 1 else { continue }
+            let key = "\(row.problem)|\(row.candidate)|\(row.cache)"
+            if newest[key] == nil { order.append(key) }
+            if newest[key]?.timeUTC ?? "" <= row.timeUTC { newest[key] = row }
+        }
+        self.rows = order.map { newest[$0]! }
+    }
+
+    /// `4 threads on MACHINE, warm cache`
+    var conditions: String {
+        let caches = Set(rows.map(\.cache)).sorted().joined(separator: " and ")
+        return "\(threads) thread\(threads == 1 ? "" : "s"), \(machine), \(caches) cache"
+    }
+
+    /// Problems of a layer, in the order of the rows, without the dense ones that only serve a comparison.
+    func problems(of layer: String) -> [String] {
+        var seen: Set<String> = []
+        return rows.filter { $0.layer == layer }.map(\.problem).filter { seen.insert($0).inserted }
+    }
+
+    /// The fastest row of a problem among those that `admits` lets in.
+    func best(_ problem: String, _ admits: (ResultRow) -> Bool) -> ResultRow? {
+        rows.filter { $0.problem == problem && admits($0) }.min { $0.medianNs! < $1.medianNs! }
+    }
+}
+
+/// A machine's measured limits.
+public struct MachineRoof: Sendable {
+    /// 10⁹ FLOP/s.
+    public let peakGflops: Double
+    /// 10⁹ bytes per second, by level.
+    public let bandwidths: [(level: String, gbps: Double)]
+
+    public init(peakGflops: Double, bandwidths: [(level: String, gbps: Double)]) {
+        self.peakGflops = peakGflops
+        self.bandwidths = bandwidths
+    }
+}
+
+let layerTitles = [("dw", "depthwise"), ("pw", "pointwise"), ("conv", "dense and grouped")]

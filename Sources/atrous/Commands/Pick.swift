@@ -1,0 +1,166 @@
+import BlockRuntime
+import ConvCore
+import Foundation
+import Harness
+import OptionParsing
+import Results
+
+/// The fastest verified kernel of every layer, from stored rows; what they lack is measured first.
+func runPick(_ values: Values) throws -> ExitCode {
+    let comparing = values.string("compare") == "dense"
+    let selection = try ProblemSelection.nonEmpty(values, command: "pick")
+    let kernels = try KernelSelection(values, everyLevel: false)
+    let session = try Session(values)
+    let bench = try BenchRun(values, session: session, kernels: kernels)
+    let comparisons = comparing ? try denseComparisons(values) : []
+    let folder = values.string("store") ?? "results"
+    let machine = bench.profile()
+    var store = try Store(folder, machine: machine.slug, cache: bench.options.cache.rawValue)
+
+    let wanted = selection.problems + comparisons.flatMap { $0.separable + [$0.dense] }
+    var seen: Set<Problem> = []
+    let missing = wanted.filter { problem in
+        seen.insert(problem).inserted
+            && bench.cases(problem).contains { threads, candidates, _ in
+                candidates.contains { store.row(problem, $0, threads: threads) == nil }
+            }
+    }
+    if values.flag("dry-run") {
+        for problem in missing { print("LISTED   \(problem)  to be measured") }
+        return .fine
+    }
+    var passed = true
+    if !missing.isEmpty {
+        let sink = try ResultSink("\(folder)/\(machine.slug)/bench.csv", raw: nil)
+        if !session.quiet { Console.note("measuring \(missing.count) problems that \(folder) does not hold yet") }
+        passed = try bench.run(missing, machine: machine, emit: sink.append)
+        for row in sink.rows { store.add(row) }
+    }
+
+    let picker = Picker(bench: bench, store: store)
+    let picks = session.threads.flatMap { threads in selection.problems.compactMap { picker.pick($0, threads: threads) } }
+    print(pickTable(picks))
+    if comparing {
+        for threads in session.threads {
+            print("\nseparable beside the dense convolution that it replaces, \(threads) thread\(threads == 1 ? "" : "s"):\n")
+            print(comparisonTable(comparisons, picker, threads: threads))
+        }
+    }
+    if let out = values.string("out") {
+        try FileWriting.replace(out, with: Data(planText(picks).utf8))
+        if !session.quiet { Console.note("plan in \(out)") }
+    }
+    return passed ? .fine : .failed
+}
+
+/// The winner of one problem and what it is compared with.
+struct Pick {
+    let problem: Problem
+    let winner: ResultRow
+    /// The naive kernel, always on one thread.
+    let naive: ResultRow?
+    /// im2col + GEMM with the winner's threads.
+    let im2col: ResultRow?
+}
+
+/// Finds winners among the candidates that the options admit.
+struct Picker {
+    let bench: BenchRun
+    let store: Store
+
+    /// nil where no candidate has a passing row.
+    func pick(_ problem: Problem, threads: Int) -> Pick? {
+        let candidates = bench.kernels.candidates(for: problem, threads: threads).able
+        let rows = candidates.compactMap { store.row(problem, $0, threads: threads) }
+        // Ties go to the earlier candidate, so that a pick does not flip from run to run for nothing.
+        guard let winner = rows.min(by: { $0.medianNs! < $1.medianNs! }) else { return nil }
+        func row(_ family: Kernel.Family, threads: Int) -> ResultRow? {
+            bench.kernels.candidates(for: problem, threads: threads).able.lazy
+                .filter { $0.kernel.family == family }
+                .compactMap { store.row(problem, $0, threads: threads) }.first
+        }
+        return Pick(
+            problem: problem, winner: winner, naive: row(.naive, threads: 1), im2col: row(.im2col, threads: threads))
+    }
+}
+
+private func pickTable(_ picks: [Pick]) -> String {
+    Console.table(
+        ["layer", "shape", "threads", "fastest kernel", "ms", "GFLOP/s", "% of roofline", "× naive", "× im2col+GEMM"],
+        picks.map { pick in
+            let median = pick.winner.medianNs!
+            return [
+                pick.problem.layer.rawValue, pick.problem.name ?? pick.problem.text, "\(pick.winner.threads)",
+                pick.winner.candidate, Format.ms(median), Format.number(pick.winner.gflops ?? .nan, digits: 3),
+                Format.percent(pick.winner.attainable), Format.times(pick.naive.map { $0.medianNs! / median }),
+                Format.times(pick.im2col.map { $0.medianNs! / median }),
+            ]
+        }, right: [2, 4, 5, 6, 7, 8])
+}
+
+/// A branch's separable, and the dense convolution under a name that tells its block.
+struct NamedComparison {
+    let name: String
+    let comparison: DenseComparison
+    let dense: Problem
+    var separable: [Problem] { comparison.separable }
+
+    init(block: String, _ comparison: DenseComparison) {
+        name = "\(block) \(comparison.name)"
+        self.comparison = comparison
+        var dense = comparison.dense
+        dense.name = "\(block)-k\(dense.kh)d\(dense.dilationH)-dense"
+        self.dense = dense
+    }
+}
+
+/// The comparisons of every block and preset that was asked for.
+private func denseComparisons(_ values: Values) throws -> [NamedComparison] {
+    var all: [NamedComparison] = []
+    for block in values.strings("block") {
+        let block = try BlockSelection(block, values)
+        all += try block.description.denseComparison(size: block.size).map {
+            NamedComparison(block: block.description.name, $0)
+        }
+    }
+    let options = try PresetOptions(values)
+    for name in values.strings("preset") {
+        for block in try Preset(name).blocks(options) {
+            all += try block.block.denseComparison(size: block.size).map { NamedComparison(block: block.name, $0) }
+        }
+    }
+    guard !all.isEmpty else {
+        throw UsageError("--compare dense needs the branches of a block; write --block literal --size 1x512x20x20 or --preset yolov5s")
+    }
+    var seen: Set<Problem> = []
+    return all.filter { seen.insert($0.dense).inserted }
+}
+
+private func comparisonTable(_ comparisons: [NamedComparison], _ picker: Picker, threads: Int) -> String {
+    Console.table(
+        ["branch", "parameters", "dense", "MMAC", "dense", "effective MMAC", "dense", "ms", "dense", "saving in time"],
+        comparisons.map { c in
+            let parts = c.separable.compactMap { picker.pick($0, threads: threads)?.winner.medianNs }
+            let separable = parts.count == c.separable.count ? parts.reduce(0, +) : nil
+            let dense = picker.pick(c.dense, threads: threads)?.winner.medianNs
+            func mega(_ value: Double) -> String { Format.number(value / 1e6, digits: 4) }
+            return [
+                c.name, "\(c.comparison.separableParameters)", "\(c.comparison.denseParameters)",
+                mega(c.comparison.separableNominalMACs), mega(c.comparison.denseNominalMACs),
+                mega(c.comparison.separableEffectiveMACs), mega(c.comparison.denseEffectiveMACs),
+                separable.map(Format.ms) ?? "-", dense.map(Format.ms) ?? "-",
+                Format.times(separable.flatMap { s in dense.map { $0 / s } }),
+            ]
+        }, right: [1, 2, 3, 4, 5, 6, 7, 8, 9])
+}
+
+/// One line per layer: which kernel and configuration, in which layout, and what was measured.
+private func planText(_ picks: [Pick]) -> String {
+    "unit,problem,kernel,config,layout,threads,median_ns,machine\n"
+        + picks.map { pick in
+            [
+                pick.problem.name ?? "", pick.problem.text, pick.winner.kernel, pick.winner.config, pick.winner.layout,
+                "\(pick.winner.threads)", String(format: "%.0f", pick.winner.medianNs!), pick.winner.machine,
+            ].joined(separator: ",") + "\n"
+        }.joined()
+}

@@ -1,0 +1,56 @@
+import ConvCore
+import Harness
+import OptionParsing
+import ThreadPool
+
+/// A line per case, a summary last; exit 1 on a mismatch.
+func runVerify(_ values: Values) throws -> ExitCode {
+    let selection = try ProblemSelection.nonEmpty(values, command: "verify")
+    let kernels = try KernelSelection(values, everyLevel: true)
+    let session = try Session(values)
+    for line in selection.skipped { print("SKIPPED  \(line)") }
+    var tally = Tally(skipped: selection.skipped.count)
+    let progress = Progress(total: selection.problems.count, quiet: session.quiet || values.flag("dry-run"))
+    let pools = session.threads.map { ThreadPool(threads: $0) }
+    for (step, problem) in selection.problems.enumerated() {
+        progress.update(step: step, problem.description)
+        let data = values.flag("dry-run") ? nil : ProblemData(problem, seed: session.seed)
+        for pool in pools {
+            let (able, unable) = kernels.candidates(for: problem, threads: pool.threads)
+            for (name, reason) in unable {
+                print("SKIPPED  \(problem)  \(name)  threads \(pool.threads)  \(reason)")
+                tally.skipped += 1
+            }
+            guard let data else {
+                for candidate in able { print("LISTED   \(problem)  \(candidate.name)  threads \(pool.threads)") }
+                continue
+            }
+            for (candidate, outcome) in try Trial(data, candidates: able, pool: pool).run(measuring: nil) {
+                let name = "\(problem)  \(candidate.name)  threads \(pool.threads)"
+                switch outcome {
+                case .failed(let fault):
+                    let command = session.repeatCommand(
+                        "verify", candidate, problem, threads: pool.threads, faults: values.flag("faults"))
+                    print("FAILED   \(name)  \(fault); repeat with: \(command)")
+                    tally.failed += 1
+                case .measured(let measurement):
+                    fatalError("measured without being asked: \(measurement.verified.candidate.name)")
+                case .verified(let verified):
+                    print("PASSED   \(name)  max error \(Float(verified.maxError))")
+                    tally.passed += 1
+                }
+            }
+        }
+    }
+    progress.finish()
+    if values.flag("dry-run") { return .fine }
+    print("verified \(selection.problems.count) problems: \(tally.passed) passed, \(tally.failed) failed, \(tally.skipped) skipped")
+    return tally.failed == 0 ? .fine : .failed
+}
+
+private struct Tally {
+    var passed = 0
+    var failed = 0
+    var skipped = 0
+    init(skipped: Int) { self.skipped = skipped }
+}

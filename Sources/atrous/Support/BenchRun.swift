@@ -1,0 +1,119 @@
+import ConvCore
+import Foundation
+import Harness
+import OptionParsing
+import Results
+import ThreadPool
+
+/// Verifies and measures problems one after another and hands every row on as soon as it exists.
+struct BenchRun {
+    let session: Session
+    let options: MeasurementOptions
+    let kernels: KernelSelection
+    let faults: Bool
+
+    init(_ values: Values, session: Session, kernels: KernelSelection) throws {
+        self.session = session
+        self.kernels = kernels
+        faults = values.flag("faults")
+        options = MeasurementOptions(
+            cache: .init(rawValue: values.string("cache") ?? "warm")!,
+            minTime: try values.seconds("min-time", in: 0.0001...600) ?? 0.05,
+            rounds: try values.int("rounds", in: 1...10_000) ?? 11, seed: session.seed)
+    }
+
+    /// The cases of each problem, as they would run.
+    func cases(_ problem: Problem) -> [(threads: Int, candidates: [Candidate], unable: [(name: String, reason: String)])] {
+        session.threads.map { threads in
+            let (able, unable) = kernels.candidates(for: problem, threads: threads)
+            return (threads, able, unable)
+        }
+    }
+
+    /// Measures the machine, once per call of the command, and keeps the profile beside the results.
+    func profile() -> MachineProfile {
+        if !session.quiet { Console.note("measuring this machine's peaks") }
+        return MachineProfile.measure(probes: kernels.registry.probes, threads: session.threads)
+    }
+
+    /// Calls `emit` for every row and `raw` for every measurement's samples. Returns whether all candidates passed.
+    func run(
+        _ problems: [Problem], machine: MachineProfile, emit: (ResultRow) throws -> Void,
+        raw: (ResultRow, [Sample]) throws -> Void = { _, _ in }
+    ) throws -> Bool {
+        let progress = Progress(total: problems.count, quiet: session.quiet)
+        defer { progress.finish() }
+        let pools = session.threads.map { ThreadPool(threads: $0) }
+        var allPassed = true
+        for (step, problem) in problems.enumerated() {
+            progress.update(step: step, problem.description)
+            let data = ProblemData(problem, seed: session.seed)
+            for (index, pool) in pools.enumerated() {
+                let (able, unable) = kernels.candidates(for: problem, threads: pool.threads)
+                for (name, reason) in unable where !session.quiet {
+                    Console.note("skipped \(name) on \(problem): \(reason)")
+                }
+                let roofline = Roofline(machine, threads: pool.threads)
+                let outcomes = try Trial(data, candidates: able, pool: pool).run(measuring: options) { part in
+                    let done = (Double(index) + part) / Double(pools.count)
+                    progress.update(step: step, fraction: done, problem.description)
+                }
+                for (candidate, outcome) in outcomes {
+                    var row = session.row(candidate, problem, threads: pool.threads, machine: machine, options: options)
+                    switch outcome {
+                    case .measured(let measurement):
+                        row.fill(measurement, roofline: roofline, cold: options.cache == .cold)
+                        if row.disturbed! * 2 > measurement.samples.count, !session.quiet {
+                            Console.warning(
+                                "\(candidate.name) on \(problem): \(row.disturbed!) of \(measurement.samples.count) samples were disturbed; repeat on a quieter machine")
+                        }
+                        try raw(row, measurement.samples)
+                    case .failed(let fault):
+                        allPassed = false
+                        row.verdict = "FAILED"
+                        let command = session.repeatCommand(
+                            "verify", candidate, problem, threads: pool.threads, faults: faults)
+                        Console.error("FAILED \(candidate.name) on \(problem): \(fault); not timed; repeat with: \(command)")
+                    case .verified: break
+                    }
+                    try emit(row)
+                }
+            }
+        }
+        return allPassed
+    }
+}
+
+/// Where rows go: the CSV, the raw samples beside it, and memory.
+final class ResultSink {
+    private let appender: ResultAppender
+    private let rawPath: String?
+    private var rawFile: FileHandle?
+    private(set) var rows: [ResultRow] = []
+    var path: String { appender.path }
+
+    init(_ path: String, raw: String?) throws {
+        appender = try ResultAppender(path)
+        for warning in appender.warnings { Console.warning(warning) }
+        rawPath = raw
+        if let raw {
+            try FileWriting.replace(raw, with: Data("problem,kernel,config,threads,round,runs,ns,disturbed\n".utf8))
+            rawFile = FileHandle(forWritingAtPath: raw)
+            _ = try rawFile?.seekToEnd()
+        }
+    }
+
+    func append(_ row: ResultRow) throws {
+        try appender.append(row)
+        rows.append(row)
+    }
+
+    func append(_ row: ResultRow, _ samples: [Sample]) throws {
+        guard let rawFile else { return }
+        let problem = row.problem.replacing("\"", with: "\"\"")
+        for s in samples {
+            let line = "\"\(problem)\",\(row.kernel),\(row.config),\(row.threads),\(s.round),\(s.runs),\(s.ns),\(s.disturbed ? 1 : 0)\n"
+            try rawFile.write(contentsOf: Data(line.utf8))
+        }
+    }
+}

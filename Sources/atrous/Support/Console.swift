@@ -1,0 +1,88 @@
+import Foundation
+
+/// Writes a line to stdout at once, so that a kill loses none; stands in for the buffered function of that name.
+func print(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
+
+/// The terminal: messages and progress on stderr, tables for stdout.
+enum Console {
+    static func error(_ text: String) { line("atrous: \(text)") }
+    static func warning(_ text: String) { line("atrous: warning: \(text)") }
+    static func note(_ text: String) { line(text) }
+
+    private static func line(_ text: String) {
+        FileHandle.standardError.write(Data(((isTerminal ? "\r\u{1B}[K" : "") + text + "\n").utf8))
+    }
+
+    static let isTerminal = isatty(STDERR_FILENO) == 1
+
+    /// Columns aligned to their widest entry: text to the left, numbers to the right.
+    static func table(_ header: [String], _ rows: [[String]], right: Set<Int>) -> String {
+        let widths = header.indices.map { column in ([header] + rows).map { $0[column].count }.max() ?? 0 }
+        func line(_ row: [String]) -> String {
+            zip(row.indices, row).map { index, text in
+                let space = String(repeating: " ", count: widths[index] - text.count)
+                return right.contains(index) ? space + text : text + space
+            }.joined(separator: "  ").replacing(/\ +$/, with: "")
+        }
+        return ([line(header), widths.map { String(repeating: "-", count: $0) }.joined(separator: "  ")] + rows.map(line))
+            .joined(separator: "\n")
+    }
+}
+
+/// A bar with the time that is left, on a terminal; otherwise a line every ten seconds, so that a log shows life.
+final class Progress {
+    private let total: Int
+    private let quiet: Bool
+    private let start = Date()
+    private var shown = Date.distantPast
+    private var done = 0.0
+
+    init(total: Int, quiet: Bool) {
+        self.total = total
+        self.quiet = quiet
+    }
+
+    /// `fraction` of the current step is done, behind `step` whole ones.
+    func update(step: Int, fraction: Double = 0, _ label: String) {
+        done = (Double(step) + fraction) / Double(max(total, 1))
+        let now = Date()
+        guard !quiet, now.timeIntervalSince(shown) > (Console.isTerminal ? 0.1 : 10) else { return }
+        if !Console.isTerminal, now.timeIntervalSince(start) < 10 { return }
+        shown = now
+        let elapsed = now.timeIntervalSince(start)
+        let left = done > 0.01 ? Self.clock(elapsed * (1 - done) / done) + " left" : ""
+        if Console.isTerminal {
+            let filled = Int(done * 24)
+            let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 24 - filled)
+            FileHandle.standardError.write(
+                Data("\r\u{1B}[K[\(bar)] \(step)/\(total) \(left)  \(label.prefix(60))".utf8))
+        } else {
+            Console.note("\(Int(done * 100)) %  \(step)/\(total)  \(left)  \(label)")
+        }
+    }
+
+    func finish() {
+        if !quiet, Console.isTerminal { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) }
+    }
+
+    private static func clock(_ seconds: Double) -> String {
+        seconds < 60 ? "\(Int(seconds.rounded())) s" : String(format: "%d:%02d min", Int(seconds) / 60, Int(seconds) % 60)
+    }
+}
+
+enum Format {
+    /// Milliseconds with enough digits.
+    static func ms(_ ns: Double) -> String { number(ns / 1e6, digits: 3) }
+    static func percent(_ fraction: Double?) -> String { fraction.map { String(format: "%.0f %%", $0 * 100) } ?? "-" }
+    static func times(_ ratio: Double?) -> String { ratio.map { number($0, digits: 3) + " ×" } ?? "-" }
+    static func bytes(_ n: Int) -> String {
+        n < 1 << 10 ? "\(n) B" : n < 1 << 20 ? "\(n >> 10) KiB" : String(format: "%.1f MiB", Double(n) / 1_048_576)
+    }
+
+    /// So many significant digits, without an exponent.
+    static func number(_ value: Double, digits: Int) -> String {
+        guard value.isFinite, value != 0 else { return value == 0 ? "0" : "-" }
+        let whole = Int(log10(abs(value)).rounded(.down)) + 1
+        return String(format: "%.\(max(0, digits - whole))f", value)
+    }
+}

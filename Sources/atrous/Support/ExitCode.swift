@@ -1,0 +1,24 @@
+import Foundation
+import Harness
+import Plotting
+
+/// What the command's end tells a script.
+enum ExitCode: Int32 {
+    case fine = 0
+    /// A check or a verification failed.
+    case failed = 1
+    /// Wrong usage or bad input.
+    case badInput = 2
+    /// The machine cannot answer: something is missing.
+    case machine = 3
+
+    init(for error: Error) {
+        self = error is HarnessError || (error as? PlotError)?.isMissingTool == true ? .machine : .badInput
+    }
+}
+
+/// A mistake of the user's that no library reports. One line: what, where, what to write instead.
+struct UsageError: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}

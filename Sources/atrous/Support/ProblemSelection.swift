@@ -1,0 +1,122 @@
+import BlockRuntime
+import ConvCore
+import OptionParsing
+
+/// The problems that the options ask for.
+struct ProblemSelection {
+    var problems: [Problem] = []
+    /// Lines of problem files that were passed over, with the reason.
+    var skipped: [String] = []
+
+    /// Throws where a text does not parse, a preset is unknown, or nothing is left.
+    init(_ values: Values) throws {
+        for text in values.strings("problem") { problems.append(try Self.parse(text)) }
+        for path in values.strings("problem-file") {
+            let file = try ProblemFile.read(path)
+            problems += file.problems
+            skipped += file.warnings
+        }
+        let given = problems.count
+        let options = try PresetOptions(values)
+        for name in values.strings("preset") { problems += try Preset(name).problems(options) }
+        for block in values.strings("block") {
+            problems += try BlockSelection(block, values).problems()
+        }
+        // Presets and blocks know which of their layers have one.
+        if let activation = values.string("activation").flatMap(Activation.init) {
+            for i in 0..<given { problems[i].activation = activation }
+        }
+        if let filter = try Pattern(values.string("filter"), flag: "--filter") {
+            problems.removeAll { !filter.matches($0.description) }
+        }
+        if let skip = try Pattern(values.string("skip"), flag: "--skip") {
+            problems.removeAll { skip.matches($0.description) }
+        }
+        var seen: Set<Problem> = []
+        problems = problems.filter { seen.insert($0).inserted }
+    }
+
+    /// The same, and at least one.
+    static func nonEmpty(_ values: Values, command: String) throws -> ProblemSelection {
+        let selection = try ProblemSelection(values)
+        guard selection.problems.isEmpty else { return selection }
+        let asked = ["problem", "problem-file", "preset", "block"].contains { !values.strings($0).isEmpty }
+        throw UsageError(
+            asked
+                ? "\(command): no problem is left; loosen --filter or --skip"
+                : "\(command): no problem given; write for example --preset smoke or --problem dw:c64h80k5d5")
+    }
+
+    private static func parse(_ text: String) throws -> Problem {
+        do {
+            return try Problem(parsing: text)
+        } catch {
+            throw UsageError("--problem '\(text)': \(error)")
+        }
+    }
+}
+
+/// A block and the size of its input.
+struct BlockSelection {
+    let description: BlockDescription
+    let size: BlockSize
+
+    init(_ text: String, _ values: Values) throws {
+        if let variant = BlockVariant(rawValue: text) {
+            description = BlockDescription(
+                variant, activation: values.string("activation").flatMap(Activation.init) ?? .silu)
+        } else if text.contains("/") || text.contains(".") {
+            description = try BlockDescription(file: text)
+        } else {
+            let names = BlockVariant.allCases.map(\.rawValue)
+            throw UsageError(
+                "--block '\(text)' is neither a variant (\(names.joined(separator: ", "))) nor a file"
+                    + (nearestName(to: text, in: names).map { "; did you mean \($0)?" } ?? ""))
+        }
+        size = try BlockSize(parsing: values.string("size") ?? "1x512x20x20")
+    }
+
+    func problems() throws -> [Problem] { try description.layerProblems(size: size) }
+}
+
+extension Preset {
+    /// The preset of that name, or an error with the nearest one.
+    init(_ name: String) throws {
+        guard let preset = Preset.all.first(where: { $0.name == name }) else {
+            let names = Preset.all.map(\.name)
+            throw UsageError(
+                "--preset '\(name)' is not known" + (nearestName(to: name, in: names).map { "; did you mean \($0)?" } ?? "")
+                    + "; the presets are \(names.joined(separator: ", "))")
+        }
+        self = preset
+    }
+}
+
+extension PresetOptions {
+    init(_ values: Values) throws {
+        self.init()
+        if let sizes = try values.ints("sizes", in: 32...65536) { self.sizes = sizes }
+        if let batches = try values.ints("batches", in: 1...65536) { self.batches = batches }
+        if let names = try values.words("variants", among: BlockVariant.allCases.map(\.rawValue)) {
+            variants = try names.map { try BlockVariant(named: $0) }
+        }
+        if let activation = values.string("activation").flatMap(Activation.init) { self.activation = activation }
+    }
+}
+
+/// A regular expression from the command line.
+struct Pattern {
+    private let regex: Regex<AnyRegexOutput>
+
+    /// nil for no text.
+    init?(_ text: String?, flag: String) throws {
+        guard let text else { return nil }
+        do {
+            regex = try Regex(text)
+        } catch {
+            throw UsageError("\(flag) '\(text)' is no regular expression; escape special characters with \\")
+        }
+    }
+
+    func matches(_ text: String) -> Bool { text.firstMatch(of: regex) != nil }
+}

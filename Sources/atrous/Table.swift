@@ -1,0 +1,110 @@
+import OptionParsing
+
+// Every command and option of the tool: what the parser, the help and the completion read.
+
+/// Which problems.
+private let problemOptions = [
+    Option("problem", "TEXT", "a problem, in benchdnn's text or the short form (dw:c64h80k5d5, pw:c64o128h80, conv:c64o128h80k3d2)", repeatable: true),
+    Option("problem-file", "FILE", "a benchdnn input file", repeatable: true, isPath: true),
+    Option("preset", "NAME", "a preset of problems (`atrous list presets`)", repeatable: true),
+    Option("block", "VARIANT|FILE", "the layers of a block: listing, literal, rfb, or a JSON block file", repeatable: true, isPath: true),
+    Option("size", "NxCxHxW", "the input of --block", default: "1x512x20x20"),
+    Option("sizes", "LIST", "image sizes of the YOLOv5 presets", default: "640"),
+    Option("variants", "LIST", "block variants of the YOLOv5 presets", default: "listing,literal,rfb"),
+    Option("batches", "LIST", "batch sizes of the YOLOv5 presets", default: "1"),
+    Option("activation", "NAME", "replace every problem's activation", choices: ["none", "relu", "silu", "hardswish"]),
+    Option("filter", "REGEX", "only problems whose text or name matches"),
+    Option("skip", "REGEX", "no problems whose text or name matches"),
+]
+
+/// Which kernels, and how they run.
+private let kernelOptions = [
+    Option("kernel", "REGEX", "only kernels whose name matches; kernel@configuration takes exactly that", repeatable: true),
+    Option("family", "LIST", "only these families: naive, im2col, simd, tiled"),
+    Option("isa", "LIST", "vector kernels of these levels: baseline, v3, v4 or all"),
+    Option("threads", "LIST", "thread counts", default: "1"),
+    Option("seed", "N", "seed of inputs and order", default: "1"),
+    Option("quiet", nil, "no progress and no notes"),
+    Option("dry-run", nil, "print the cases and stop"),
+    Option("faults", nil, "add three deliberately wrong kernels per layer, to see them caught (exit code 1)"),
+]
+
+private let measureOptions = [
+    Option("cache", "MODE", "state of the caches before each run", default: "warm", choices: ["warm", "cold"]),
+    Option("min-time", "TIME", "measured time per case, over all rounds", default: "50ms"),
+    Option("rounds", "N", "interleaved rounds, each in other physical pages", default: "11"),
+]
+
+let toolTable = CommandTable(
+    tool: "atrous", version: "0.1.0",
+    summary: "verifies, measures and picks the kernels of the dilated depthwise-separable block",
+    commands: [
+        Command(
+            "machine", "CPU, caches, instruction-set levels, FMA peaks, bandwidths, clock step and pool cost",
+            options: [
+                Option("json", "FILE", "as JSON, to stdout or a file", isPath: true, bare: "-"),
+                Option("threads", "LIST", "thread counts", default: "1 and all CPUs"),
+            ],
+            examples: ["atrous machine", "atrous machine --json"]),
+        Command(
+            "list", "kernels, problems, presets or figures, one a line",
+            arguments: [.init("WHAT", "what to list", choices: ["kernels", "problems", "presets", "figures"])],
+            options: problemOptions + [
+                Option("kernel", "REGEX", "only kernels whose name matches", repeatable: true),
+                Option("spaces", nil, "kernels with their parameters and the size of their configuration space"),
+            ],
+            examples: ["atrous list kernels --spaces", "atrous list problems --preset yolov5s"]),
+        Command(
+            "verify", "hold kernels against the double-precision oracle",
+            options: problemOptions + kernelOptions + [
+                Option("configurations", "WHICH", "verify each kernel's standard configuration or all", default: "standard", choices: ["standard", "all"]),
+            ],
+            examples: [
+                "atrous verify --preset smoke", "atrous verify --problem dw:c64h80k5d5 --threads 1,2",
+                "atrous verify --preset smoke --faults",
+            ]),
+        Command(
+            "bench", "verify, then measure; rows are appended to a CSV",
+            options: problemOptions + kernelOptions + measureOptions + [
+                Option("out", "F.csv", "the CSV", default: "results/<machine>/bench.csv", isPath: true),
+                Option("samples", "F.csv", "keep every raw sample beside it", isPath: true),
+                Option("json", "FILE", "Google Benchmark's JSON, to stdout (instead of the table) or a file", isPath: true, bare: "-"),
+            ],
+            examples: [
+                "atrous bench --preset yolov5s --threads 1,2", "atrous bench --problem pw:c256o512h20 --cache cold",
+            ]),
+        Command(
+            "pick", "the fastest kernel of every layer; what is not in the store yet is measured first",
+            options: problemOptions + kernelOptions + measureOptions + [
+                Option("store", "DIR", "folder of stored results", default: "results", isPath: true),
+                Option("out", "plan.csv", "write the picks as a plan", isPath: true),
+                Option("compare", "WITH", "set each branch's separable beside the dense convolution that it replaces", choices: ["dense"]),
+                Option("layout", "LAYOUT", "only kernels of this layout", choices: ["nchw", "nhwc"]),
+            ],
+            examples: [
+                "atrous pick --preset yolov5s --threads 2", "atrous pick --block literal --size 1x512x20x20 --out plan.csv",
+                "atrous pick --block listing --size 1x256x40x40 --compare dense",
+            ]),
+        Command(
+            "plot", "figures from stored results, as SVG and PNG",
+            options: [
+                Option("results", "DIR", "folder or file of stored results", default: "results", isPath: true),
+                Option("out", "DIR", "folder for the figures", default: "plots", isPath: true),
+                Option("figure", "LIST", "only these figures (`atrous list figures`)"),
+                Option("format", "LIST", "file formats: svg, png", default: "svg,png"),
+                Option("threads", "N", "results with so many threads", default: "the most that the results hold"),
+                Option("machine", "NAME", "results of this machine", default: "the one with most results"),
+                Option("quiet", nil, "do not name the files"),
+            ],
+            examples: ["atrous plot", "atrous plot --figure roofline --format svg"]),
+        Command(
+            "completions", "a script that teaches a shell this tool's commands and options",
+            arguments: [.init("SHELL", "which shell", choices: ["bash", "zsh", "fish"])],
+            examples: ["atrous completions bash > /etc/bash_completion.d/atrous"]),
+    ])
+
+/// What each command runs.
+let commandBodies: [String: @Sendable (Values) throws -> ExitCode] = [
+    "machine": runMachine, "list": runList, "verify": runVerify, "bench": runBench, "pick": runPick, "plot": runPlot,
+    "completions": runCompletions,
+]
