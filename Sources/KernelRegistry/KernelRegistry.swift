@@ -24,6 +24,13 @@ public struct KernelRegistry: Sendable {
         kernels = naiveKernels + im2colKernels(epilogue: levels.last!.epilogue) + levels.flatMap { $0.kernels() }
     }
 
+    /// The kernel set that OpenBLAS runs.
+    public static var openBLASCore: String { OpenBLASCore.name }
+
+    /// For a program's first line: starts it anew where OpenBLAS was loaded with kernels for another CPU than this, so that
+    /// the im2col kernels are neither unfairly slow nor illegal. See ``OpenBLASCore``.
+    public static func matchOpenBLAS(to level: InstructionSet) { OpenBLASCore.match(level: level.rawValue) }
+
     /// The kernel of that name.
     public func kernel(named name: String) -> Kernel? { kernels.first { $0.name == name } }
 

@@ -41,8 +41,6 @@ struct TileArguments {
     }
 }
 
-typealias TileFunction = @Sendable (_ arguments: borrowing TileArguments) -> Void
-
 /// MR rows of NR vectors.
 typealias TileShape<let MR: Int, let NR: Int> = InlineArray<MR, InlineArray<NR, Vector>>
 
@@ -54,7 +52,7 @@ typealias TileShape<let MR: Int, let NR: Int> = InlineArray<MR, InlineArray<NR, 
 private func matrixTile<let MR: Int, let NR: Int>(
     _ t: borrowing TileArguments, maskedB: Bool, as shape: TileShape<MR, NR>.Type
 ) {
-    var sum = TileShape<MR, NR>(repeating: InlineArray<NR, Vector>(repeating: Vector(repeating: 0)))
+    var sum = TileShape<MR, NR> { _ in InlineArray { _ in Vector(repeating: 0) } }
     let last = t.lastLanes
     switch t.start {
     case .zero: break
@@ -123,68 +121,75 @@ private func inPlace<let MR: Int>(_ t: borrowing TileArguments, _ shape: TileSha
     matrixTile(t, maskedB: true, as: shape)
 }
 
-/// Every register tile that is compiled, as `packedTiles[NR − 1][MR − 1]`. 14×2 and larger are left out: the optimiser
-/// gives up unrolling there, and the sums go through memory at half the speed.
-let packedTiles: [[TileFunction]] = [
-    [
-        { packed($0, TileShape<1, 1>.self) },
-        { packed($0, TileShape<2, 1>.self) },
-        { packed($0, TileShape<3, 1>.self) },
-        { packed($0, TileShape<4, 1>.self) },
-        { packed($0, TileShape<5, 1>.self) },
-        { packed($0, TileShape<6, 1>.self) },
-        { packed($0, TileShape<7, 1>.self) },
-        { packed($0, TileShape<8, 1>.self) },
-        { packed($0, TileShape<9, 1>.self) },
-        { packed($0, TileShape<10, 1>.self) },
-        { packed($0, TileShape<11, 1>.self) },
-        { packed($0, TileShape<12, 1>.self) },
-    ],
-    [
-        { packed($0, TileShape<1, 2>.self) },
-        { packed($0, TileShape<2, 2>.self) },
-        { packed($0, TileShape<3, 2>.self) },
-        { packed($0, TileShape<4, 2>.self) },
-        { packed($0, TileShape<5, 2>.self) },
-        { packed($0, TileShape<6, 2>.self) },
-        { packed($0, TileShape<7, 2>.self) },
-        { packed($0, TileShape<8, 2>.self) },
-        { packed($0, TileShape<9, 2>.self) },
-        { packed($0, TileShape<10, 2>.self) },
-        { packed($0, TileShape<11, 2>.self) },
-        { packed($0, TileShape<12, 2>.self) },
-    ],
-    [
-        { packed($0, TileShape<1, 3>.self) },
-        { packed($0, TileShape<2, 3>.self) },
-        { packed($0, TileShape<3, 3>.self) },
-        { packed($0, TileShape<4, 3>.self) },
-        { packed($0, TileShape<5, 3>.self) },
-        { packed($0, TileShape<6, 3>.self) },
-        { packed($0, TileShape<7, 3>.self) },
-        { packed($0, TileShape<8, 3>.self) },
-    ],
-    [
-        { packed($0, TileShape<1, 4>.self) },
-        { packed($0, TileShape<2, 4>.self) },
-        { packed($0, TileShape<3, 4>.self) },
-        { packed($0, TileShape<4, 4>.self) },
-        { packed($0, TileShape<5, 4>.self) },
-        { packed($0, TileShape<6, 4>.self) },
-    ],
-]
+/// The most rows of a compiled tile, by its vectors: 14×2 and larger are left out, since the optimiser gives up unrolling
+/// there, and the sums go through memory at half the speed.
+func largestRows(vectors: Int) -> Int { vectors <= 2 ? 12 : vectors == 3 ? 8 : 6 }
 
-/// `inPlaceTiles[MR − 1]`: one vector of B that may be partly there.
-let inPlaceTiles: [TileFunction] = [
-    { inPlace($0, TileShape<1, 1>.self) },
-    { inPlace($0, TileShape<2, 1>.self) },
-    { inPlace($0, TileShape<3, 1>.self) },
-    { inPlace($0, TileShape<4, 1>.self) },
-    { inPlace($0, TileShape<5, 1>.self) },
-    { inPlace($0, TileShape<6, 1>.self) },
-    { inPlace($0, TileShape<7, 1>.self) },
-    { inPlace($0, TileShape<8, 1>.self) },
-]
+/// Runs the tile of `m` rows × `n` vectors on packed B. A switch and not a table of functions: no reference to count on the
+/// way, and no metadata, whose shared copies could leak this instruction set into other modules.
+@inline(__always)
+func runPackedTile(_ m: Int, _ n: Int, _ t: borrowing TileArguments) {
+    switch n &* 16 &+ m {
+    case 17: packed(t, TileShape<1, 1>.self)
+    case 18: packed(t, TileShape<2, 1>.self)
+    case 19: packed(t, TileShape<3, 1>.self)
+    case 20: packed(t, TileShape<4, 1>.self)
+    case 21: packed(t, TileShape<5, 1>.self)
+    case 22: packed(t, TileShape<6, 1>.self)
+    case 23: packed(t, TileShape<7, 1>.self)
+    case 24: packed(t, TileShape<8, 1>.self)
+    case 25: packed(t, TileShape<9, 1>.self)
+    case 26: packed(t, TileShape<10, 1>.self)
+    case 27: packed(t, TileShape<11, 1>.self)
+    case 28: packed(t, TileShape<12, 1>.self)
+    case 33: packed(t, TileShape<1, 2>.self)
+    case 34: packed(t, TileShape<2, 2>.self)
+    case 35: packed(t, TileShape<3, 2>.self)
+    case 36: packed(t, TileShape<4, 2>.self)
+    case 37: packed(t, TileShape<5, 2>.self)
+    case 38: packed(t, TileShape<6, 2>.self)
+    case 39: packed(t, TileShape<7, 2>.self)
+    case 40: packed(t, TileShape<8, 2>.self)
+    case 41: packed(t, TileShape<9, 2>.self)
+    case 42: packed(t, TileShape<10, 2>.self)
+    case 43: packed(t, TileShape<11, 2>.self)
+    case 44: packed(t, TileShape<12, 2>.self)
+    case 49: packed(t, TileShape<1, 3>.self)
+    case 50: packed(t, TileShape<2, 3>.self)
+    case 51: packed(t, TileShape<3, 3>.self)
+    case 52: packed(t, TileShape<4, 3>.self)
+    case 53: packed(t, TileShape<5, 3>.self)
+    case 54: packed(t, TileShape<6, 3>.self)
+    case 55: packed(t, TileShape<7, 3>.self)
+    case 56: packed(t, TileShape<8, 3>.self)
+    case 65: packed(t, TileShape<1, 4>.self)
+    case 66: packed(t, TileShape<2, 4>.self)
+    case 67: packed(t, TileShape<3, 4>.self)
+    case 68: packed(t, TileShape<4, 4>.self)
+    case 69: packed(t, TileShape<5, 4>.self)
+    case 70: packed(t, TileShape<6, 4>.self)
+    default: preconditionFailure("no such tile")
+    }
+}
+
+/// The most rows of a tile that reads a partial vector of B.
+let largestInPlaceRows = 8
+
+/// Runs the tile of `m` rows × 1 vector on B in place, of which only the first lanes may be there.
+@inline(__always)
+func runInPlaceTile(_ m: Int, _ t: borrowing TileArguments) {
+    switch m {
+    case 1: inPlace(t, TileShape<1, 1>.self)
+    case 2: inPlace(t, TileShape<2, 1>.self)
+    case 3: inPlace(t, TileShape<3, 1>.self)
+    case 4: inPlace(t, TileShape<4, 1>.self)
+    case 5: inPlace(t, TileShape<5, 1>.self)
+    case 6: inPlace(t, TileShape<6, 1>.self)
+    case 7: inPlace(t, TileShape<7, 1>.self)
+    case 8: inPlace(t, TileShape<8, 1>.self)
+    default: preconditionFailure("no such tile")
+    }
+}
 
 /// Whether a tile of m rows and n vectors leaves room in the register file for one row of B and a broadcast value.
 func fitsRegisters(_ m: Int, _ n: Int) -> Bool { m * n + n + 1 <= vectorRegisters }

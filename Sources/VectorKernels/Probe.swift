@@ -12,7 +12,7 @@ public let probe = ISAProbe(
 /// FLOPs done: rounds · 12 · lanes · 2.
 @inline(never)
 private func multiplyAdds(rounds: Int) -> Float {
-    var sum = InlineArray<12, Vector>(repeating: Vector(repeating: 1))
+    var sum = InlineArray<12, Vector> { _ in Vector(repeating: 1) }
     // Opaque factors that keep the sums finite.
     let a = Vector(repeating: 0.5)
     let b = Vector(repeating: Float(rounds & 1) + 0.25)

@@ -16,20 +16,20 @@ let denseTile = Kernel(
             Parameter("n", [1, 2, 3, 4], standard: 2, "vectors of output channels in a register tile"),
         ],
         constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers, and a compiled tile",
-        admits: { c in fitsRegisters(c["m"], c["n"]) && c["m"] <= packedTiles[c["n"] - 1].count }),
+        admits: { c in fitsRegisters(c["m"], c["n"]) && c["m"] <= largestRows(vectors: c["n"]) }),
     memory: { p, c, threads in
         Kernel.Memory(
-            packed: 4 * p.groups * PackedPanels(p, vectors: c["n"]).count,
+            packed: 4 * p.groups * PackedPanels(p, width: c["n"] * lanes).count,
             scratch: threads * AlignedMemory.rounded(p.kh * p.kw * MemoryLayout<Tap>.stride))
     },
     plan: { p, c, inputs in
-        let panels = PackedPanels(p, vectors: c["n"])
+        let panels = PackedPanels(p, width: c["n"] * lanes)
         let packed = inputs.packed.assumingMemoryBound(to: Float.self)
         for group in 0..<p.groups {
             panels.pack(inputs.weights, group: group, ocPerGroup: p.ocPerGroup, into: packed + group * panels.count)
         }
         let job = DenseJob(
-            problem: p, panels: panels, tileRows: c["m"], tiles: packedTiles[c["n"] - 1], weights: packed,
+            problem: p, panels: panels, tileRows: c["m"], weights: packed,
             bias: inputs.bias, segments: p.columns.segments)
         let tapBytes = AlignedMemory.rounded(p.kh * p.kw * MemoryLayout<Tap>.stride)
         let units = p.batch * p.oh * p.groups * panels.panels
@@ -46,7 +46,6 @@ private struct DenseJob {
     let problem: Problem
     let panels: PackedPanels
     let tileRows: Int
-    let tiles: [TileFunction]
     let weights: UnsafePointer<Float>
     let bias: UnsafePointer<Float>?
     let segments: [Axis.Segment]
@@ -62,7 +61,7 @@ private struct DenseJob {
         let column = panel * panels.width
         let columns = min(panels.width, p.ocPerGroup - column)
         let channel = group * p.ocPerGroup + column
-        let menu = columns > panels.width - lanes ? tiles : packedTiles[(columns - 1) / lanes]
+        let vectors = (columns + lanes - 1) / lanes
         let liveRows = p.rows.taps(oh)
         let srcImage = src + image * p.ih * p.iw * p.ic + group * p.icPerGroup
         let dstRow = dst + (image * p.oh + oh) * p.ow * p.oc + channel
@@ -80,12 +79,13 @@ private struct DenseJob {
             var ow = segment.outputs.lowerBound
             while ow < segment.outputs.upperBound {
                 let pixels = min(tileRows, segment.outputs.upperBound - ow)
-                menu[pixels - 1](
+                runPackedTile(
+                    pixels, vectors,
                     TileArguments(
                         a: srcImage + (ow * p.strideW - p.padLeft) * p.ic, b: panelWeights, c: dstRow + ow * p.oc,
                         taps: taps, tapCount: count, depth: panels.depth, aRow: p.strideW * p.ic, aStep: 1,
                         bStep: panels.width, cRow: p.oc, start: bias.map { .columns($0 + channel) } ?? .zero,
-                        finish: true, activation: p.activation, lastLanes: (columns - 1) % lanes + 1))
+                        finish: true, activation: p.activation, lastLanes: columns - (vectors - 1) * lanes))
                 ow += pixels
             }
         }

@@ -22,8 +22,6 @@ struct DepthwiseTileArguments {
     var tiles: Int
 }
 
-typealias DepthwiseTileFunction = @Sendable (_ arguments: borrowing DepthwiseTileArguments) -> Void
-
 /// `tiles` tiles of T pixels in a row, one after another: T × V sums in registers; per tap V weights are loaded, and
 /// T × V inputs as operands of the multiply-adds. The loop over the tiles is in here because a call and its arguments cost
 /// as much as a dozen taps.
@@ -38,7 +36,7 @@ private func depthwiseTile<let T: Int, let V: Int>(
     var src = a.src
     var dst = a.dst
     for _ in 0..<a.tiles {
-        var sum = TileShape<T, V>(repeating: InlineArray<V, Vector>(repeating: Vector(repeating: 0)))
+        var sum = TileShape<T, V> { _ in InlineArray { _ in Vector(repeating: 0) } }
         if let bias = a.bias {
             for v in 0..<V {
                 let value = read(bias + v &* lanes, v == partial, last)
@@ -100,58 +98,63 @@ private func masked<let T: Int, let V: Int>(_ a: borrowing DepthwiseTileArgument
     depthwiseTile(a, masked: true, as: shape)
 }
 
-/// Every tile that is compiled, as `depthwiseTiles[V − 1][T − 1]`. Larger ones are left out: the optimiser gives up
-/// unrolling there, and the sums go through memory.
-let depthwiseTiles: [[DepthwiseTileFunction]] = [
-    [
-        { whole($0, TileShape<1, 1>.self) },
-        { whole($0, TileShape<2, 1>.self) },
-        { whole($0, TileShape<3, 1>.self) },
-        { whole($0, TileShape<4, 1>.self) },
-        { whole($0, TileShape<5, 1>.self) },
-        { whole($0, TileShape<6, 1>.self) },
-        { whole($0, TileShape<7, 1>.self) },
-        { whole($0, TileShape<8, 1>.self) },
-        { whole($0, TileShape<9, 1>.self) },
-        { whole($0, TileShape<10, 1>.self) },
-    ],
-    [
-        { whole($0, TileShape<1, 2>.self) },
-        { whole($0, TileShape<2, 2>.self) },
-        { whole($0, TileShape<3, 2>.self) },
-        { whole($0, TileShape<4, 2>.self) },
-        { whole($0, TileShape<5, 2>.self) },
-        { whole($0, TileShape<6, 2>.self) },
-        { whole($0, TileShape<7, 2>.self) },
-        { whole($0, TileShape<8, 2>.self) },
-    ],
-    [
-        { whole($0, TileShape<1, 3>.self) },
-        { whole($0, TileShape<2, 3>.self) },
-        { whole($0, TileShape<3, 3>.self) },
-        { whole($0, TileShape<4, 3>.self) },
-        { whole($0, TileShape<5, 3>.self) },
-        { whole($0, TileShape<6, 3>.self) },
-        { whole($0, TileShape<7, 3>.self) },
-        { whole($0, TileShape<8, 3>.self) },
-    ],
-    [
-        { whole($0, TileShape<1, 4>.self) },
-        { whole($0, TileShape<2, 4>.self) },
-        { whole($0, TileShape<3, 4>.self) },
-        { whole($0, TileShape<4, 4>.self) },
-        { whole($0, TileShape<5, 4>.self) },
-        { whole($0, TileShape<6, 4>.self) },
-    ],
-]
+/// The most pixels of a compiled tile, by its vectors; with larger ones the optimiser gives up unrolling, and the sums go
+/// through memory.
+func largestPixels(vectors: Int) -> Int { vectors == 1 ? 10 : vectors <= 3 ? 8 : 6 }
 
-/// The same for a last vector with fewer channels than lanes: it ends the map's channels, so it is rare, and one vector
-/// at a time does.
-let maskedDepthwiseTiles: [DepthwiseTileFunction] = [
-    { masked($0, TileShape<1, 1>.self) },
-    { masked($0, TileShape<2, 1>.self) },
-    { masked($0, TileShape<3, 1>.self) },
-    { masked($0, TileShape<4, 1>.self) },
-    { masked($0, TileShape<5, 1>.self) },
-    { masked($0, TileShape<6, 1>.self) },
-]
+/// Runs tiles of `t` pixels × `v` whole vectors of channels.
+@inline(__always)
+func runDepthwiseTile(_ t: Int, _ v: Int, _ a: borrowing DepthwiseTileArguments) {
+    switch v &* 16 &+ t {
+    case 17: whole(a, TileShape<1, 1>.self)
+    case 18: whole(a, TileShape<2, 1>.self)
+    case 19: whole(a, TileShape<3, 1>.self)
+    case 20: whole(a, TileShape<4, 1>.self)
+    case 21: whole(a, TileShape<5, 1>.self)
+    case 22: whole(a, TileShape<6, 1>.self)
+    case 23: whole(a, TileShape<7, 1>.self)
+    case 24: whole(a, TileShape<8, 1>.self)
+    case 25: whole(a, TileShape<9, 1>.self)
+    case 26: whole(a, TileShape<10, 1>.self)
+    case 33: whole(a, TileShape<1, 2>.self)
+    case 34: whole(a, TileShape<2, 2>.self)
+    case 35: whole(a, TileShape<3, 2>.self)
+    case 36: whole(a, TileShape<4, 2>.self)
+    case 37: whole(a, TileShape<5, 2>.self)
+    case 38: whole(a, TileShape<6, 2>.self)
+    case 39: whole(a, TileShape<7, 2>.self)
+    case 40: whole(a, TileShape<8, 2>.self)
+    case 49: whole(a, TileShape<1, 3>.self)
+    case 50: whole(a, TileShape<2, 3>.self)
+    case 51: whole(a, TileShape<3, 3>.self)
+    case 52: whole(a, TileShape<4, 3>.self)
+    case 53: whole(a, TileShape<5, 3>.self)
+    case 54: whole(a, TileShape<6, 3>.self)
+    case 55: whole(a, TileShape<7, 3>.self)
+    case 56: whole(a, TileShape<8, 3>.self)
+    case 65: whole(a, TileShape<1, 4>.self)
+    case 66: whole(a, TileShape<2, 4>.self)
+    case 67: whole(a, TileShape<3, 4>.self)
+    case 68: whole(a, TileShape<4, 4>.self)
+    case 69: whole(a, TileShape<5, 4>.self)
+    case 70: whole(a, TileShape<6, 4>.self)
+    default: preconditionFailure("no such tile")
+    }
+}
+
+/// The most pixels of a tile whose one vector is only partly channels: it ends the map's channels, so it is rare.
+let largestMaskedPixels = 6
+
+/// Runs tiles of `t` pixels × one vector with fewer channels than lanes.
+@inline(__always)
+func runMaskedDepthwiseTile(_ t: Int, _ a: borrowing DepthwiseTileArguments) {
+    switch t {
+    case 1: masked(a, TileShape<1, 1>.self)
+    case 2: masked(a, TileShape<2, 1>.self)
+    case 3: masked(a, TileShape<3, 1>.self)
+    case 4: masked(a, TileShape<4, 1>.self)
+    case 5: masked(a, TileShape<5, 1>.self)
+    case 6: masked(a, TileShape<6, 1>.self)
+    default: preconditionFailure("no such tile")
+    }
+}

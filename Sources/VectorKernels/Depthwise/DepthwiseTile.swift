@@ -18,7 +18,7 @@ let depthwiseTile = Kernel(
             Parameter("c", [1, 2, 4, 8], standard: 1, "register tiles of channels per pass over the map"),
         ],
         constraint: "t·v + v + 1 ≤ \(vectorRegisters) registers, and a compiled tile",
-        admits: { fitsRegisters($0["t"], $0["v"]) && $0["t"] <= depthwiseTiles[$0["v"] - 1].count }),
+        admits: { fitsRegisters($0["t"], $0["v"]) && $0["t"] <= largestPixels(vectors: $0["v"]) }),
     memory: { p, _, _ in Kernel.Memory(packed: 4 * p.kh * p.kw * paddedChannels(p)) },
     plan: { p, c, inputs in
         let weights = inputs.packed.assumingMemoryBound(to: Float.self)
@@ -136,20 +136,21 @@ private struct DepthwiseJob {
         src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>, weights: UnsafePointer<Float>
     ) {
         let p = problem
-        let menu = t.lastLanes == lanes ? depthwiseTiles[vectors - 1] : maskedDepthwiseTiles
+        let whole = t.lastLanes == lanes
+        let largest = whole ? largestPixels(vectors: vectors) : largestMaskedPixels
         let kw = segment.taps.lowerBound
         t.columns = segment.taps.count
         t.weights = weights + (firstRow * p.kw + kw) * padded
         var ow = segment.outputs.lowerBound
         while ow < segment.outputs.upperBound {
             let left = segment.outputs.upperBound - ow
-            let pixels = min(tilePixels, left, menu.count)
+            let pixels = min(tilePixels, left, largest)
             t.tiles = left / pixels
             // With no live tap the source is not read; the pointer stays at the image then.
             let iw = t.rows * t.columns == 0 ? 0 : ow * p.strideW - p.padLeft + kw * p.dilationW
             t.src = src + (ih * p.iw + iw) * p.ic
             t.dst = dst + ow * p.ic
-            menu[pixels - 1](t)
+            if whole { runDepthwiseTile(pixels, vectors, t) } else { runMaskedDepthwiseTile(pixels, t) }
             ow += pixels * t.tiles
         }
     }

@@ -17,12 +17,10 @@ let pointwiseDirect = Kernel(
         admits: { fitsRegisters($0["m"], $0["n"]) }),
     plan: { p, c, inputs in
         let (m, n) = (c["m"], c["n"])
-        let tiles = packedTiles[n - 1]
-        let narrow = packedTiles[0]
         return Kernel.Plan { [weights = inputs.weights, bias = inputs.bias] src, dst in
             for image in 0..<p.batch {
                 runImage(
-                    p, m: m, n: n, tiles: tiles, narrow: narrow, src: src + image * p.ic * p.ih * p.iw,
+                    p, m: m, n: n, src: src + image * p.ic * p.ih * p.iw,
                     weights: weights, bias: bias, dst: dst + image * p.oc * p.oh * p.ow)
             }
         }
@@ -30,7 +28,7 @@ let pointwiseDirect = Kernel(
 
 @inline(never)
 private func runImage(
-    _ p: Problem, m: Int, n: Int, tiles: [TileFunction], narrow: [TileFunction], src: UnsafePointer<Float>,
+    _ p: Problem, m: Int, n: Int, src: UnsafePointer<Float>,
     weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, dst: UnsafeMutablePointer<Float>
 ) {
     let pixels = p.oh * p.ow
@@ -39,18 +37,18 @@ private func runImage(
         var pixel = 0
         while pixel < pixels {
             let left = pixels - pixel
-            let whole = left >= n * lanes
-            let (menu, count) =
-                whole ? (tiles, n * lanes) : left >= lanes ? (narrow, lanes) : (inPlaceTiles, left)
+            // Full tiles, then single vectors, then what is left of one.
+            let vectors = left >= n * lanes ? n : 1
+            let count = min(left, vectors * lanes)
             var channel = 0
             while channel < p.oc {
                 let rows = min(m, p.oc - channel)
-                menu[rows - 1](
-                    TileArguments(
-                        a: weights + channel * p.ic, b: src + pixel, c: dst + channel * pixels + pixel, taps: tap,
-                        tapCount: 1, depth: p.ic, aRow: p.ic, aStep: 1, bStep: pixels, cRow: pixels,
-                        start: bias.map { .rows($0 + channel) } ?? .zero, finish: true, activation: p.activation,
-                        lastLanes: whole || left >= lanes ? lanes : left))
+                let t = TileArguments(
+                    a: weights + channel * p.ic, b: src + pixel, c: dst + channel * pixels + pixel, taps: tap,
+                    tapCount: 1, depth: p.ic, aRow: p.ic, aStep: 1, bStep: pixels, cRow: pixels,
+                    start: bias.map { .rows($0 + channel) } ?? .zero, finish: true, activation: p.activation,
+                    lastLanes: min(count, lanes))
+                if count < lanes { runInPlaceTile(rows, t) } else { runPackedTile(rows, vectors, t) }
                 channel += rows
             }
             pixel += count

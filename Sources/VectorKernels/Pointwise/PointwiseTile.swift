@@ -19,97 +19,55 @@ let pointwiseTile = Kernel(
             Parameter("r", [48, 120, 240, 100_000], standard: 120, "pixels per block"),
         ],
         constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers, and a compiled tile",
-        admits: { c in fitsRegisters(c["m"], c["n"]) && c["m"] <= packedTiles[c["n"] - 1].count }),
-    memory: { p, c, _ in Kernel.Memory(packed: 4 * PackedPanels(p, vectors: c["n"]).count) },
+        admits: { c in fitsRegisters(c["m"], c["n"]) && c["m"] <= largestRows(vectors: c["n"]) }),
+    memory: { p, c, _ in Kernel.Memory(packed: 4 * PackedPanels(p, width: c["n"] * lanes).count) },
     plan: { p, c, inputs in
-        let panels = PackedPanels(p, vectors: c["n"])
+        let panels = PackedPanels(p, width: c["n"] * lanes)
         let packed = inputs.packed.assumingMemoryBound(to: Float.self)
         panels.pack(inputs.weights, group: 0, ocPerGroup: p.oc, into: packed)
-        let shape = MatrixShape(
-            rows: p.batch * p.oh * p.ow, depth: p.ic, columns: p.oc, tileRows: c["m"], rowBlock: c["r"],
-            depthBlock: c["k"])
-        let work = shape.split(panels: panels.panels, threads: inputs.threads)
-        let tiles = packedTiles[c["n"] - 1]
-        let activation = p.activation
+        let (m, n, k, r) = (c["m"], c["n"], c["k"], c["r"])
+        let grid = TileGrid(rows: p.batch * p.oh * p.ow, tileRows: m, panels: panels.panels, threads: inputs.threads)
         return Kernel.Plan { [bias = inputs.bias, pool = inputs.pool] src, dst in
             pool.run { index in
-                guard index < work.count else { return }
                 runBlocks(
-                    shape, work[index], panels: panels, tiles: tiles, src: src, weights: packed, bias: bias, dst: dst,
-                    activation: activation)
+                    p, rows: grid.rows(of: index), panelRange: grid.panels(of: index), panels: panels, m: m, n: n,
+                    depthBlock: k, rowBlock: r, src: src, weights: packed, bias: bias, dst: dst)
             }
         }
     })
 
-/// Sizes of a product and of its blocks.
-private struct MatrixShape {
-    let rows, depth, columns: Int
-    let tileRows, rowBlock, depthBlock: Int
-
-    /// The part of the product that one thread computes.
-    struct Part {
-        var rows: Range<Int>
-        var panels: Range<Int>
-    }
-
-    /// Cuts the grid of row tiles × panels into as many near-square parts as there are threads: over the rows as long as
-    /// every thread then has whole tiles to do, over the panels otherwise.
-    func split(panels: Int, threads: Int) -> [Part] {
-        let tiles = (rows + tileRows - 1) / tileRows
-        // The number of row cuts that leaves the least work to the busiest thread; fewer panel cuts on a tie.
-        var best = (cost: Int.max, cuts: 1)
-        for cuts in 1...threads where threads % cuts == 0 {
-            let columnCuts = threads / cuts
-            let cost = ((tiles + cuts - 1) / cuts) * ((panels + columnCuts - 1) / columnCuts)
-            if cost <= best.cost { best = (cost, cuts) }
-        }
-        let columnCuts = threads / best.cuts
-        var parts: [Part] = []
-        for i in 0..<best.cuts {
-            let share = ThreadPool.share(of: tiles, index: i, parts: best.cuts)
-            for j in 0..<columnCuts {
-                parts.append(Part(
-                    rows: (share.lowerBound * tileRows)..<min(share.upperBound * tileRows, rows),
-                    panels: ThreadPool.share(of: panels, index: j, parts: columnCuts)))
-            }
-        }
-        return parts
-    }
-}
-
 @inline(never)
 private func runBlocks(
-    _ shape: MatrixShape, _ part: MatrixShape.Part, panels: PackedPanels, tiles: [TileFunction],
-    src: UnsafePointer<Float>, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
-    dst: UnsafeMutablePointer<Float>, activation: Activation
+    _ p: Problem, rows: Range<Int>, panelRange: Range<Int>, panels: PackedPanels, m: Int, n: Int, depthBlock: Int,
+    rowBlock: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
+    dst: UnsafeMutablePointer<Float>
 ) {
     var tap = Tap(a: 0, b: 0)
     withUnsafePointer(to: &tap) { tap in
-        var rowStart = part.rows.lowerBound
-        while rowStart < part.rows.upperBound {
-            let rowEnd = min(rowStart + shape.rowBlock, part.rows.upperBound)
+        var rowStart = rows.lowerBound
+        while rowStart < rows.upperBound {
+            let rowEnd = min(rowStart + rowBlock, rows.upperBound)
             var depthStart = 0
-            while depthStart < shape.depth {
-                let depth = min(shape.depthBlock, shape.depth - depthStart)
-                for panel in part.panels {
+            while depthStart < p.ic {
+                let depth = min(depthBlock, p.ic - depthStart)
+                for panel in panelRange {
                     let column = panel * panels.width
-                    let columns = min(panels.width, shape.columns - column)
+                    let columns = min(panels.width, p.oc - column)
+                    // A panel whose last vectors are all filling is served by a narrower tile of the same stride.
+                    let vectors = (columns + lanes - 1) / lanes
                     let start: TileArguments.Start =
                         depthStart > 0 ? .partial : bias.map { .columns($0 + column) } ?? .zero
-                    // A panel whose last vectors are all filling is served by a narrower tile of the same stride.
                     var t = TileArguments(
                         a: src, b: weights + panel * panels.panelCount + depthStart * panels.width, c: dst + column,
-                        taps: tap, tapCount: 1, depth: depth, aRow: shape.depth, aStep: 1, bStep: panels.width,
-                        cRow: shape.columns, start: start, finish: depthStart + depth == shape.depth,
-                        activation: activation, lastLanes: (columns - 1) % lanes + 1)
-                    let narrow = packedTiles[(columns - 1) / lanes]
-                    let menu = columns > panels.width - lanes ? tiles : narrow
+                        taps: tap, tapCount: 1, depth: depth, aRow: p.ic, aStep: 1, bStep: panels.width,
+                        cRow: p.oc, start: start, finish: depthStart + depth == p.ic, activation: p.activation,
+                        lastLanes: columns - (vectors - 1) * lanes)
                     var row = rowStart
                     while row < rowEnd {
-                        let count = min(shape.tileRows, rowEnd - row)
-                        t.a = src + row * shape.depth + depthStart
-                        t.c = dst + row * shape.columns + column
-                        menu[count - 1](t)
+                        let count = min(m, rowEnd - row)
+                        t.a = src + row * p.ic + depthStart
+                        t.c = dst + row * p.oc + column
+                        runPackedTile(count, vectors, t)
                         row += count
                     }
                 }

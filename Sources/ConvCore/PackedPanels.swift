@@ -1,30 +1,28 @@
-import ConvCore
-
 /// Weights rearranged for a register tile: panels of `width` output channels (a whole number of vectors), inside a panel
 /// tap by tap, input channel by input channel, so that the tile reads one running stream. The last panel is filled up
 /// with zeros.
-struct PackedPanels {
-    let panels: Int
+public struct PackedPanels: Sendable {
+    public let panels: Int
     /// Output channels per panel.
-    let width: Int
+    public let width: Int
     /// Input channels per tap.
-    let depth: Int
-    let taps: Int
+    public let depth: Int
+    public let taps: Int
 
-    /// Panels for one group of the problem.
-    init(_ p: Problem, vectors: Int) {
-        width = vectors * lanes
+    /// Panels of so many output channels for one group of the problem.
+    public init(_ p: Problem, width: Int) {
+        self.width = width
         panels = (p.ocPerGroup + width - 1) / width
         depth = p.icPerGroup
         taps = p.kh * p.kw
     }
 
     /// Floats of one panel, and of all of a group.
-    var panelCount: Int { taps * depth * width }
-    var count: Int { panels * panelCount }
+    public var panelCount: Int { taps * depth * width }
+    public var count: Int { panels * panelCount }
 
     /// Packs group `group` of `[oc][ic / groups][kh][kw]`.
-    func pack(_ weights: UnsafePointer<Float>, group: Int, ocPerGroup: Int, into target: UnsafeMutablePointer<Float>) {
+    public func pack(_ weights: UnsafePointer<Float>, group: Int, ocPerGroup: Int, into target: UnsafeMutablePointer<Float>) {
         for panel in 0..<panels {
             let firstChannel = panel * width
             let channels = min(width, ocPerGroup - firstChannel)
