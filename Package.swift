@@ -43,13 +43,12 @@ let package = Package(
     targets: [
         .target(name: "CPUFeatures"),
         .target(name: "CVector"),
-        .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
         .target(name: "CThreadPool"),
         .target(name: "ThreadPool", dependencies: ["CThreadPool"], swiftSettings: optimised),
         .target(name: "ConvCore", dependencies: ["ThreadPool"]),
         .target(name: "ReferenceKernels", dependencies: ["ConvCore"], swiftSettings: optimised),
         .target(name: "ScalarKernels", dependencies: ["ConvCore"], swiftSettings: optimised),
-        .target(name: "BLASKernels", dependencies: ["ConvCore", "COpenBLAS", "ThreadPool"], swiftSettings: optimised),
+        .target(name: "BLASKernels", dependencies: ["ConvCore", "ThreadPool"], swiftSettings: optimised),
         .target(name: "KernelRegistry",
                 dependencies: ["ConvCore", "CPUFeatures", "ScalarKernels", "BLASKernels"]
                     + isaLevels.map { .target(name: $0.target) },

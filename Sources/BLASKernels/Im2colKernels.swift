@@ -1,4 +1,3 @@
-import COpenBLAS
 import ConvCore
 import ThreadPool
 
@@ -15,21 +14,22 @@ public typealias RowEpilogue = @Sendable (
 /// (`cblas_sgemm` on one thread) and finishes its own part: the unfolding scales too, and OpenBLAS's own threads, which
 /// spin for many milliseconds after a call, never start. The epilogue is the vector one of the level that runs, so that
 /// the comparison is of the algorithm and not of `expf`.
-public func im2colKernels(epilogue: @escaping RowEpilogue) -> [Kernel] {
+public func im2colKernels(_ blas: OpenBLAS?, epilogue: @escaping RowEpilogue) -> [Kernel] {
     Layer.allCases.map { layer in
         Kernel(
             name: "\(layer.rawValue)-im2col-openblas", layer: layer, family: .im2col, isa: "openblas", layout: .nchw,
             threaded: true,
             summary: layer == .pw
                 ? "OpenBLAS sgemm on the map as it lies" : "map unfolded into a matrix, OpenBLAS sgemm, per group",
+            supports: { _ in blas == nil ? .no(reason: OpenBLAS.missing) : .yes },
             memory: { p, _, threads in Kernel.Memory(scratch: Partition(p, threads: threads).scratchBytes) },
             plan: { p, _, inputs in
-                // Each thread multiplies alone.
-                openblas_set_num_threads(1)
+                guard let blas else { preconditionFailure(OpenBLAS.missing) }
+                blas.useOneThread()
                 let partition = Partition(p, threads: inputs.threads)
                 return Kernel.Plan { src, dst in
                     inputs.pool.run { index in
-                        partition.run(index, src: src, dst: dst, inputs: inputs, epilogue: epilogue)
+                        partition.run(index, blas, src: src, dst: dst, inputs: inputs, epilogue: epilogue)
                     }
                 }
             })
@@ -59,7 +59,7 @@ private struct Partition {
     var scratchBytes: Int { threads * strideBytes }
 
     func run(
-        _ index: Int, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>, inputs: Kernel.PlanInputs,
+        _ index: Int, _ blas: OpenBLAS, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>, inputs: Kernel.PlanInputs,
         epilogue: RowEpilogue
     ) {
         let p = problem
@@ -74,11 +74,11 @@ private struct Partition {
             let output = dst + (image * p.oc + group * p.ocPerGroup) * plane + pixels.lowerBound
             let unfolded = columnsPerThread > 0
             if unfolded { unfold(p, src: input, pixels: pixels, columns: columns) }
-            cblas_sgemm(
-                CblasRowMajor, CblasNoTrans, CblasNoTrans, blasint(p.ocPerGroup), blasint(pixels.count),
-                blasint(p.reduction), 1, inputs.weights + group * p.ocPerGroup * p.reduction, blasint(p.reduction),
+            blas.sgemm(
+                OpenBLAS.rowMajor, OpenBLAS.asIs, OpenBLAS.asIs, CInt(p.ocPerGroup), CInt(pixels.count),
+                CInt(p.reduction), 1, inputs.weights + group * p.ocPerGroup * p.reduction, CInt(p.reduction),
                 unfolded ? UnsafePointer(columns) : input + pixels.lowerBound,
-                blasint(unfolded ? pixels.count : plane), 0, output, blasint(plane))
+                CInt(unfolded ? pixels.count : plane), 0, output, CInt(plane))
             for channel in 0..<p.ocPerGroup {
                 let bias = inputs.bias?[group * p.ocPerGroup + channel] ?? 0
                 guard bias != 0 || p.activation != .none else { continue }

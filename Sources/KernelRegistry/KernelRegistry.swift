@@ -16,20 +16,17 @@ public struct KernelRegistry: Sendable {
     public let level: InstructionSet
     /// Slowest family first: naive, im2col, then the vector kernels from the lowest level to the highest.
     public let kernels: [Kernel]
+    /// The kernel set that OpenBLAS runs; nil where OpenBLAS is not installed.
+    public let openBLASCore: String?
 
     public init(level: InstructionSet) {
         precondition(level <= InstructionSet.detected, "this CPU cannot run \(level.rawValue) code")
         self.level = level
         let levels = Self.levels(upTo: level)
-        kernels = naiveKernels + im2colKernels(epilogue: levels.last!.epilogue) + levels.flatMap { $0.kernels() }
+        let blas = OpenBLAS(level: level.rawValue)
+        openBLASCore = blas?.core
+        kernels = naiveKernels + im2colKernels(blas, epilogue: levels.last!.epilogue) + levels.flatMap { $0.kernels() }
     }
-
-    /// The kernel set that OpenBLAS runs.
-    public static var openBLASCore: String { OpenBLASCore.name }
-
-    /// For a program's first line: starts it anew where OpenBLAS was loaded with kernels for another CPU than this, so that
-    /// the im2col kernels are neither unfairly slow nor illegal. See ``OpenBLASCore``.
-    public static func matchOpenBLAS(to level: InstructionSet) { OpenBLASCore.match(level: level.rawValue) }
 
     /// The kernel of that name.
     public func kernel(named name: String) -> Kernel? { kernels.first { $0.name == name } }

@@ -1,6 +1,5 @@
 import ConvCore
 import Foundation
-import KernelRegistry
 import OptionParsing
 
 // What the command does, in order: read the line, run the one command, turn what went wrong into one line and a code.
@@ -16,7 +15,6 @@ do {
     case .version: print("atrous \(toolTable.version)")
     case .commandHelp(let command): print(toolTable.help(for: command))
     case .run(let command, let values):
-        KernelRegistry.matchOpenBLAS(to: try InstructionSet.usable())
         let code = try commandBodies[command.name]!(values)
         exit(code.rawValue)
     }

@@ -18,7 +18,7 @@ func runMachine(_ values: Values) throws -> ExitCode {
     let caches = machine.caches.map { "L\($0.level) \(Format.bytes($0.bytes)) for \($0.sharedBy) CPU\($0.sharedBy == 1 ? "" : "s")" }
     print("caches: \(caches.joined(separator: ", "))")
     print("instruction-set levels: \(machine.levels.joined(separator: ", ")); detected \(InstructionSet.detected.rawValue)")
-    print("OpenBLAS kernels: \(KernelRegistry.openBLASCore)")
+    print("OpenBLAS kernels: \(registry.openBLASCore ?? "not installed")")
     print("clock step \(Format.number(machine.clockStepNs, digits: 3)) ns\n")
     print(
         Console.table(
