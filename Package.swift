@@ -66,5 +66,9 @@ let package = Package(
                            "FaultyKernels", "ThreadPool"]),
     ] + isaLevels.map(vectorKernels) + [
         .testTarget(name: "ConvCoreTests", dependencies: ["ConvCore"]),
+        .testTarget(name: "HarnessTests", dependencies: ["Harness", "KernelRegistry", "FaultyKernels", "ThreadPool"]),
+        .testTarget(name: "OptionParsingTests", dependencies: ["OptionParsing"]),
+        .testTarget(name: "ResultsTests", dependencies: ["Results"]),
+        .testTarget(name: "PlottingTests", dependencies: ["Plotting"]),
     ],
     cxxLanguageStandard: .cxx17)

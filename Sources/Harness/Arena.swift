@@ -17,7 +17,7 @@ public final class Arena {
     private var base: UnsafeMutableRawPointer
 
     /// Bytes of a guard band: a few cache lines, enough for a stray vector row.
-    public static let guardBytes = 1024
+    public static let guardBytes = 2048
     /// A quiet NaN with a payload that no computation makes.
     static let guardPattern: UInt32 = 0x7FC5_A5A5
     static let unwrittenPattern: UInt32 = 0x7FC0_DEAD
@@ -34,6 +34,8 @@ public final class Arena {
         self.offsets = offsets
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
         bytes = (end + page - 1) / page * page
+        // Twice: ``renew()`` holds the old and the new pages for a moment.
+        try FreeMemory.require(2 * bytes)
         base = try Self.map(bytes)
         paintGuards()
     }
@@ -80,9 +82,8 @@ public final class Arena {
     func strayWrite() -> (region: Region, distance: Int)? {
         for region in Region.allCases {
             let start = offsets[region.rawValue]
-            let end = start + AlignedMemory.rounded(sizes[region.rawValue])
-            for (from, to) in [(start - Self.guardBytes, start), (start + sizes[region.rawValue], end + Self.guardBytes)] {
-                for at in stride(from: from, to: to, by: 4)
+            for band in bands(region) {
+                for at in stride(from: band.lowerBound, to: band.upperBound, by: 4)
                 where base.load(fromByteOffset: at, as: UInt32.self) != Self.guardPattern {
                     return (region, at < start ? at - start : at - start - sizes[region.rawValue])
                 }
@@ -94,32 +95,28 @@ public final class Arena {
     /// Writes the pattern into all guard bands.
     func paintGuards() {
         for region in Region.allCases {
-            let start = offsets[region.rawValue]
-            let end = start + AlignedMemory.rounded(sizes[region.rawValue])
-            for (from, to) in [(start - Self.guardBytes, start), (start + sizes[region.rawValue], end + Self.guardBytes)] {
-                (base + from).assumingMemoryBound(to: UInt32.self).update(
-                    repeating: Self.guardPattern, count: (to - from) / 4)
+            for band in bands(region) {
+                (base + band.lowerBound).assumingMemoryBound(to: UInt32.self).update(
+                    repeating: Self.guardPattern, count: band.count / 4)
             }
         }
     }
 
+    /// Before and behind a region. Two neighbours share the band between them half and half, so that a stray write is
+    /// laid to the nearer one.
+    private func bands(_ region: Region) -> [Range<Int>] {
+        let start = offsets[region.rawValue]
+        let end = start + AlignedMemory.rounded(sizes[region.rawValue])
+        let half = Self.guardBytes / 2
+        return [(start - half)..<start, (start + sizes[region.rawValue])..<(end + half)]
+    }
+
     private static func map(_ bytes: Int) throws -> UnsafeMutableRawPointer {
         let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        guard let memory, memory != MAP_FAILED else { throw HarnessError.outOfMemory(bytes: bytes) }
+        guard let memory, memory != MAP_FAILED else { throw HarnessError.outOfMemory(bytes: bytes, free: 0) }
         // Every page is touched here and not in a timed run.
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
         for at in stride(from: 0, to: bytes, by: page) { memory.storeBytes(of: 0, toByteOffset: at, as: UInt8.self) }
         return memory
-    }
-}
-
-public enum HarnessError: Error, Equatable, CustomStringConvertible {
-    case outOfMemory(bytes: Int)
-
-    public var description: String {
-        switch self {
-        case .outOfMemory(let bytes):
-            "the problem needs \(bytes >> 20) MiB in one piece, which the system does not give; choose a smaller one"
-        }
     }
 }

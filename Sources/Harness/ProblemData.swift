@@ -20,7 +20,11 @@ public final class ProblemData {
         let exact: Bool
     }
 
-    public init(_ problem: Problem, seed: UInt64) {
+    /// Throws where the inputs, the oracle's answers and an arena beside them would not fit into the memory that is free.
+    public init(_ problem: Problem, seed: UInt64) throws(HarnessError) {
+        // Two cases of inputs and of values and magnitudes in double, then the arena.
+        let inputs = 4 * (problem.srcCount + problem.weightCount)
+        try FreeMemory.require(3 * inputs + (2 * 16 + 4) * problem.dstCount)
         self.problem = problem
         self.seed = seed
         var random = RandomSource(seed: seed)

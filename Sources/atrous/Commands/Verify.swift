@@ -14,7 +14,7 @@ func runVerify(_ values: Values) throws -> ExitCode {
     let pools = session.threads.map { ThreadPool(threads: $0) }
     for (step, problem) in selection.problems.enumerated() {
         progress.update(step: step, problem.description)
-        let data = values.flag("dry-run") ? nil : ProblemData(problem, seed: session.seed)
+        let data = try values.flag("dry-run") ? nil : ProblemData(problem, seed: session.seed)
         for pool in pools {
             let (able, unable) = kernels.candidates(for: problem, threads: pool.threads)
             for (name, reason) in unable {

@@ -47,7 +47,7 @@ struct BenchRun {
         var allPassed = true
         for (step, problem) in problems.enumerated() {
             progress.update(step: step, problem.description)
-            let data = ProblemData(problem, seed: session.seed)
+            let data = try ProblemData(problem, seed: session.seed)
             for (index, pool) in pools.enumerated() {
                 let (able, unable) = kernels.candidates(for: problem, threads: pool.threads)
                 for (name, reason) in unable where !session.quiet {

@@ -1,0 +1,31 @@
+import Foundation
+
+/// What the machine cannot give.
+public enum HarnessError: Error, Equatable, CustomStringConvertible {
+    case outOfMemory(bytes: Int, free: Int)
+
+    public var description: String {
+        switch self {
+        case .outOfMemory(let bytes, let free):
+            "the problem needs \(bytes >> 20) MiB and \(free >> 20) MiB are free; choose a smaller one, or leave out im2col (--family naive,simd,tiled)"
+        }
+    }
+}
+
+/// Asked before much is allocated: systems hand out more than they have, and end the program later.
+enum FreeMemory {
+    static func require(_ bytes: Int) throws(HarnessError) {
+        // Small ones are not worth a look.
+        guard bytes > 256 << 20, let free = available(), bytes > free else { return }
+        throw .outOfMemory(bytes: bytes, free: free)
+    }
+
+    /// Bytes that can be had without swapping; nil where the system does not tell.
+    private static func available() -> Int? {
+        guard let text = try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8) else { return nil }
+        for line in text.split(separator: "\n") where line.hasPrefix("MemAvailable:") {
+            return line.split(separator: " ").dropFirst().first.flatMap { Int($0) }.map { $0 << 10 }
+        }
+        return nil
+    }
+}

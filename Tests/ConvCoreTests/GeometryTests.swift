@@ -1,0 +1,57 @@
+import ConvCore
+import Testing
+
+@Suite struct GeometryTests {
+    /// Every tap of every output, looked at one by one.
+    private func countLiveTaps(_ p: Problem) -> Int {
+        var count = 0
+        for oh in 0..<p.oh {
+            for ow in 0..<p.ow {
+                for kh in 0..<p.kh {
+                    for kw in 0..<p.kw {
+                        let ih = oh * p.strideH - p.padTop + kh * p.dilationH
+                        let iw = ow * p.strideW - p.padLeft + kw * p.dilationW
+                        if ih >= 0, ih < p.ih, iw >= 0, iw < p.iw { count += 1 }
+                    }
+                }
+            }
+        }
+        return count
+    }
+
+    @Test(arguments: [
+        "dw:c1h20k9d9", "dw:c3h7w5k9d9", "dw:c2h1k3", "dw:c2h13w17k5d5", "conv:c4o6h16k3s2", "conv:g2c4o6h9w31k7d3",
+        "mb3ic2ih11oc2oh6kh2sh2ph0", "mb1ic3ih5oc2oh9kh3ph3",
+    ])
+    func effectiveWorkIsTheBruteForceCount(text: String) throws {
+        let p = try Problem(parsing: text)
+        let live = Double(countLiveTaps(p) * p.batch * p.oc * p.icPerGroup)
+        #expect(p.effectiveFLOPs == 2 * live)
+        #expect(p.nominalFLOPs == 2 * Double(p.batch * p.oc * p.oh * p.ow * p.reduction))
+    }
+
+    @Test func ninebyNineDilationNineOnTwentyHasFewLiveTaps() throws {
+        let p = try Problem(parsing: "dw:c1h20k9d9")
+        let mean = p.effectiveMACs / Double(p.oh * p.ow)
+        #expect(mean > 5.2 && mean < 5.4)
+    }
+
+    @Test func segmentsCoverEveryOutputOnceWithItsTaps() throws {
+        for (input, kernel, stride, dilation, pad) in [(20, 9, 1, 9, 36), (5, 3, 2, 4, 4), (1, 1, 1, 1, 0), (17, 5, 3, 2, 4)] {
+            let output = (input + 2 * pad - (kernel - 1) * dilation - 1) / stride + 1
+            let axis = Axis(input: input, output: output, kernel: kernel, stride: stride, dilation: dilation, pad: pad)
+            #expect(axis.segments.flatMap { Array($0.outputs) } == Array(0..<output))
+            for segment in axis.segments {
+                for o in segment.outputs { #expect(axis.taps(o) == segment.taps) }
+            }
+        }
+    }
+
+    @Test func layersAreToldApart() throws {
+        #expect(try Problem(parsing: "mb1ic8ih4oc8kh1").layer == .pw)
+        #expect(try Problem(parsing: "g8mb1ic8ih4oc8kh1").layer == .dw)
+        #expect(try Problem(parsing: "mb1ic1ih4oc1kh3ph1").layer == .dw, "one channel")
+        #expect(try Problem(parsing: "mb1ic8ih4oc8kh1sh2").layer == .conv, "a strided 1×1 is no plain matrix product")
+        #expect(try Problem(parsing: "g2mb1ic8ih4oc8kh3").layer == .conv)
+    }
+}

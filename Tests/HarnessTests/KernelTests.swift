@@ -1,0 +1,102 @@
+import ConvCore
+import Harness
+import KernelRegistry
+import Testing
+import ThreadPool
+
+/// Every kernel of every usable level against the oracle, where kernels go wrong: at the edges of maps, channels and tiles.
+@Suite struct KernelTests {
+    static let registry = KernelRegistry(level: InstructionSet.detected)
+
+    /// Sizes one less, equal and one more than a vector of each level, primes, single channels and pixels, dilations larger
+    /// than the map, strides, batches, paddings that reach far out.
+    static let edges: [String] = {
+        var texts: [String] = []
+        for lanes in [4, 8, 16] {
+            for c in [lanes - 1, lanes, lanes + 1] {
+                texts.append("dw:c\(c)h9w11k3d2_silu")
+                texts.append("pw:c\(c)o\(c + 2)h5w\(c)_relu")
+                texts.append("conv:c\(c)o\(c)h6w\(c)k3d2_hardswish")
+            }
+        }
+        texts += ["dw:c1h1k1", "dw:c1h1k9d9", "dw:c16h1w1k3d1_relu", "dw:c5h7w5k9d9_silu", "dw:mb3c13h11w23k5d5", "dw:c64h3w40k7d7",
+                  "dw:c33h17k3s2", "dw:c16h15w13k5d2s2_silu", "dw:mb2c2h31w1k11d1", "dw:c48h2w2k2d3", "dw:c100h13k3d9_hardswish"]
+        texts += ["pw:c1o1h1", "pw:c1o17h1", "pw:c17o1h1", "pw:mb3c7o5h11w3_hardswish", "pw:c600o33h3", "pw:c31o67h13_silu", "pw:c4o4h64"]
+        texts += ["conv:c1o1h1k3d4", "conv:c3o5h7w5k9d9_silu", "conv:g3c9o6h8k3s2", "conv:mb3c4o7h13k5d3", "conv:c8o8h9k1s2",
+                  "conv:g2c2o8h6k4d2", "conv:c2o3h5w29k7d1_relu", "mb1ic3ih6oc4oh6kh3ph1_bias0", "mb2ic4ih8iw5oc6oh4ow9kh3kw2sh2sw1dh1dw2ph2pw5",
+                  "mb1ic2ih4oc2oh8kh1ph2", "g6mb1ic6ih9iw4oc6oh4ow8kh2kw5sh2sw1dh3dw0ph1pw4_silu"]
+        return texts
+    }()
+
+    @Test(arguments: edges)
+    func everyKernelAgreesWithTheOracle(text: String) throws {
+        let problem = try Problem(parsing: text)
+        let data = try ProblemData(problem, seed: 11)
+        let (able, unable) = Self.registry.split(for: problem)
+        #expect(able.contains { $0.family == .naive } && able.contains { $0.family == .tiled })
+        for (kernel, reason) in unable { #expect(!reason.isEmpty, "\(kernel.name)") }
+        for threads in [1, 2, 3] {
+            let candidates = able.filter { threads == 1 || $0.threaded }.map { Candidate($0) }
+            for (candidate, outcome) in try Trial(data, candidates: candidates, pool: ThreadPool(threads: threads)).run(measuring: nil) {
+                if case .failed(let fault) = outcome { Issue.record("\(candidate.name) on \(problem), \(threads) threads: \(fault)") }
+            }
+        }
+    }
+
+    @Test(arguments: ["dw:c37h9w14k3d2_silu", "pw:c37o53h9w5_silu", "conv:c5o37h6w9k3d2_silu"])
+    func everyConfigurationAgreesWithTheOracle(text: String) throws {
+        let problem = try Problem(parsing: text)
+        let data = try ProblemData(problem, seed: 12)
+        let candidates = Self.registry.split(for: problem).able.flatMap { kernel in kernel.space.all.map { Candidate(kernel, $0) } }
+        #expect(candidates.count > 40)
+        for (candidate, outcome) in try Trial(data, candidates: candidates, pool: ThreadPool(threads: 2)).run(measuring: nil) {
+            if case .failed(let fault) = outcome { Issue.record("\(candidate.name) on \(problem): \(fault)") }
+        }
+    }
+
+    /// Weights that only ever meet the padding are not numbers here: a kernel that multiplies by one shows it.
+    @Test(arguments: ["dw:c20h7w5k9d9", "dw:c16h1k3d5_relu", "conv:c3o18h5k7d6"])
+    func deadTapsAreNeverComputed(text: String) throws {
+        let p = try Problem(parsing: text)
+        var random = RandomSource(seed: 3)
+        let memory = (src: AlignedMemory(floats: p.srcCount), weights: AlignedMemory(floats: p.weightCount), dst: AlignedMemory(floats: p.dstCount))
+        for i in 0..<p.srcCount { memory.src.floats[i] = random.nextReal() }
+        var dead = 0
+        for i in 0..<p.weightCount {
+            let (kh, kw) = (i / p.kw % p.kh, i % p.kw)
+            let live = (0..<p.oh).contains { p.rows.taps($0).contains(kh) } && (0..<p.ow).contains { p.columns.taps($0).contains(kw) }
+            memory.weights.floats[i] = live ? random.nextReal() : .nan
+            dead += live ? 0 : 1
+        }
+        #expect(dead > 0)
+        for kernel in Self.registry.split(for: p).able where kernel.family == .simd || kernel.family == .tiled {
+            let needs = kernel.memory(p, kernel.space.standard, 1)
+            let (packed, scratch) = (AlignedMemory(bytes: needs.packed), AlignedMemory(bytes: needs.scratch))
+            let bias = AlignedMemory(floats: p.oc)
+            bias.floats.update(repeating: 0.5, count: p.oc)
+            let plan = kernel.plan(
+                p, kernel.space.standard,
+                .init(weights: memory.weights.floats, bias: bias.floats, packed: packed.start, scratch: scratch.start, pool: ThreadPool(threads: 1)))
+            plan.run(memory.src.floats, memory.dst.floats)
+            let finite = memory.dst.floatBuffer.prefix(p.dstCount).allSatisfy { $0.isFinite }
+            #expect(finite, "\(kernel.name) reads a dead tap")
+        }
+    }
+
+    @Test func namesAreUniqueAndSayTheLayer() {
+        let names = Self.registry.kernels.map(\.name)
+        #expect(Set(names).count == names.count)
+        for kernel in Self.registry.kernels { #expect(kernel.name.hasPrefix(kernel.layer.rawValue + "-")) }
+        for layer in Layer.allCases {
+            let families = Set(Self.registry.kernels.filter { $0.layer == layer }.map(\.family))
+            #expect(families == Set(Kernel.Family.allCases), "\(layer)")
+        }
+    }
+
+    @Test func theEnvironmentCapsTheLevel() throws {
+        #expect(try InstructionSet.usable(environment: ["ATROUS_ISA": "baseline"]) == .baseline)
+        #expect(try InstructionSet.usable(environment: [:]) == .detected)
+        #expect(throws: InstructionSetError.unknown("avx")) { try InstructionSet.usable(environment: ["ATROUS_ISA": "avx"]) }
+        #expect(KernelRegistry(level: .baseline).kernels.allSatisfy { $0.isa != "v3" && $0.isa != "v4" })
+    }
+}

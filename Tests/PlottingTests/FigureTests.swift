@@ -1,0 +1,67 @@
+import Foundation
+import Plotting
+import Results
+import Testing
+
+@Suite struct FigureTests {
+    private let folder = NSTemporaryDirectory() + "atrous-plots-\(UUID().uuidString)"
+
+    private func input() -> FigureInput {
+        var rows: [ResultRow] = []
+        for (layer, k) in [("dw", 5), ("pw", 1), ("conv", 3)] {
+            for size in 1...4 {
+                for (index, family) in ["naive", "im2col", "simd", "tiled"].enumerated() {
+                    var row = ResultRow()
+                    row.machine = "test-machine"
+                    row.layer = layer
+                    row.problem = "mb1ic\(size)ih8oc8oh8kh\(k)ph0n\"\(layer)_p\(size)\""
+                    row.kernel = "\(layer)-\(family)-x"
+                    row.family = family
+                    row.cache = "warm"
+                    row.medianNs = 1e6 / Double(1 + 9 * index) * Double(size)
+                    row.ciLowNs = row.medianNs! * 0.98
+                    row.ciHighNs = row.medianNs! * 1.02
+                    row.nominalFLOPs = 2e6
+                    row.effectiveFLOPs = 1e6
+                    row.bytes = 1e5 * Double(size)
+                    row.verdict = "PASSED"
+                    rows.append(row)
+                }
+            }
+        }
+        return FigureInput(
+            rows: rows, machine: "test-machine", threads: 1, roof: MachineRoof(peakGflops: 100, bandwidths: [("L1", 200), ("L2", 50)]))
+    }
+
+    @Test func everyFigureIsDrawnInBothFormats() throws {
+        let renderer = try Renderer()
+        for figure in Figures.all {
+            let script = try #require(figure.make(input()), "\(figure.name)")
+            let svg = try renderer.draw(script, name: figure.name, folder: folder, format: .svg)
+            let text = try String(contentsOfFile: svg, encoding: .utf8)
+            #expect(text.contains("test-machine") && text.hasSuffix("</svg>\n\n") || text.contains("</svg>"), "\(figure.name)")
+            let png = try renderer.draw(script, name: figure.name, folder: folder, format: .png)
+            let data = try Data(contentsOf: URL(fileURLWithPath: png))
+            #expect(data.starts(with: [0x89, 0x50, 0x4E, 0x47]) && data.count > 5_000, "\(figure.name)")
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder).allSatisfy { !$0.contains("partial") })
+    }
+
+    @Test func noRowsIsNoFigure() {
+        let none = FigureInput(rows: [], machine: "m", threads: 1, roof: nil)
+        for figure in Figures.all { #expect(figure.make(none) == nil, "\(figure.name)") }
+    }
+
+    @Test func anAbsentGnuplotIsSaid() {
+        #expect(throws: PlotError.noGnuplot("/nowhere/gnuplot")) { try Renderer(environment: ["ATROUS_GNUPLOT": "/nowhere/gnuplot"]) }
+        #expect(throws: PlotError.noGnuplot("gnuplot on the PATH")) { try Renderer(environment: ["PATH": "/nowhere"]) }
+    }
+
+    @Test(arguments: ["/bin/false", "/bin/true"])
+    func aGnuplotThatDrawsNothingLeavesNoFile(program: String) throws {
+        let renderer = try Renderer(environment: ["ATROUS_GNUPLOT": program])
+        let script = try #require(Figures.all[0].make(input()))
+        #expect { _ = try renderer.draw(script, name: "x", folder: folder, format: .svg) } throws: { "\($0)".hasPrefix("figure x: gnuplot says") }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
+    }
+}

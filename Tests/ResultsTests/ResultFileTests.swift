@@ -1,0 +1,109 @@
+import Foundation
+import Results
+import Testing
+
+func sampleRow(_ problem: String = "g8mb1ic8ih4oc8oh4kh3ph1n\"a, b\"", kernel: String = "dw-x", median: Double? = 1234.5) -> ResultRow {
+    var row = ResultRow()
+    row.run = "r1"
+    row.machine = "m"
+    row.layer = "dw"
+    row.problem = problem
+    row.kernel = kernel
+    row.config = "t8"
+    row.threads = 2
+    row.cache = "warm"
+    row.medianNs = median
+    row.verdict = median == nil ? "FAILED" : "PASSED"
+    row.family = "tiled"
+    row.nominalFLOPs = 1_000_000
+    return row
+}
+
+@Suite struct ResultFileTests {
+    private let folder: String
+
+    init() throws {
+        folder = NSTemporaryDirectory() + "atrous-results-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    }
+
+    @Test func theHeaderIsTheContract() {
+        #expect(
+            ResultFile.header.hasPrefix(
+                "run,time_utc,commit,machine,cpu,isa,dtype,layer,problem,kernel,config,layout,threads,cache,samples,median_ns,mad_ns,"
+                    + "min_ns,mean_ns,ci_low_ns,ci_high_ns,nominal_flops,effective_flops,bytes,gflops,gbps,attainable,max_error,verdict"))
+    }
+
+    @Test func rowsComeBackAsWritten() throws {
+        let path = folder + "/sub/bench.csv"
+        let rows = [sampleRow(), sampleRow("plain", median: nil), sampleRow("quote\"and\ncomma,", median: 0.25)]
+        let appender = try ResultAppender(path)
+        for row in rows.prefix(2) { try appender.append(row) }
+        #expect(try ResultFile.read(path).rows == Array(rows.prefix(2)))
+        #expect(rows[0].problemName == "a, b" && rows[1].problemName == "plain")
+        #expect(rows[0].candidate == "dw-x@t8")
+    }
+
+    @Test func aTornLineIsCutOffAndTheRestStays() throws {
+        let path = folder + "/torn.csv"
+        try ResultAppender(path).append(sampleRow())
+        let file = FileHandle(forWritingAtPath: path)!
+        try file.seekToEnd()
+        try file.write(contentsOf: Data("r2,2026,half a li".utf8))
+        try file.close()
+        let appender = try ResultAppender(path)
+        #expect(appender.warnings.count == 1)
+        try appender.append(sampleRow(kernel: "dw-y"))
+        let contents = try ResultFile.read(path)
+        #expect(contents.rows.map(\.kernel) == ["dw-x", "dw-y"] && contents.warnings.isEmpty)
+    }
+
+    @Test func aBrokenLineIsNamedAndTheRestLoads() throws {
+        let path = folder + "/broken.csv"
+        let text = [ResultFile.header, ResultFile.line(sampleRow()), "not,enough", ResultFile.line(sampleRow(kernel: "dw-z"))]
+            .joined(separator: "\n")
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+        let contents = try ResultFile.read(path)
+        #expect(contents.rows.map(\.kernel) == ["dw-x", "dw-z"])
+        #expect(contents.warnings.count == 1 && contents.warnings[0].hasPrefix(path + ":3:"))
+    }
+
+    @Test func laterColumnsAreReadOver() throws {
+        let path = folder + "/later.csv"
+        try Data("\(ResultFile.header),new\n\(ResultFile.line(sampleRow())),7\n".utf8).write(to: URL(fileURLWithPath: path))
+        #expect(try ResultFile.read(path).rows == [sampleRow()])
+    }
+
+    @Test func unusableFilesAreOneClearLine() throws {
+        #expect(throws: ResultError.missing("/nowhere.csv")) { try ResultFile.read("/nowhere.csv") }
+        #expect(throws: ResultError.unreadable(folder)) { try ResultFile.read(folder) }
+        try Data().write(to: URL(fileURLWithPath: folder + "/empty.csv"))
+        #expect(throws: ResultError.empty(folder + "/empty.csv")) { try ResultFile.read(folder + "/empty.csv") }
+        try Data("a,b\n1,2\n".utf8).write(to: URL(fileURLWithPath: folder + "/other.csv"))
+        #expect(throws: ResultError.notResults(folder + "/other.csv")) { try ResultFile.read(folder + "/other.csv") }
+        #expect(throws: ResultError.noRows(folder)) { try ResultFile.readFolder(folder) }
+        #expect { _ = try ResultAppender(folder + "/other.csv") } throws: { "\($0)".contains("other columns") }
+        #expect { _ = try ResultAppender("/proc/none/x.csv") } throws: { "\($0)".contains("cannot be written") }
+        #expect { try FileWriting.replace(folder + "/empty.csv/x", with: Data()) } throws: { "\($0)".contains("is a file") }
+    }
+
+    @Test func aFullDiskLeavesTheRowsBefore() throws {
+        let appender = try ResultAppender("/dev/full")
+        #expect { try appender.append(sampleRow()) } throws: { "\($0)".contains("cannot be written") }
+    }
+
+    @Test func theJSONIsWhatOtherToolsRead() throws {
+        var context = GoogleBenchmarkJSON.Context()
+        context.caches = [(1, 32768, 1)]
+        let data = try GoogleBenchmarkJSON.encode([sampleRow(), sampleRow(median: nil)], context: context)
+        let object = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+        let benchmarks = try #require(object["benchmarks"] as? [[String: Any]])
+        #expect(benchmarks.count == 1, "a row without a time is left out")
+        for key in ["name", "run_name", "run_type", "real_time", "cpu_time", "time_unit", "iterations", "threads"] {
+            #expect(benchmarks[0][key] != nil, "\(key)")
+        }
+        #expect(benchmarks[0]["real_time"] as? Double == 1234.5)
+        let head = try #require(object["context"] as? [String: Any])
+        #expect(head["json_schema_version"] as? Int == 1 && (head["caches"] as? [Any])?.count == 1)
+    }
+}
