@@ -66,5 +66,7 @@ let package = Package(
                            "FaultyKernels", "ThreadPool"]),
     ] + isaLevels.map(vectorKernels) + [
         .testTarget(name: "ConvCoreTests", dependencies: ["ConvCore"]),
+        .testTarget(name: "BlockRuntimeTests", dependencies: ["BlockRuntime", "ConvCore", "ReferenceKernels"],
+                    resources: [.copy("Fixtures")]),
     ],
     cxxLanguageStandard: .cxx17)
