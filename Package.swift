@@ -70,5 +70,7 @@ let package = Package(
         .testTarget(name: "OptionParsingTests", dependencies: ["OptionParsing"]),
         .testTarget(name: "ResultsTests", dependencies: ["Results"]),
         .testTarget(name: "PlottingTests", dependencies: ["Plotting"]),
+        .testTarget(name: "BlockRuntimeTests", dependencies: ["BlockRuntime", "ConvCore", "ReferenceKernels"],
+                    resources: [.copy("Fixtures")]),
     ],
     cxxLanguageStandard: .cxx17)

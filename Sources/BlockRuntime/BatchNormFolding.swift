@@ -69,7 +69,8 @@ public enum FoldingError: Error, Equatable, CustomStringConvertible {
         case .notFinite(let what, let index, let value):
             "\(what)[\(index)] is \(value); the parameters must be finite, export a trained model"
         case .noVariance(let channel, let variance, let epsilon):
-            "bn.running_var[\(channel)] + epsilon is \(variance) + \(epsilon), not positive; raise epsilon or export anew"
+            "bn.running_var[\(channel)] + epsilon is \(variance) + \(epsilon), not positive; "
+                + "raise epsilon or export anew"
         case .overflow(let what, let index): "\(what)[\(index)] is too large for a float; raise the batch-norm epsilon"
         }
     }

@@ -13,14 +13,14 @@ import Foundation
 extension BlockDescription {
     /// Reads a block file; without a name in it the block is called as the file is. Throws ``BlockFileError``.
     public init(file path: String) throws(BlockFileError) {
-        let data: Data
-        do {
-            data = try Data(contentsOf: URL(fileURLWithPath: path))
+        let bytes: [UInt8]
+        do throws(FileContent.Failure) {
+            bytes = try FileContent.read(path)
         } catch {
-            throw .unreadable(file: path, reason: FileFailure.reason(error))
+            throw .unreadable(file: path, reason: error.reason)
         }
         let name = URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
-        try self.init(jsonBytes: [UInt8](data), file: path, name: name)
+        try self.init(jsonBytes: bytes, file: path, name: name)
     }
 
     /// Reads the same from text; `file` stands in errors.
@@ -36,7 +36,8 @@ extension BlockDescription {
             throw .notJSON(file: file, reason: error.text)
         }
         let keys = [
-            "name", "cin", "cout", "mid", "activation", "epsilon", "convBias", "compress", "branches", "residual", "fuse",
+            "name", "cin", "cout", "mid", "activation", "epsilon", "convBias", "compress", "branches", "residual",
+            "fuse",
         ]
         let object = try JSONFields(root, file: file, at: "", known: keys)
         guard let branchValue = object["branches"] else { throw .missingKey(file: file, key: "branches") }

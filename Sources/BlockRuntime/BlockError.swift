@@ -22,14 +22,16 @@ public enum BlockError: Error, Equatable, CustomStringConvertible {
             "unknown variant '\(name)'; the variants are "
                 + BlockVariant.allCases.map(\.rawValue).joined(separator: ", ")
         case .noBranches: "a block needs one branch at least, such as [{\"k\": 3, \"d\": 2}]"
-        case .emptyBranch(let branch): "branches[\(branch)] is empty; write one step at least, such as {\"k\": 3, \"d\": 2}"
+        case .emptyBranch(let branch):
+            "branches[\(branch)] is empty; write one step at least, such as {\"k\": 3, \"d\": 2}"
         case .tooMany(let what, let count, let limit): "\(count) \(what); at most \(limit) are allowed"
         case .notPositive(let key, let value): "\(key) is \(value); write 1 or more"
         case .tooLarge(let key, let value, let limit): "\(key) is \(value); it may be at most \(limit)"
         case .unevenPadding(let place, let kernel, let dilation):
             "\(place): a \(kernel)×\(kernel) kernel at dilation \(dilation) cannot be padded evenly; "
                 + "write an odd k (\(kernel - 1) or \(kernel + 1))"
-        case .badEpsilon(let epsilon): "the batch-norm epsilon is \(epsilon); write 0 or a positive number, such as 1e-3"
+        case .badEpsilon(let epsilon):
+            "the batch-norm epsilon is \(epsilon); write 0 or a positive number, such as 1e-3"
         case .noInputWidth: "the block's input channels are not known; give cin in the block file or in the size"
         case .noMiddle(let cin): "⌊cin/2⌋ of cin \(cin) leaves no channel; give mid, or a cin of 2 or more"
         case .contradictoryWidth(let key, let given, let own):

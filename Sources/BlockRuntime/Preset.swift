@@ -14,14 +14,18 @@ public struct Preset: Sendable {
     }
 
     public static let all: [Preset] =
-        [Preset(name: "smoke", summary: "tiny layers of every kind on the edges, seconds in total", content: .fixed(smoke))]
-        + YOLOModel.allCases.map {
-            Preset(
-                name: "yolov5\($0.rawValue)", summary: "layers of the block in YOLOv5\($0.rawValue): \($0.channelSummary)",
-                content: .models([$0]))
+        [Preset("smoke", "tiny layers of every kind on the edges, seconds in total", .fixed(smoke))]
+        + YOLOModel.allCases.map { model in
+            let name = "yolov5\(model.rawValue)"
+            return Preset(name, "layers of the block in \(name): \(model.channelSummary)", .models([model]))
         }
-        + [Preset(
-            name: "yolov5", summary: "layers of the block in all five YOLOv5 models", content: .models(YOLOModel.allCases))]
+        + [Preset("yolov5", "layers of the block in all five YOLOv5 models", .models(YOLOModel.allCases))]
+
+    private init(_ name: String, _ summary: String, _ content: Content) {
+        self.name = name
+        self.summary = summary
+        self.content = content
+    }
 
     /// Throws ``PresetError/unknown(_:)``.
     public static func named(_ name: String) throws(PresetError) -> Preset {
@@ -57,14 +61,14 @@ public struct Preset: Sendable {
                     for level in FeatureLevel.allCases {
                         let map = size / level.stride
                         let channels = model.channels(level)
+                        let input = BlockSize(batch: batch, cin: channels, height: map, width: map, cout: channels)
                         // The usual size and batch go without saying, so that a name does not depend on the selection.
                         let suffix = (size == 640 ? "" : "-i\(size)") + (batch == 1 ? "" : "-b\(batch)")
                         for variant in options.variants {
                             cases.append(
                                 BlockCase(
                                     prefix: "\(model.rawValue)-\(level.rawValue)", suffix: suffix,
-                                    block: BlockDescription(variant, activation: options.activation),
-                                    size: BlockSize(batch: batch, cin: channels, height: map, width: map, cout: channels)))
+                                    block: BlockDescription(variant, activation: options.activation), size: input))
                         }
                     }
                 }

@@ -1,5 +1,4 @@
 import ConvCore
-import Foundation
 
 /// The problems of a file in benchdnn's form: `#` starts a comment, problems stand one or more to a line.
 public struct ProblemFile: Sendable {
@@ -35,13 +34,13 @@ public struct ProblemFile: Sendable {
 
     /// Throws ``ProblemFileError`` with file and line at the first word that is not a problem.
     public static func read(_ path: String) throws(ProblemFileError) -> ProblemFile {
-        let data: Data
-        do {
-            data = try Data(contentsOf: URL(fileURLWithPath: path))
+        let bytes: [UInt8]
+        do throws(FileContent.Failure) {
+            bytes = try FileContent.read(path)
         } catch {
-            throw .unreadable(file: path, reason: FileFailure.reason(error))
+            throw .unreadable(file: path, reason: error.reason)
         }
-        guard let text = String(validating: data, as: UTF8.self) else {
+        guard let text = String(validating: bytes, as: UTF8.self) else {
             throw .unreadable(file: path, reason: "it is not UTF-8 text")
         }
         return try ProblemFile(text: text, path: path)
@@ -57,14 +56,15 @@ public struct ProblemFile: Sendable {
         for (index, line) in lines.enumerated() {
             for word in Self.words(line) {
                 let number = index + 1
+                func skip(_ reason: String) -> Skipped { Skipped(line: number, text: word, reason: reason) }
                 if word.hasPrefix("--") {
-                    options.append(Skipped(line: number, text: word, reason: "an option of benchdnn, without effect here"))
+                    options.append(skip("an option of benchdnn, without effect here"))
                     continue
                 }
                 do {
                     entries.append(Entry(problem: try Problem(parsing: word), line: number))
                 } catch ProblemError.threeDimensional {
-                    skipped.append(Skipped(line: number, text: word, reason: "a 3-D convolution; only 2-D is supported"))
+                    skipped.append(skip("a 3-D convolution; only 2-D is supported"))
                 } catch {
                     throw .badLine(file: path, line: number, reason: "\(error)")
                 }

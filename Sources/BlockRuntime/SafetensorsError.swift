@@ -30,7 +30,8 @@ public enum SafetensorsError: Error, Equatable, CustomStringConvertible {
         case .headerTooLong(let file, let header, let limit):
             "\(file): a header of \(header) bytes is over the limit of \(limit); this is not a safetensors file"
         case .headerBeyondFile(let file, let header, let bytes):
-            "\(file): the header says it has \(header) bytes and the file has \(bytes); it is cut off or not safetensors"
+            "\(file): the header says it has \(header) bytes and the file has \(bytes); "
+                + "it is cut off or not safetensors"
         case .headerNotJSON(let file, let reason): "\(file): the header is not JSON: \(reason)"
         case .headerNotObject(let file): "\(file): the header must be a JSON object from tensor names to their places"
         case .duplicateTensor(let file, let tensor): "\(file): the key '\(tensor)' stands in the header twice; keep one"
@@ -39,8 +40,8 @@ public enum SafetensorsError: Error, Equatable, CustomStringConvertible {
         case .unknownType(let file, let tensor, let type):
             "\(file): tensor '\(tensor)': unknown dtype \(type); save it as F32 or F64"
         case .offsetsOutOfRange(let file, let tensor, let begin, let end, let data):
-            "\(file): tensor '\(tensor)': data_offsets [\(begin), \(end)] do not lie, in order, within the \(data) bytes "
-                + "of data; the file is cut off or damaged"
+            "\(file): tensor '\(tensor)': data_offsets [\(begin), \(end)] do not lie, in order, within the "
+                + "\(data) bytes of data; the file is cut off or damaged"
         case .sizeMismatch(let file, let tensor, let shape, let type, let bytes):
             "\(file): tensor '\(tensor)': shape \(shape) of \(type) does not fill its \(bytes) bytes"
         case .sizeOverflow(let file, let tensor, let shape): "\(file): tensor '\(tensor)': shape \(shape) is too large"

@@ -1,5 +1,3 @@
-import Foundation
-
 /// A safetensors file in memory. Every check of its structure is made on opening; reading a tensor can then only fail
 /// because it is not there or not of floats.
 public struct SafetensorsFile: Sendable {
@@ -14,13 +12,13 @@ public struct SafetensorsFile: Sendable {
 
     /// Reads the whole file: one that is mapped would crash the process when somebody cuts it short.
     public init(_ path: String) throws(SafetensorsError) {
-        let data: Data
-        do {
-            data = try Data(contentsOf: URL(fileURLWithPath: path))
+        let bytes: [UInt8]
+        do throws(FileContent.Failure) {
+            bytes = try FileContent.read(path)
         } catch {
-            throw .unreadable(file: path, reason: FileFailure.reason(error))
+            throw .unreadable(file: path, reason: error.reason)
         }
-        try self.init(bytes: [UInt8](data), path: path)
+        try self.init(bytes: bytes, path: path)
     }
 
     /// The same from the file's content.
@@ -86,7 +84,9 @@ public struct SafetensorsFile: Sendable {
         let size = MemoryLayout<Word>.size
         return bytes.withUnsafeBytes { raw in
             let start = dataStart + entry.range.lowerBound
-            return (0..<(entry.range.count / size)).map { raw.loadUnaligned(fromByteOffset: start + $0 * size, as: Word.self) }
+            return (0..<(entry.range.count / size)).map {
+                raw.loadUnaligned(fromByteOffset: start + $0 * size, as: Word.self)
+            }
         }
     }
 }

@@ -1,5 +1,3 @@
-import Foundation
-
 /// A named tensor that is to be written.
 public struct SafetensorsTensor: Sendable, Equatable {
     public enum Values: Sendable, Equatable {
@@ -58,10 +56,10 @@ public enum SafetensorsWriter {
         _ tensors: [SafetensorsTensor], metadata: [String: String] = [:], to path: String
     ) throws(SafetensorsError) {
         let content = try bytes(of: tensors, metadata: metadata)
-        do {
-            try Data(content).write(to: URL(fileURLWithPath: path), options: .atomic)
+        do throws(FileContent.Failure) {
+            try FileContent.write(content, to: path)
         } catch {
-            throw .unwritable(file: path, reason: FileFailure.reason(error))
+            throw .unwritable(file: path, reason: error.reason)
         }
     }
 
