@@ -91,7 +91,8 @@ import ThreadPool
                     Issue.record("\(candidate.name) was not measured")
                     continue
                 }
-                #expect(m.samples.map(\.round) == Array(0..<5))
+                // A slow candidate, on a busy machine any, leaves after three rounds.
+                #expect(m.samples.count >= 3 && m.samples.map(\.round) == Array(0..<m.samples.count))
                 #expect(m.minNs > 0 && m.minNs <= m.medianNs && m.intervalNs.contains(m.medianNs))
                 #expect(m.nominalGflops == problem.nominalFLOPs / m.medianNs)
             }
