@@ -1,13 +1,13 @@
 import ConvCore
 
-/// e^x in single precision: x = n·ln 2 + r, a degree-6 polynomial for e^r, and 2ⁿ in two factors, so that the whole
-/// range of floats comes out (0 and ∞ at its ends).
+/// e^x in single precision: x = n·ln 2 + r, a degree-6 polynomial for e^r, times 2ⁿ; the whole range of floats comes out,
+/// 0 and ∞ at its ends.
 /// Source of the split constants and coefficients: S. Moshier, Cephes, `expf.c`. About 2 ulp.
 @inline(__always)
 private func exponential(_ x: Vector) -> Vector {
-    // Beyond ±104 the result is 0 or ∞ anyway; 2ⁿ stays representable in two factors.
+    // Beyond ±104 the result is 0 or ∞ anyway.
     let clamped = smaller(larger(x, Vector(repeating: -104)), Vector(repeating: 104))
-    // Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
+    // Adding 1.5·2²³ rounds to an integer.
     let magic = Vector(repeating: 0x1.8p23)
     let shifted = multiplyAdd(clamped, Vector(repeating: 1.442_695_04), magic)
     let n = shifted - magic
@@ -19,12 +19,7 @@ private func exponential(_ x: Vector) -> Vector {
     p = multiplyAdd(p, r, Vector(repeating: 1.666_666_55e-1))
     p = multiplyAdd(p, r, Vector(repeating: 0.5))
     p = multiplyAdd(p, r * r, r + 1)
-    let integer = unsafeBitCast(shifted, to: IntVector.self) &- unsafeBitCast(magic, to: IntVector.self)
-    let half = integer &>> 1
-    let bias = IntVector(repeating: 127)
-    let low = unsafeBitCast((half &+ bias) &<< 23, to: Vector.self)
-    let high = unsafeBitCast((integer &- half &+ bias) &<< 23, to: Vector.self)
-    return p * low * high
+    return scale(p, byPowerOfTwo: n)
 }
 
 /// The activation of a vector of sums.
@@ -43,25 +38,51 @@ func activate(_ x: Vector, _ activation: Activation) -> Vector {
 func activateTile(
     _ c: UnsafeMutablePointer<Float>, rows: Int, columns: Int, stride: Int, _ activation: Activation
 ) {
+    guard stride != columns else { return finishRow(c, count: rows * columns, bias: 0, activation: activation) }
     for row in 0..<rows { finishRow(c + row * stride, count: columns, bias: 0, activation: activation) }
 }
 
 /// dst[i] = activation(dst[i] + bias) over a row of `count` values, in place: the epilogue of kernels that leave their
 /// sums in memory.
-@inline(never)
 public func finishRow(_ dst: UnsafeMutablePointer<Float>, count: Int, bias: Float, activation: Activation) {
-    let offset = Vector(repeating: bias)
-    let whole = count / lanes * lanes
-    func body(_ activation: Activation) {
-        for i in stride(from: 0, to: whole, by: lanes) { store(dst + i, activate(load(dst + i) + offset, activation)) }
-        guard whole < count else { return }
-        let rest = count - whole
-        storeLanes(dst + whole, activate(loadLanes(dst + whole, 0, rest) + offset, activation), rest)
-    }
     switch activation {
-    case .none: body(.none)
-    case .relu: body(.relu)
-    case .silu: body(.silu)
-    case .hardswish: body(.hardswish)
+    case .none: finishRowPlain(dst, count, bias)
+    case .relu: finishRowReLU(dst, count, bias)
+    case .silu: finishRowSiLU(dst, count, bias)
+    case .hardswish: finishRowHardswish(dst, count, bias)
     }
+}
+
+// One function per activation, not inlined: merged into one loop, they would choose anew for every vector.
+
+@inline(never)
+private func finishRowPlain(_ dst: UnsafeMutablePointer<Float>, _ count: Int, _ bias: Float) {
+    finish(dst, count, bias, .none)
+}
+
+@inline(never)
+private func finishRowReLU(_ dst: UnsafeMutablePointer<Float>, _ count: Int, _ bias: Float) {
+    finish(dst, count, bias, .relu)
+}
+
+@inline(never)
+private func finishRowSiLU(_ dst: UnsafeMutablePointer<Float>, _ count: Int, _ bias: Float) {
+    finish(dst, count, bias, .silu)
+}
+
+@inline(never)
+private func finishRowHardswish(_ dst: UnsafeMutablePointer<Float>, _ count: Int, _ bias: Float) {
+    finish(dst, count, bias, .hardswish)
+}
+
+@inline(__always)
+private func finish(_ dst: UnsafeMutablePointer<Float>, _ count: Int, _ bias: Float, _ activation: Activation) {
+    let offset = Vector(repeating: bias)
+    var i = 0
+    while i <= count &- lanes {
+        store(dst + i, activate(load(dst + i) + offset, activation))
+        i &+= lanes
+    }
+    guard i < count else { return }
+    storeLanes(dst + i, activate(loadLanes(dst + i, 0, count &- i) + offset, activation), count &- i)
 }

@@ -5,19 +5,16 @@ import CVector
 
 #if ATROUS_X86_V4
 typealias Vector = SIMD16<Float>
-typealias IntVector = SIMD16<Int32>
 /// The suffix of every kernel name of this copy.
 let isaName = "v4"
 /// Accumulators that a register tile may hold: 32 registers less the operands.
 let vectorRegisters = 32
 #elseif ATROUS_X86_V3
 typealias Vector = SIMD8<Float>
-typealias IntVector = SIMD8<Int32>
 let isaName = "v3"
 let vectorRegisters = 16
 #else
 typealias Vector = SIMD4<Float>
-typealias IntVector = SIMD4<Int32>
 let isaName = "baseline"
 #if arch(arm64)
 let vectorRegisters = 32
@@ -61,6 +58,18 @@ func smaller(_ a: Vector, _ b: Vector) -> Vector {
     atrous_min8(a, b)
     #else
     atrous_min4(a, b)
+    #endif
+}
+
+/// a · 2ⁿ, n whole.
+@inline(__always)
+func scale(_ a: Vector, byPowerOfTwo n: Vector) -> Vector {
+    #if ATROUS_X86_V4
+    atrous_scale16(a, n)
+    #elseif ATROUS_X86_V3
+    atrous_scale8(a, n)
+    #else
+    atrous_scale4(a, n)
     #endif
 }
 

@@ -18,13 +18,16 @@ struct DepthwiseTileArguments {
     var activation: Activation
     /// Lanes of the last vector that are channels.
     var lastLanes: Int
-    /// Neighbouring tiles to compute.
+    /// Neighbouring tiles of pixels to compute.
     var tiles: Int
+    /// Neighbouring groups of V vectors of channels; 1 where the last vector is not whole.
+    var groups: Int
 }
 
-/// `tiles` tiles of T pixels in a row, one after another: T × V sums in registers; per tap V weights are loaded, and
-/// T × V inputs as operands of the multiply-adds. The loop over the tiles is in here because a call and its arguments cost
-/// as much as a dozen taps.
+/// `tiles` tiles of T pixels in a row, each over `groups` groups of V vectors of channels: T × V sums in registers; per tap
+/// V weights are loaded, and T × V inputs as operands of the multiply-adds. The loops over tiles and groups are in here
+/// because a call and its arguments cost as much as a dozen taps. Groups are the inner loop, so that a pixel's channels,
+/// which lie together, are used together.
 @inline(__always)
 private func depthwiseTile<let T: Int, let V: Int>(
     _ a: borrowing DepthwiseTileArguments, masked: Bool, as shape: TileShape<T, V>.Type
@@ -33,53 +36,55 @@ private func depthwiseTile<let T: Int, let V: Int>(
     let activation = a.activation
     let partial = masked ? V - 1 : V  // the vector that is read by lanes, if any
     let step = a.pixelStep
-    var src = a.src
-    var dst = a.dst
-    for _ in 0..<a.tiles {
-        var sum = TileShape<T, V> { _ in InlineArray { _ in Vector(repeating: 0) } }
-        if let bias = a.bias {
-            for v in 0..<V {
-                let value = read(bias + v &* lanes, v == partial, last)
-                for t in 0..<T { sum[t][v] = value }
-            }
-        }
-        var row = src
-        var weightRow = a.weights
-        for _ in 0..<a.rows {
-            var x = row
-            var w = weightRow
-            for _ in 0..<a.columns {
-                var weight = InlineArray<V, Vector>(repeating: Vector(repeating: 0))
-                for v in 0..<V { weight[v] = load(w + v &* lanes) }
-                for t in 0..<T {
-                    for v in 0..<V {
-                        let value = read(x + (t &* step &+ v &* lanes), v == partial, last)
-                        sum[t][v] = multiplyAdd(value, weight[v], sum[t][v])
-                    }
+    let width = V &* lanes
+    for tile in 0..<a.tiles {
+        let tileSource = a.src + tile &* T &* step
+        let tileTarget = a.dst + tile &* T &* a.dstStep
+        for group in 0..<a.groups {
+            var sum = TileShape<T, V> { _ in InlineArray { _ in Vector(repeating: 0) } }
+            if let bias = a.bias {
+                for v in 0..<V {
+                    let value = read(bias + (group &* width &+ v &* lanes), v == partial, last)
+                    for t in 0..<T { sum[t][v] = value }
                 }
-                x += a.columnStep
-                w += a.weightColumnStep
             }
-            row += a.rowStep
-            weightRow += a.weightRowStep
-        }
-        if activation == .relu {
+            var row = tileSource + group &* width
+            var weightRow = a.weights + group &* width
+            for _ in 0..<a.rows {
+                var x = row
+                var w = weightRow
+                for _ in 0..<a.columns {
+                    var weight = InlineArray<V, Vector> { _ in Vector(repeating: 0) }
+                    for v in 0..<V { weight[v] = load(w + v &* lanes) }
+                    for t in 0..<T {
+                        for v in 0..<V {
+                            let value = read(x + (t &* step &+ v &* lanes), v == partial, last)
+                            sum[t][v] = multiplyAdd(value, weight[v], sum[t][v])
+                        }
+                    }
+                    x += a.columnStep
+                    w += a.weightColumnStep
+                }
+                row += a.rowStep
+                weightRow += a.weightRowStep
+            }
+            if activation == .relu {
+                for t in 0..<T {
+                    for v in 0..<V { sum[t][v] = larger(sum[t][v], Vector(repeating: 0)) }
+                }
+            }
             for t in 0..<T {
-                for v in 0..<V { sum[t][v] = larger(sum[t][v], Vector(repeating: 0)) }
+                for v in 0..<V {
+                    let p = tileTarget + (t &* a.dstStep &+ group &* width &+ v &* lanes)
+                    if v == partial { storeLanes(p, sum[t][v], last) } else { store(p, sum[t][v]) }
+                }
             }
         }
-        for t in 0..<T {
-            for v in 0..<V {
-                let p = dst + (t &* a.dstStep &+ v &* lanes)
-                if v == partial { storeLanes(p, sum[t][v], last) } else { store(p, sum[t][v]) }
-            }
+        // Over the stored tile: see `matrixTile`.
+        if activation == .silu || activation == .hardswish {
+            activateTile(
+                tileTarget, rows: T, columns: a.groups &* width &- lanes &+ last, stride: a.dstStep, activation)
         }
-        src += T &* step
-        dst += T &* a.dstStep
-    }
-    // Over the stored tiles: see `matrixTile`.
-    if activation == .silu || activation == .hardswish {
-        activateTile(a.dst, rows: T * a.tiles, columns: (V - 1) * lanes + last, stride: a.dstStep, activation)
     }
 }
 

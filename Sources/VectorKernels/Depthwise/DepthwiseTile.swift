@@ -15,7 +15,7 @@ let depthwiseTile = Kernel(
         [
             Parameter("t", [2, 3, 4, 5, 6, 8, 10], standard: 6, "pixels in a register tile"),
             Parameter("v", [1, 2, 3, 4], standard: vectorRegisters == 32 ? 4 : 2, "vectors of channels in a register tile"),
-            Parameter("c", [1, 2, 4, 8], standard: 1, "register tiles of channels per pass over the map"),
+            Parameter("c", [1, 2, 4, 8, 1000], standard: 8, "register tiles of channels per pass over the map"),
         ],
         constraint: "t·v + v + 1 ≤ \(vectorRegisters) registers, and a compiled tile",
         admits: { fitsRegisters($0["t"], $0["v"]) && $0["t"] <= largestPixels(vectors: $0["v"]) }),
@@ -112,12 +112,13 @@ private struct DepthwiseJob {
         var t = DepthwiseTileArguments(
             src: src, weights: weights, bias: nil, dst: dst, pixelStep: p.strideW * p.ic, rows: rows.count, columns: 0,
             rowStep: p.dilationH * p.iw * p.ic, columnStep: p.dilationW * p.ic, weightRowStep: p.kw * padded,
-            weightColumnStep: padded, dstStep: p.ic, activation: p.activation, lastLanes: lanes, tiles: 1)
+            weightColumnStep: padded, dstStep: p.ic, activation: p.activation, lastLanes: lanes, tiles: 1, groups: 1)
         var channel = channels.lowerBound
         while channel < channels.upperBound {
             let left = channels.upperBound - channel
             // Whole vectors first, as wide as the tile; a rest of fewer lanes than a vector by itself.
             let vectors = max(1, min(tileVectors, left / lanes))
+            t.groups = max(1, left / (vectors * lanes))
             t.lastLanes = min(left, lanes)
             t.bias = bias.map { $0 + channel }
             for segment in segments {
@@ -125,7 +126,7 @@ private struct DepthwiseJob {
                     segment, &t, ih: rows.isEmpty || segment.taps.isEmpty ? 0 : ih, firstRow: rows.lowerBound,
                     vectors: vectors, src: src + channel, dst: dst + channel, weights: weights + channel)
             }
-            channel += vectors * lanes
+            channel += t.groups * vectors * lanes
         }
     }
 
