@@ -17,7 +17,7 @@ public enum Figures {
 
 /// The rows of one machine and thread count that a figure shows.
 public struct FigureInput: Sendable {
-    /// Passed and measured, the newest of each case. The naive kernel's are those of one thread.
+    /// Passed and measured, the newest of each case. A kernel that has no rows with so many threads is there with one.
     public let rows: [ResultRow]
     public let machine: String
     public let threads: Int
@@ -28,10 +28,11 @@ public struct FigureInput: Sendable {
         self.roof = roof
         self.machine = machine
         self.threads = threads
+        let able = Set(rows.filter { $0.machine == machine && $0.threads == threads }.map(\.kernel))
         var newest: [String: ResultRow] = [:]
         var order: [String] = []
         for row in rows where row.machine == machine && row.verdict == "PASSED" && row.medianNs != nil {
-            guard row.threads == threads || row.family == "naive" && row.threads == 1 else { continue }
+            guard row.threads == threads || row.threads == 1 && !able.contains(row.kernel) else { continue }
             let key = "\(row.problem)|\(row.candidate)|\(row.cache)"
             if newest[key] == nil { order.append(key) }
             if newest[key]?.timeUTC ?? "" <= row.timeUTC { newest[key] = row }

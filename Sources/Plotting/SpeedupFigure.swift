@@ -6,7 +6,7 @@ let speedupFigure = Figure(
     needs: "a naive kernel to compare with; run `atrous bench` without --family"
 ) { input in
     let families = ["im2col", "simd", "tiled"]
-    let titles = ["im2col": "im2col + GEMM", "simd": "SIMD", "tiled": "tiled"]
+    let titles = ["im2col": "im2col + GEMM", "simd": input.threads == 1 ? "SIMD" : "SIMD (1 thread)", "tiled": "tiled"]
     let panels = layerTitles.map { layer, title in
         let bars = input.problems(of: layer).compactMap { problem -> (name: String, values: [Double?])? in
             guard let naive = input.best(problem, { $0.family == "naive" }) else { return nil }
