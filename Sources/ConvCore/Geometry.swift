@@ -58,6 +58,13 @@ extension Problem {
         Axis(input: iw, output: ow, kernel: kw, stride: strideW, dilation: dilationW, pad: padLeft)
     }
 
+    /// Output rows in steps of the dilation: o, o + d, o + 2d, … for each o < d. Neighbours in this order share all but one
+    /// of their input rows.
+    public var outputRowsInDilationOrder: [Int] {
+        let step = dilationH % strideH == 0 ? dilationH / strideH : 1
+        return (0..<min(step, oh)).flatMap { Array(stride(from: $0, to: oh, by: step)) }
+    }
+
     /// Multiply-adds with every tap counted, in the padding too: what papers and other tools report.
     public var nominalMACs: Double {
         Double(batch) * Double(oc) * Double(oh * ow) * Double(icPerGroup) * Double(kh * kw)

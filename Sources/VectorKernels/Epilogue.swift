@@ -34,55 +34,72 @@ func activate(_ x: Vector, _ activation: Activation) -> Vector {
 }
 
 /// Applies the activation to `rows` rows of `columns` values that lie `stride` floats apart, in place.
-@inline(never)
 func activateTile(
     _ c: UnsafeMutablePointer<Float>, rows: Int, columns: Int, stride: Int, _ activation: Activation
 ) {
-    guard stride != columns else { return finishRow(c, count: rows * columns, bias: 0, activation: activation) }
-    for row in 0..<rows { finishRow(c + row * stride, count: columns, bias: 0, activation: activation) }
+    // Rows without a gap are one long row.
+    let joined = stride == columns
+    finishRows(
+        c, rows: joined ? 1 : rows, columns: joined ? rows * columns : columns, stride: stride, bias: 0, activation)
 }
 
 /// dst[i] = activation(dst[i] + bias) over a row of `count` values, in place: the epilogue of kernels that leave their
 /// sums in memory.
 public func finishRow(_ dst: UnsafeMutablePointer<Float>, count: Int, bias: Float, activation: Activation) {
+    finishRows(dst, rows: 1, columns: count, stride: count, bias: bias, activation)
+}
+
+private func finishRows(
+    _ c: UnsafeMutablePointer<Float>, rows: Int, columns: Int, stride: Int, bias: Float, _ activation: Activation
+) {
     switch activation {
-    case .none: finishRowPlain(dst, count, bias)
-    case .relu: finishRowReLU(dst, count, bias)
-    case .silu: finishRowSiLU(dst, count, bias)
-    case .hardswish: finishRowHardswish(dst, count, bias)
+    case .none: finishPlain(c, rows, columns, stride, bias)
+    case .relu: finishReLU(c, rows, columns, stride, bias)
+    case .silu: finishSiLU(c, rows, columns, stride, bias)
+    case .hardswish: finishHardswish(c, rows, columns, stride, bias)
     }
 }
 
 // One function per activation, not inlined: merged into one loop, they would choose anew for every vector.
 
 @inline(never)
-private func finishRowPlain(_ dst: UnsafeMutablePointer<Float>, _ count: Int, _ bias: Float) {
-    finish(dst, count, bias, .none)
+private func finishPlain(_ c: UnsafeMutablePointer<Float>, _ rows: Int, _ columns: Int, _ stride: Int, _ bias: Float) {
+    finish(c, rows, columns, stride, bias, .none)
 }
 
 @inline(never)
-private func finishRowReLU(_ dst: UnsafeMutablePointer<Float>, _ count: Int, _ bias: Float) {
-    finish(dst, count, bias, .relu)
+private func finishReLU(_ c: UnsafeMutablePointer<Float>, _ rows: Int, _ columns: Int, _ stride: Int, _ bias: Float) {
+    finish(c, rows, columns, stride, bias, .relu)
 }
 
 @inline(never)
-private func finishRowSiLU(_ dst: UnsafeMutablePointer<Float>, _ count: Int, _ bias: Float) {
-    finish(dst, count, bias, .silu)
+private func finishSiLU(_ c: UnsafeMutablePointer<Float>, _ rows: Int, _ columns: Int, _ stride: Int, _ bias: Float) {
+    finish(c, rows, columns, stride, bias, .silu)
 }
 
 @inline(never)
-private func finishRowHardswish(_ dst: UnsafeMutablePointer<Float>, _ count: Int, _ bias: Float) {
-    finish(dst, count, bias, .hardswish)
+private func finishHardswish(
+    _ c: UnsafeMutablePointer<Float>, _ rows: Int, _ columns: Int, _ stride: Int, _ bias: Float
+) {
+    finish(c, rows, columns, stride, bias, .hardswish)
 }
 
 @inline(__always)
-private func finish(_ dst: UnsafeMutablePointer<Float>, _ count: Int, _ bias: Float, _ activation: Activation) {
+private func finish(
+    _ c: UnsafeMutablePointer<Float>, _ rows: Int, _ columns: Int, _ stride: Int, _ bias: Float,
+    _ activation: Activation
+) {
     let offset = Vector(repeating: bias)
-    var i = 0
-    while i <= count &- lanes {
-        store(dst + i, activate(load(dst + i) + offset, activation))
-        i &+= lanes
+    var row = c
+    for _ in 0..<rows {
+        var i = 0
+        while i <= columns &- lanes {
+            store(row + i, activate(load(row + i) + offset, activation))
+            i &+= lanes
+        }
+        if i < columns {
+            storeLanes(row + i, activate(loadLanes(row + i, 0, columns &- i) + offset, activation), columns &- i)
+        }
+        row += stride
     }
-    guard i < count else { return }
-    storeLanes(dst + i, activate(loadLanes(dst + i, 0, count &- i) + offset, activation), count &- i)
 }

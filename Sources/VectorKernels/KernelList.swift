@@ -5,6 +5,7 @@ import ConvCore
 public let kernels: [Kernel] = [
     depthwiseDirect,
     depthwiseTile,
+    depthwiseRing,
     pointwiseDirect,
     pointwiseTile,
     denseDirect,

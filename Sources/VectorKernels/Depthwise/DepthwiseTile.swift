@@ -71,18 +71,7 @@ private struct DepthwiseJob {
         segments = problem.columns.segments
         padded = paddedChannels(problem)
         channelBlocks = (problem.ic + blockChannels - 1) / blockChannels
-        // Output rows whose input rows coincide modulo the dilation, one class after another.
-        let step = problem.dilationH % problem.strideH == 0 ? problem.dilationH / problem.strideH : 1
-        var order: [Int] = []
-        order.reserveCapacity(problem.oh)
-        for first in 0..<min(step, problem.oh) {
-            var row = first
-            while row < problem.oh {
-                order.append(row)
-                row += step
-            }
-        }
-        rowOrder = order
+        rowOrder = problem.outputRowsInDilationOrder
     }
 
     /// Rows of all channel blocks of all images; neighbours in number are neighbours in the row order.
