@@ -33,7 +33,12 @@ struct BenchRun {
     /// Measures the machine, once per call of the command, and keeps the profile beside the results.
     func profile() -> MachineProfile {
         if !session.quiet { Console.note("measuring this machine's peaks") }
-        return MachineProfile.measure(probes: kernels.registry.probes, threads: session.threads)
+        let profile = MachineProfile.measure(probes: kernels.registry.probes, threads: session.threads)
+        if !profile.scales {
+            Console.warning(
+                "the threads together stay below 80 % of their share of the FMA peak: something else uses this machine, and figures with several threads will mislead")
+        }
+        return profile
     }
 
     /// Calls `emit` for every row and `raw` for every measurement's samples. Returns whether all candidates passed.
