@@ -21,18 +21,24 @@ long atrous_forced_switches(void) {
 
 int atrous_thread_id(void) { return (int)syscall(SYS_gettid); }
 
+// The CPUs that the process may use, as they were before anything was pinned.
+static cpu_set_t allowed;
+static pthread_once_t allowed_once = PTHREAD_ONCE_INIT;
+static void read_allowed(void) {
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) CPU_ZERO(&allowed);
+}
+
 int atrous_usable_cpus(void) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return (int)sysconf(_SC_NPROCESSORS_ONLN);
-    return CPU_COUNT(&set);
+    pthread_once(&allowed_once, read_allowed);
+    const int count = CPU_COUNT(&allowed);
+    return count > 0 ? count : (int)sysconf(_SC_NPROCESSORS_ONLN);
 }
 
 // `cpu` counts through the CPUs that the process may use, so pinning also works inside a container's subset.
 int atrous_pin_thread(int cpu) {
-    cpu_set_t allowed, one;
-    if (sched_getaffinity(getpid(), sizeof allowed, &allowed) != 0) return errno;
-    const int count = CPU_COUNT(&allowed);
-    if (count == 0) return EINVAL;
+    const int count = atrous_usable_cpus();
+    if (CPU_COUNT(&allowed) == 0) return ENOTSUP;
+    cpu_set_t one;
     int wanted = cpu % count;
     for (int i = 0; i < CPU_SETSIZE; i++)
         if (CPU_ISSET(i, &allowed) && wanted-- == 0) {
@@ -42,8 +48,14 @@ int atrous_pin_thread(int cpu) {
         }
     return EINVAL;
 }
+
+int atrous_unpin_thread(void) {
+    if (atrous_usable_cpus() == 0 || CPU_COUNT(&allowed) == 0) return ENOTSUP;
+    return pthread_setaffinity_np(pthread_self(), sizeof allowed, &allowed);
+}
 #else
 int atrous_usable_cpus(void) { return (int)sysconf(_SC_NPROCESSORS_ONLN); }
 int atrous_pin_thread(int cpu) { (void)cpu; return ENOTSUP; }
+int atrous_unpin_thread(void) { return ENOTSUP; }
 int atrous_thread_id(void) { return 0; }
 #endif

@@ -73,14 +73,16 @@ extension MachineProfile {
     /// thread count. A peak is what the machine can do undisturbed: where the threads together stay far below their number
     /// times one thread's peak, another process had a CPU, and the pass is repeated, keeping the best of each figure.
     public static func measure(probes: [ISAProbe], threads: [Int]) -> MachineProfile {
-        var profile = pass(probes: probes, threads: threads)
-        var passes = 1
-        while !profile.scales, passes < 5 {
-            usleep(300_000)
-            profile.keepBest(of: pass(probes: probes, threads: threads))
-            passes += 1
+        ThreadPool.withPinnedCaller {
+            var profile = pass(probes: probes, threads: threads)
+            var passes = 1
+            while !profile.scales, passes < 5 {
+                usleep(300_000)
+                profile.keepBest(of: pass(probes: probes, threads: threads))
+                passes += 1
+            }
+            return profile
         }
-        return profile
     }
 
     /// Whether every thread count that the CPUs can serve reaches most of its share of the FMA peak.
@@ -110,7 +112,7 @@ extension MachineProfile {
             cpu: cpuName(), cpus: ThreadPool.usableCPUs, caches: caches, levels: probes.map(\.name), peaks: [],
             bandwidths: [], clockStepNs: Clock.resolutionNs(), pool: [])
         for count in Set([1] + threads).sorted() {
-            let pool = ThreadPool(threads: count)
+            let pool = ThreadPool(threads: count, pinned: true)
             for probe in probes {
                 profile.peaks.append(Peak(isa: probe.name, threads: count, gflops: peak(probe, pool)))
             }

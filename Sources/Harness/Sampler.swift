@@ -13,6 +13,7 @@ public struct Sampler {
     let pool: ThreadPool
     let options: MeasurementOptions
 
+    /// The pool's threads should be pinned.
     public init(_ data: ProblemData, arena: Arena, pool: ThreadPool, options: MeasurementOptions) {
         self.data = data
         self.arena = arena
@@ -36,6 +37,10 @@ public struct Sampler {
         for v in verified {
             precondition(v.problem == data.problem && v.threads == pool.threads, "verified on another problem")
         }
+        return try ThreadPool.withPinnedCaller { try measurePinned(verified, progress: progress) }
+    }
+
+    private func measurePinned(_ verified: [Verified], progress: (Double) -> Void) throws -> [Measurement] {
         var runs = verified.map { Run(verified: $0) }
         var random = RandomSource(seed: options.seed)
         let watch = DisturbanceWatch()

@@ -28,12 +28,14 @@ public final class ThreadPool: @unchecked Sendable {
     /// Polls before a worker sleeps: about 50–100 µs, longer than the serial gaps between the layers of a block.
     private static let spinBudget = 2_000
 
-    /// Starts `threads − 1` workers. With `pinned`, thread `i` is bound to the process's CPU `i` (the caller is CPU 0 and
-    /// binds itself with ``pinCaller()``).
+    /// Starts `threads − 1` workers. With `pinned`, worker `i` is bound to the process's CPU `i`; the caller binds itself
+    /// to CPU 0 with ``withPinnedCaller(_:)``. Without, a system may wake a sleeping worker on the caller's own CPU and leave
+    /// the two there for as long as the work comes in short pieces: what measures, pins.
     public init(threads: Int, pinned: Bool = false) {
         precondition(threads >= 1, "a pool needs at least one thread")
         self.threads = threads
         state = State()
+        _ = Self.usableCPUs  // read before anything is pinned
         for index in 1..<max(threads, 1) {
             let state = self.state
             let thread = Thread {
@@ -52,9 +54,13 @@ public final class ThreadPool: @unchecked Sendable {
         while state.exited.load(ordering: .acquiring) < threads - 1 { sched_yield() }
     }
 
-    /// Binds the calling thread to the process's first CPU. Returns whether the system allowed it.
-    @discardableResult
-    public static func pinCaller() -> Bool { atrous_pin_thread(0) == 0 }
+    /// Runs `body` with the calling thread bound to the process's first CPU. A thread that is started inside inherits that.
+    public static func withPinnedCaller<T>(_ body: () throws -> T) rethrows -> T {
+        _ = usableCPUs
+        _ = atrous_pin_thread(0)
+        defer { _ = atrous_unpin_thread() }
+        return try body()
+    }
 
     /// Runs `body(index)` once for every `index` in `0 ..< threads`, each on its own thread, and returns when all are
     /// done. `body(0)` runs on the calling thread.

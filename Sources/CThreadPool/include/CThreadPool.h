@@ -13,7 +13,10 @@ static inline void atrous_spin_hint(void) {
 // Pin the calling thread to one CPU. Returns 0 on success, an errno value where the system refuses or cannot.
 int atrous_pin_thread(int cpu);
 
-// How many CPUs the calling thread may run on (its affinity mask, not the machine's total).
+// Let the calling thread run on every CPU that the process had at its start.
+int atrous_unpin_thread(void);
+
+// How many CPUs the process may run on (its affinity mask at the first call, not the machine's total).
 int atrous_usable_cpus(void);
 
 // The system's number of the calling thread, as /proc/self/task lists it; 0 where there is no such list.

@@ -48,7 +48,7 @@ struct BenchRun {
     ) throws -> Bool {
         let progress = Progress(total: problems.count, quiet: session.quiet)
         defer { progress.finish() }
-        let pools = session.threads.map { ThreadPool(threads: $0) }
+        let pools = session.threads.map { ThreadPool(threads: $0, pinned: true) }
         var allPassed = true
         for (step, problem) in problems.enumerated() {
             progress.update(step: step, problem.description)
