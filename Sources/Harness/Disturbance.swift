@@ -1,45 +1,74 @@
+import ConvCore
 import Foundation
 import ThreadPool
 
+/// What a sample's threads can do undisturbed: a loop of multiply-adds and the rate that it was seen to reach.
+public struct Throughput: Sendable {
+    let probe: ISAProbe
+    /// Nanoseconds that the reference loop takes on one thread at the measured peak.
+    let expectedNs: Double
+    /// About 25 µs: long beside a fork and join, short beside a sample.
+    static let rounds = 8_000
+
+    /// `probe` is that of the level whose peak the profile holds for one thread.
+    public init(_ probe: ISAProbe, peakGflops: Double) {
+        self.probe = probe
+        expectedNs = Double(Self.rounds * probe.multiplyAddsPerRound * probe.lanes * 2) / peakGflops
+    }
+}
+
 /// Notices that something else had the processor during a sample: time that the hypervisor took (steal), a forced switch
-/// to another process, or a reference loop of fixed length that ran slowly.
+/// to another process, or a loop of multiply-adds, run on all threads at once, that is slower than it can be: a lower clock,
+/// a stranger on the sibling of a core, or, in a virtual machine, two of its CPUs on one core.
 struct DisturbanceWatch {
-    /// Median duration of the reference loop, from the set-up.
-    private let referenceNs: Double
+    private let pool: ThreadPool
+    private let throughput: Throughput?
     private let stat: Int32
 
-    /// A slower reference loop than this marks a sample: frequency steps and a busy sibling show as 10 % and more.
-    static let slowdown = 1.10
+    /// A slower loop than this marks a sample: a shared core shows as 100 %, a clock step as 10 % and more.
+    static let slowdown = 1.15
 
     struct Snapshot {
         let stealTicks: UInt64
         let switches: Int
-        let referenceNs: Double
+        let slow: Bool
     }
 
-    init() {
+    init(_ pool: ThreadPool, _ throughput: Throughput?) {
+        self.pool = pool
+        self.throughput = throughput
         stat = open("/proc/stat", O_RDONLY | O_CLOEXEC)
-        referenceNs = Statistics.median((0..<31).map { _ in Self.timeReference() })
     }
 
     func close() { if stat >= 0 { _ = Foundation.close(stat) } }
 
     func snapshot() -> Snapshot {
-        Snapshot(stealTicks: stealTicks(), switches: ThreadPool.forcedSwitches, referenceNs: Self.timeReference())
+        Snapshot(stealTicks: stealTicks(), switches: ThreadPool.forcedSwitches, slow: isSlow())
     }
 
     func disturbed(from a: Snapshot, to b: Snapshot) -> Bool {
-        b.stealTicks != a.stealTicks || b.switches != a.switches
-            || max(a.referenceNs, b.referenceNs) > referenceNs * Self.slowdown
+        b.stealTicks != a.stealTicks || b.switches != a.switches || a.slow || b.slow
     }
 
-    /// A chain of dependent integer multiplies: its time is the clock's and nothing else's. About 10 µs.
-    private static func timeReference() -> Double {
+    /// Waits until all threads reach their rate, at most half a second; a pause also lets the host place its virtual CPUs
+    /// anew.
+    func waitForCores() {
+        for _ in 0..<25 {
+            guard isSlow() else { return }
+            usleep(20_000)
+        }
+    }
+
+    private func isSlow() -> Bool {
+        guard let throughput else { return false }
+        // The better of two: the first may have woken a sleeping worker.
+        return min(time(throughput.probe), time(throughput.probe)) > throughput.expectedNs * Self.slowdown
+    }
+
+    private func time(_ probe: ISAProbe) -> Double {
         let start = Clock.now()
-        var x = start | 1
-        for _ in 0..<10_000 { x = x &* 0x9E37_79B9_7F4A_7C15 ^ 1 }
-        let end = Clock.now()
-        return Double(end - start) + (x == 0 ? 1 : 0)
+        pool.run { _ in keepAlive(probe.multiplyAdds(Throughput.rounds)) }
+        return Double(Clock.now() - start)
     }
 
     /// The eighth figure of /proc/stat's first line; 0 where there is none.

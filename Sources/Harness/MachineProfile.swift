@@ -140,7 +140,7 @@ extension MachineProfile {
     private static func peak(_ probe: ISAProbe, _ pool: ThreadPool) -> Double {
         let rounds = 100_000
         let flops = Double(rounds * probe.multiplyAddsPerRound * probe.lanes * 2 * pool.threads)
-        return flops / best(10) { pool.run { _ in sink(probe.multiplyAdds(rounds)) } }
+        return flops / best(10) { pool.run { _ in keepAlive(probe.multiplyAdds(rounds)) } }
     }
 
     /// Each thread has its own buffers.
@@ -155,10 +155,10 @@ extension MachineProfile {
         let total = Double(4 * count * rounds * pool.threads)
         let copied = Double(2 * 4 * half * rounds * pool.threads)
         let repeats = bytes > 32 << 20 ? 3 : 10
-        let read = best(repeats) { pool.run { i in sink(probe.read(memory[i].floats, count, rounds)) } }
-        let write = best(repeats) { pool.run { i in sink(probe.write(memory[i].floats, count, rounds)) } }
+        let read = best(repeats) { pool.run { i in keepAlive(probe.read(memory[i].floats, count, rounds)) } }
+        let write = best(repeats) { pool.run { i in keepAlive(probe.write(memory[i].floats, count, rounds)) } }
         let copy = best(repeats) {
-            pool.run { i in sink(probe.copy(memory[i].floats, memory[i].floats + half, half, rounds)) }
+            pool.run { i in keepAlive(probe.copy(memory[i].floats, memory[i].floats + half, half, rounds)) }
         }
         return Bandwidth(
             level: name, threads: pool.threads, readGBps: total / read, writeGBps: total / write,
@@ -191,10 +191,6 @@ extension MachineProfile {
             return Double(Clock.now() - start)
         }.min()!
     }
-
-    /// Keeps a result alive.
-    @_optimize(none)
-    private static func sink(_ value: Float) {}
 }
 
 extension MachineProfile {

@@ -12,9 +12,13 @@ public struct Sampler {
     let arena: Arena
     let pool: ThreadPool
     let options: MeasurementOptions
+    let throughput: Throughput?
 
-    /// The pool's threads should be pinned.
-    public init(_ data: ProblemData, arena: Arena, pool: ThreadPool, options: MeasurementOptions) {
+    /// The pool's threads should be pinned. Without `throughput` a slow core goes unnoticed.
+    public init(
+        _ data: ProblemData, arena: Arena, pool: ThreadPool, options: MeasurementOptions, throughput: Throughput? = nil
+    ) {
+        self.throughput = throughput
         self.data = data
         self.arena = arena
         self.pool = pool
@@ -43,7 +47,7 @@ public struct Sampler {
     private func measurePinned(_ verified: [Verified], progress: (Double) -> Void) throws -> [Measurement] {
         var runs = verified.map { Run(verified: $0) }
         var random = RandomSource(seed: options.seed)
-        let watch = DisturbanceWatch()
+        let watch = DisturbanceWatch(pool, throughput)
         defer { watch.close() }
         fillInputs()
         for round in 0..<options.rounds {
@@ -91,6 +95,7 @@ public struct Sampler {
         let (src, dst) = (UnsafePointer(arena.floats(.src)), arena.floats(.dst))
         pool.park()
         QuietThreads.wait()
+        watch.waitForCores()
         let before = watch.snapshot()
         // Warm up: caches, the clock of wide vectors, and the estimate of one run.
         let warmStart = Clock.now()

@@ -24,7 +24,7 @@ public struct Trial {
     /// Outcomes in the order of the candidates. With `options` those that pass are measured against each other; one that
     /// fails is never timed. `progress` is told the done part, 0 … 1.
     public func run(
-        measuring options: MeasurementOptions?, progress: (Double) -> Void = { _ in }
+        measuring options: MeasurementOptions?, throughput: Throughput? = nil, progress: (Double) -> Void = { _ in }
     ) throws -> [(candidate: Candidate, outcome: Outcome)] {
         guard !candidates.isEmpty else { return [] }
         let arena = try Arena(data.problem, candidates: candidates, threads: pool.threads)
@@ -41,7 +41,7 @@ public struct Trial {
             }
         }
         if let options, !passed.isEmpty {
-            let sampler = Sampler(data, arena: arena, pool: pool, options: options)
+            let sampler = Sampler(data, arena: arena, pool: pool, options: options, throughput: throughput)
             let measurements = try sampler.measure(passed.map(\.verified), progress: progress)
             for (entry, measurement) in zip(passed, measurements) { outcomes[entry.index] = .measured(measurement) }
         }

@@ -49,6 +49,7 @@ struct BenchRun {
         let progress = Progress(total: problems.count, quiet: session.quiet)
         defer { progress.finish() }
         let pools = session.threads.map { ThreadPool(threads: $0, pinned: true) }
+        let throughput = Throughput(kernels.registry.probes.last!, peakGflops: machine.peakGflops(threads: 1))
         var allPassed = true
         for (step, problem) in problems.enumerated() {
             progress.update(step: step, problem.description)
@@ -59,7 +60,8 @@ struct BenchRun {
                     Console.note("skipped \(name) on \(problem): \(reason)")
                 }
                 let roofline = Roofline(machine, threads: pool.threads)
-                let outcomes = try Trial(data, candidates: able, pool: pool).run(measuring: options) { part in
+                let outcomes = try Trial(data, candidates: able, pool: pool).run(measuring: options, throughput: throughput) {
+                    part in
                     let done = (Double(index) + part) / Double(pools.count)
                     progress.update(step: step, fraction: done, problem.description)
                 }
