@@ -50,12 +50,12 @@ struct DisturbanceWatch {
         b.stealTicks != a.stealTicks || b.switches != a.switches || a.slow || b.slow
     }
 
-    /// Waits until all threads reach their rate, at most half a second; a pause also lets the host place its virtual CPUs
+    /// Waits until all threads reach their rate, at most a quarter of a second; a pause also lets the host place its virtual CPUs
     /// anew.
     func waitForCores() {
-        for _ in 0..<25 {
+        for _ in 0..<5 {
             guard isSlow() else { return }
-            usleep(20_000)
+            usleep(50_000)
         }
     }
 

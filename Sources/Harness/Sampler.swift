@@ -50,14 +50,17 @@ public struct Sampler {
         let watch = DisturbanceWatch(pool, throughput)
         defer { watch.close() }
         fillInputs()
-        for round in 0..<options.rounds {
+        // Rounds are added for candidates that were disturbed in most of theirs, up to as many again.
+        for round in 0..<(2 * options.rounds) {
+            let wanting = runs.indices.filter { round < options.rounds || runs[$0].lacksClean(of: options.rounds) }
+            if wanting.isEmpty { break }
             if round > 0 { try arena.renew() }
-            for index in runs.indices.shuffled(using: &random) {
+            for index in wanting.shuffled(using: &random) {
                 let slow = runs[index].spentNs > Self.slowFactor * options.minTime * 1e9
                 if round >= Self.fewestRounds, slow { continue }
                 sample(&runs[index], round: round, watch: watch)
             }
-            progress(Double(round + 1) / Double(options.rounds))
+            progress(min(1, Double(round + 1) / Double(options.rounds)))
         }
         return runs.map {
             Measurement(verified: $0.verified, samples: $0.samples, planNs: $0.planNs, seed: options.seed)
@@ -71,6 +74,8 @@ public struct Sampler {
         var spentNs = 0.0
         /// Nanoseconds of one run, from the last sample.
         var estimateNs: Double?
+
+        func lacksClean(of rounds: Int) -> Bool { 2 * samples.lazy.filter { !$0.disturbed }.count < rounds }
 
         mutating func add(_ sample: Sample) {
             samples.append(sample)
