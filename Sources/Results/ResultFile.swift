@@ -13,15 +13,16 @@ public enum ResultFile {
         public var warnings: [String] = []
     }
 
+    /// Columns that tell a result file from others, raw samples and plans among them.
+    private static let needed: Set = ["machine", "kernel", "problem", "median_ns", "verdict"]
+
     /// Reads one file.
     public static func read(_ path: String) throws(ResultError) -> Contents {
         let text = try text(of: path)
         guard let end = text.firstIndex(where: \.isNewline) ?? (text.isEmpty ? nil : text.endIndex) else {
             throw .empty(path)
         }
-        guard let names = CSV.fields(text[..<end]), names.contains("kernel"), names.contains("problem") else {
-            throw .notResults(path)
-        }
+        guard let names = CSV.fields(text[..<end]), needed.isSubset(of: names) else { throw .notResults(path) }
         let columns = names.map { name in Column.all.first { $0.name == name } }
         var contents = Contents()
         var number = 1
@@ -86,7 +87,7 @@ public enum ResultError: Error, Equatable, Sendable, CustomStringConvertible {
         case .missing(let path): "\(path): no such file or folder; `atrous bench --out \(path)` writes one"
         case .unreadable(let path): "\(path): cannot be read; check its permissions"
         case .empty(let path): "\(path): the file is empty; delete it or run `atrous bench` again"
-        case .notResults(let path): "\(path): no result file (its first line lacks the columns kernel and problem)"
+        case .notResults(let path): "\(path): no result file (its first line lacks columns such as machine, kernel and median_ns)"
         case .noRows(let path): "\(path): no results in it; run `atrous bench --out \(path)/bench.csv` first"
         case .otherColumns(let path):
             "\(path): has other columns than this version writes; give --out another name or move the file away"
