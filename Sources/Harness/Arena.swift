@@ -42,18 +42,12 @@ public final class Arena {
 
     deinit { munmap(base, bytes) }
 
-    /// The arena that fits every one of the candidates.
-    public convenience init(_ p: Problem, candidates: [Candidate], threads: Int) throws {
-        var packed = 0
-        var scratch = 0
-        for candidate in candidates {
-            let memory = candidate.kernel.memory(p, candidate.configuration, threads)
-            packed = max(packed, memory.packed)
-            scratch = max(scratch, memory.scratch)
-        }
+    /// The arena that fits every one of the cases.
+    public convenience init(_ p: Problem, cases: [Trial.Case]) throws {
+        let needs = cases.map { $0.candidate.kernel.memory(p, $0.candidate.configuration, $0.pool.threads) }
         try self.init(
-            src: 4 * p.srcCount, weights: 4 * p.weightCount, bias: 4 * p.oc, dst: 4 * p.dstCount, packed: packed,
-            scratch: scratch)
+            src: 4 * p.srcCount, weights: 4 * p.weightCount, bias: 4 * p.oc, dst: 4 * p.dstCount,
+            packed: needs.map(\.packed).max() ?? 0, scratch: needs.map(\.scratch).max() ?? 0)
     }
 
     public func pointer(_ region: Region) -> UnsafeMutableRawPointer { base + offsets[region.rawValue] }

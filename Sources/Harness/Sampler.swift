@@ -10,19 +10,15 @@ import ThreadPool
 public struct Sampler {
     let data: ProblemData
     let arena: Arena
-    let pool: ThreadPool
     let options: MeasurementOptions
     let throughput: Throughput?
 
-    /// The pool's threads should be pinned. Without `throughput` a slow core goes unnoticed.
-    public init(
-        _ data: ProblemData, arena: Arena, pool: ThreadPool, options: MeasurementOptions, throughput: Throughput? = nil
-    ) {
-        self.throughput = throughput
+    /// Without `throughput` a slow core goes unnoticed.
+    public init(_ data: ProblemData, arena: Arena, options: MeasurementOptions, throughput: Throughput? = nil) {
         self.data = data
         self.arena = arena
-        self.pool = pool
         self.options = options
+        self.throughput = throughput
     }
 
     /// A candidate whose measured time exceeds this many times `minTime` leaves after ``fewestRounds`` rounds: a naive
@@ -36,19 +32,23 @@ public struct Sampler {
     /// The shortest batch, in nanoseconds: a thousand times the clock's step.
     private static let shortestBatchNs = 50_000.0
 
-    /// Measures all; the results are in the order of `verified`. `progress` is told the done part, 0 … 1.
-    public func measure(_ verified: [Verified], progress: (Double) -> Void = { _ in }) throws -> [Measurement] {
-        for v in verified {
+    /// Measures all, each on its pool, whose threads should be pinned; the results are in the same order. `progress` is told
+    /// the done part, 0 … 1.
+    public func measure(
+        _ verified: [(Verified, ThreadPool)], progress: (Double) -> Void = { _ in }
+    ) throws -> [Measurement] {
+        for (v, pool) in verified {
             precondition(v.problem == data.problem && v.threads == pool.threads, "verified on another problem")
         }
         return try ThreadPool.withPinnedCaller { try measurePinned(verified, progress: progress) }
     }
 
-    private func measurePinned(_ verified: [Verified], progress: (Double) -> Void) throws -> [Measurement] {
-        var runs = verified.map { Run(verified: $0) }
+    private func measurePinned(
+        _ verified: [(Verified, ThreadPool)], progress: (Double) -> Void
+    ) throws -> [Measurement] {
+        var runs = verified.map { Run(verified: $0, pool: $1, watch: DisturbanceWatch($1, throughput)) }
+        defer { for run in runs { run.watch.close() } }
         var random = RandomSource(seed: options.seed)
-        let watch = DisturbanceWatch(pool, throughput)
-        defer { watch.close() }
         fillInputs()
         // Rounds are added for candidates that were disturbed in most of theirs, up to as many again.
         for round in 0..<(2 * options.rounds) {
@@ -58,7 +58,7 @@ public struct Sampler {
             for index in wanting.shuffled(using: &random) {
                 let slow = runs[index].spentNs > Self.slowFactor * options.minTime * 1e9
                 if round >= Self.fewestRounds, slow { continue }
-                sample(&runs[index], round: round, watch: watch)
+                sample(&runs[index], round: round)
             }
             progress(min(1, Double(round + 1) / Double(options.rounds)))
         }
@@ -69,6 +69,8 @@ public struct Sampler {
 
     private struct Run {
         let verified: Verified
+        let pool: ThreadPool
+        let watch: DisturbanceWatch
         var samples: [Sample] = []
         var planNs: [Double] = []
         var spentNs = 0.0
@@ -92,8 +94,8 @@ public struct Sampler {
         arena.floats(.bias).update(from: data.reals.bias.floats, count: p.oc)
     }
 
-    private func sample(_ run: inout Run, round: Int, watch: DisturbanceWatch) {
-        let candidate = run.verified.candidate
+    private func sample(_ run: inout Run, round: Int) {
+        let (candidate, pool, watch) = (run.verified.candidate, run.pool, run.watch)
         let planStart = Clock.now()
         let plan = candidate.plan(data.problem, arena: arena, pool: pool)
         run.planNs.append(Double(Clock.now() - planStart))

@@ -54,37 +54,38 @@ struct BenchRun {
         for (step, problem) in problems.enumerated() {
             progress.update(step: step, problem.description)
             let data = try ProblemData(problem, seed: session.seed)
-            for (index, pool) in pools.enumerated() {
+            var cases: [Trial.Case] = []
+            for pool in pools {
                 let (able, unable) = kernels.candidates(for: problem, threads: pool.threads)
+                cases += able.map { Trial.Case($0, on: pool) }
                 for (name, reason) in unable where !session.quiet {
                     Console.note("skipped \(name) on \(problem): \(reason)")
                 }
-                let roofline = Roofline(machine, threads: pool.threads)
-                let outcomes = try Trial(data, candidates: able, pool: pool).run(measuring: options, throughput: throughput) {
-                    part in
-                    let done = (Double(index) + part) / Double(pools.count)
-                    progress.update(step: step, fraction: done, problem.description)
-                }
-                for (candidate, outcome) in outcomes {
-                    var row = session.row(candidate, problem, threads: pool.threads, machine: machine, options: options)
-                    switch outcome {
-                    case .measured(let measurement):
-                        row.fill(measurement, roofline: roofline, cold: options.cache == .cold)
-                        if row.disturbed! * 2 > measurement.samples.count, !session.quiet {
-                            Console.warning(
-                                "\(candidate.name) on \(problem): \(row.disturbed!) of \(measurement.samples.count) samples were disturbed; repeat on a quieter machine")
-                        }
-                        try raw(row, measurement.samples)
-                    case .failed(let fault):
-                        allPassed = false
-                        row.verdict = "FAILED"
-                        let command = session.repeatCommand(
-                            "verify", candidate, problem, threads: pool.threads, faults: faults)
-                        Console.error("FAILED \(candidate.name) on \(problem): \(fault); not timed; repeat with: \(command)")
-                    case .verified: break
+            }
+            let outcomes = try Trial(data, cases: cases).run(measuring: options, throughput: throughput) {
+                progress.update(step: step, fraction: $0, problem.description)
+            }
+            for (one, (candidate, outcome)) in zip(cases, outcomes) {
+                let threads = one.pool.threads
+                var row = session.row(candidate, problem, threads: threads, machine: machine, options: options)
+                switch outcome {
+                case .measured(let measurement):
+                    row.fill(
+                        measurement, roofline: Roofline(machine, threads: threads), cold: options.cache == .cold)
+                    if row.disturbed! * 2 > measurement.samples.count, !session.quiet {
+                        Console.warning(
+                            "\(candidate.name) on \(problem): \(row.disturbed!) of \(measurement.samples.count) samples were disturbed; repeat on a quieter machine")
                     }
-                    try emit(row)
+                    try raw(row, measurement.samples)
+                case .failed(let fault):
+                    allPassed = false
+                    row.verdict = "FAILED"
+                    let command = session.repeatCommand("verify", candidate, problem, threads: threads, faults: faults)
+                    Console.error(
+                        "FAILED \(candidate.name) on \(problem): \(fault); not timed; repeat with: \(command)")
+                case .verified: break
                 }
+                try emit(row)
             }
         }
         return allPassed
