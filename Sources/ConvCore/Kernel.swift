@@ -15,6 +15,9 @@ public struct Kernel: Sendable {
     public let layout: Layout
     /// Whether it uses more than one thread when it is given them.
     public let threaded: Bool
+    /// Whether dst's pixels may lie further apart than their channels (``PlanInputs/dstStep``): then it can write its
+    /// part of a concatenation where it belongs. NHWC only.
+    public let stridesDst: Bool
     /// One line: what it does.
     public let summary: String
     public let space: ConfigurationSpace
@@ -25,7 +28,8 @@ public struct Kernel: Sendable {
     public let plan: @Sendable (Problem, Configuration, PlanInputs) -> Plan
 
     public init(
-        name: String, layer: Layer, family: Family, isa: String, layout: Layout, threaded: Bool, summary: String,
+        name: String, layer: Layer, family: Family, isa: String, layout: Layout, threaded: Bool, stridesDst: Bool = false,
+        summary: String,
         space: ConfigurationSpace = .none, supports: @escaping @Sendable (Problem) -> Support = { _ in .yes },
         memory: @escaping @Sendable (Problem, Configuration, Int) -> Memory = { _, _, _ in Memory() },
         plan: @escaping @Sendable (Problem, Configuration, PlanInputs) -> Plan
@@ -36,6 +40,7 @@ public struct Kernel: Sendable {
         self.isa = isa
         self.layout = layout
         self.threaded = threaded
+        self.stridesDst = stridesDst
         self.summary = summary
         self.space = space
         self.supports = supports
@@ -55,7 +60,8 @@ public struct Kernel: Sendable {
 
     /// Bytes that a plan works in.
     public struct Memory: Sendable, Equatable {
-        /// Written by planning (packed weights), read by every run.
+        /// Written by planning (packed weights), read by every run. Where it is not 0, no run reads the weights as they
+        /// were given.
         public var packed: Int
         /// Overwritten by every run.
         public var scratch: Int
@@ -77,17 +83,21 @@ public struct Kernel: Sendable {
         /// `memory.scratch` bytes.
         public let scratch: UnsafeMutableRawPointer
         public let pool: ThreadPool
+        /// Floats from one pixel of dst to the next; nil where they lie side by side. Only for a kernel that
+        /// ``Kernel/stridesDst``.
+        public let dstStep: Int?
         public var threads: Int { pool.threads }
 
         public init(
             weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, packed: UnsafeMutableRawPointer,
-            scratch: UnsafeMutableRawPointer, pool: ThreadPool
+            scratch: UnsafeMutableRawPointer, pool: ThreadPool, dstStep: Int? = nil
         ) {
             self.weights = weights
             self.bias = bias
             self.packed = packed
             self.scratch = scratch
             self.pool = pool
+            self.dstStep = dstStep
         }
     }
 

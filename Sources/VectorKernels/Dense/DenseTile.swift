@@ -9,6 +9,7 @@ import ThreadPool
 /// Compute-bound. Threads share output rows × panels.
 let denseTile = Kernel(
     name: "conv-tile-\(isaName)", layer: .conv, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
+    stridesDst: true,
     summary: "implicit matrix product on register tiles, weights packed, dead taps skipped",
     space: ConfigurationSpace(
         [
@@ -30,7 +31,8 @@ let denseTile = Kernel(
         }
         let job = DenseJob(
             problem: p, panels: panels, tileRows: c["m"], weights: packed,
-            bias: inputs.bias, segments: p.columns.segments)
+            bias: inputs.bias, segments: p.columns.segments,
+            dstStep: inputs.dstStep ?? p.oc)
         let tapBytes = AlignedMemory.rounded(p.kh * p.kw * MemoryLayout<Tap>.stride)
         let units = p.batch * p.oh * p.groups * panels.panels
         return Kernel.Plan { [pool = inputs.pool, scratch = inputs.scratch] src, dst in
@@ -49,6 +51,7 @@ private struct DenseJob {
     let weights: UnsafePointer<Float>
     let bias: UnsafePointer<Float>?
     let segments: [Axis.Segment]
+    let dstStep: Int
 
     /// One output row of one panel. Units run panel by panel, so a panel's weights stay in cache over the rows.
     func run(unit: Int, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>, taps: UnsafeMutablePointer<Tap>) {
@@ -64,7 +67,7 @@ private struct DenseJob {
         let vectors = (columns + lanes - 1) / lanes
         let liveRows = p.rows.taps(oh)
         let srcImage = src + image * p.ih * p.iw * p.ic + group * p.icPerGroup
-        let dstRow = dst + (image * p.oh + oh) * p.ow * p.oc + channel
+        let dstRow = dst + (image * p.oh + oh) * p.ow * dstStep + channel
         let panelWeights = weights + group * panels.count + panel * panels.panelCount
         for segment in segments {
             var count = 0
@@ -82,9 +85,9 @@ private struct DenseJob {
                 runPackedTile(
                     pixels, vectors,
                     TileArguments(
-                        a: srcImage + (ow * p.strideW - p.padLeft) * p.ic, b: panelWeights, c: dstRow + ow * p.oc,
+                        a: srcImage + (ow * p.strideW - p.padLeft) * p.ic, b: panelWeights, c: dstRow + ow * dstStep,
                         taps: taps, tapCount: count, depth: panels.depth, aRow: p.strideW * p.ic, aStep: 1,
-                        bStep: panels.width, cRow: p.oc, start: bias.map { .columns($0 + channel) } ?? .zero,
+                        bStep: panels.width, cRow: dstStep, start: bias.map { .columns($0 + channel) } ?? .zero,
                         finish: true, activation: p.activation, lastLanes: columns - (vectors - 1) * lanes))
                 ow += pixels
             }

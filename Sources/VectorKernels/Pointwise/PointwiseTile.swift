@@ -10,6 +10,7 @@ import ThreadPool
 /// Loop structure: Goto, van de Geijn, "Anatomy of high-performance matrix multiplication", TOMS 2008, without packing A.
 let pointwiseTile = Kernel(
     name: "pw-tile-\(isaName)", layer: .pw, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
+    stridesDst: true,
     summary: "blocked matrix product on register tiles, weights packed, activations broadcast in place",
     space: ConfigurationSpace(
         [
@@ -27,20 +28,24 @@ let pointwiseTile = Kernel(
         panels.pack(inputs.weights, group: 0, ocPerGroup: p.oc, into: packed)
         let (m, n, k, r) = (c["m"], c["n"], c["k"], c["r"])
         let grid = TileGrid(rows: p.batch * p.oh * p.ow, tileRows: m, panels: panels.panels, threads: inputs.threads)
+        let dstStep = inputs.dstStep ?? p.oc
         return Kernel.Plan { [bias = inputs.bias, pool = inputs.pool] src, dst in
             pool.run { index in
-                runBlocks(
+                runPointwiseBlocks(
                     p, rows: grid.rows(of: index), panelRange: grid.panels(of: index), panels: panels, m: m, n: n,
-                    depthBlock: k, rowBlock: r, src: src, weights: packed, bias: bias, dst: dst)
+                    depthBlock: k, rowBlock: r, src: src, weights: packed, bias: bias, dst: dst,
+                    dstStep: dstStep)
             }
         }
     })
 
+/// Pixels `rows` × panels `panelRange` of the product; src is `[pixel][ic]`, dst `[pixel]` of at least oc floats, `dstStep`
+/// apart.
 @inline(never)
-private func runBlocks(
+func runPointwiseBlocks(
     _ p: Problem, rows: Range<Int>, panelRange: Range<Int>, panels: PackedPanels, m: Int, n: Int, depthBlock: Int,
     rowBlock: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
-    dst: UnsafeMutablePointer<Float>
+    dst: UnsafeMutablePointer<Float>, dstStep: Int
 ) {
     var tap = Tap(a: 0, b: 0)
     withUnsafePointer(to: &tap) { tap in
@@ -60,13 +65,13 @@ private func runBlocks(
                     var t = TileArguments(
                         a: src, b: weights + panel * panels.panelCount + depthStart * panels.width, c: dst + column,
                         taps: tap, tapCount: 1, depth: depth, aRow: p.ic, aStep: 1, bStep: panels.width,
-                        cRow: p.oc, start: start, finish: depthStart + depth == p.ic, activation: p.activation,
+                        cRow: dstStep, start: start, finish: depthStart + depth == p.ic, activation: p.activation,
                         lastLanes: columns - (vectors - 1) * lanes)
                     var row = rowStart
                     while row < rowEnd {
                         let count = min(m, rowEnd - row)
                         t.a = src + row * p.ic + depthStart
-                        t.c = dst + row * p.oc + column
+                        t.c = dst + row * dstStep + column
                         runPackedTile(count, vectors, t)
                         row += count
                     }
