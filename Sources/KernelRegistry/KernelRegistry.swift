@@ -16,6 +16,8 @@ public struct KernelRegistry: Sendable {
     public let level: InstructionSet
     /// Slowest family first: naive, im2col, then the vector kernels from the lowest level to the highest.
     public let kernels: [Kernel]
+    /// For a depthwise unit and the pointwise one behind it at once, lowest level first.
+    public let separableKernels: [SeparableKernel]
     /// The kernel set that OpenBLAS runs; nil where OpenBLAS is not installed.
     public let openBLASCore: String?
 
@@ -26,6 +28,7 @@ public struct KernelRegistry: Sendable {
         let blas = OpenBLAS(level: level.rawValue)
         openBLASCore = blas?.core
         kernels = naiveKernels + im2colKernels(blas, epilogue: levels.last!.epilogue) + levels.flatMap { $0.kernels() }
+        separableKernels = levels.flatMap { $0.separableKernels() }
     }
 
     /// The kernel of that name.
@@ -51,6 +54,7 @@ public struct KernelRegistry: Sendable {
         let level: InstructionSet
         let epilogue: RowEpilogue
         let kernels: @Sendable () -> [Kernel]
+        let separableKernels: @Sendable () -> [SeparableKernel]
         let probe: @Sendable () -> ISAProbe
     }
 
@@ -60,6 +64,7 @@ public struct KernelRegistry: Sendable {
                 level: .baseline,
                 epilogue: { KernelsBaseline.finishRow($0, count: $1, bias: $2, activation: $3) },
                 kernels: { KernelsBaseline.kernels },
+                separableKernels: { KernelsBaseline.separableKernels },
                 probe: { KernelsBaseline.probe })
         ]
         #if ATROUS_X86
@@ -67,11 +72,13 @@ public struct KernelRegistry: Sendable {
             Level(
                 level: .v3, epilogue: { KernelsX86V3.finishRow($0, count: $1, bias: $2, activation: $3) },
                 kernels: { KernelsX86V3.kernels },
+                separableKernels: { KernelsX86V3.separableKernels },
                 probe: { KernelsX86V3.probe }))
         levels.append(
             Level(
                 level: .v4, epilogue: { KernelsX86V4.finishRow($0, count: $1, bias: $2, activation: $3) },
                 kernels: { KernelsX86V4.kernels },
+                separableKernels: { KernelsX86V4.separableKernels },
                 probe: { KernelsX86V4.probe }))
         #endif
         return levels.filter { $0.level <= cap }

@@ -11,3 +11,6 @@ public let kernels: [Kernel] = [
     denseDirect,
     denseTile,
 ]
+
+/// The kernels of this level for whole separables; the same rule holds.
+public let separableKernels: [SeparableKernel] = [separableFused]

@@ -34,10 +34,10 @@ let depthwiseTile = Kernel(
     })
 
 /// Channels rounded up to whole vectors.
-private func paddedChannels(_ p: Problem) -> Int { (p.ic + lanes - 1) / lanes * lanes }
+func paddedChannels(_ p: Problem) -> Int { (p.ic + lanes - 1) / lanes * lanes }
 
 /// `[c][kh][kw]` → `[kh][kw][c]`, filled up with zeros to whole vectors.
-private func packTapMajor(_ p: Problem, _ source: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>) {
+func packTapMajor(_ p: Problem, _ source: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>) {
     let taps = p.kh * p.kw
     let padded = paddedChannels(p)
     for tap in 0..<taps {
@@ -46,7 +46,7 @@ private func packTapMajor(_ p: Problem, _ source: UnsafePointer<Float>, into tar
 }
 
 /// The map cut into units of work: a channel block × an image × a *row class* (output rows a dilation apart).
-private struct DepthwiseJob {
+struct DepthwiseJob {
     let problem: Problem
     let tilePixels, tileVectors: Int
     /// Channels per unit.
@@ -92,7 +92,7 @@ private struct DepthwiseJob {
 
     /// One output row of one channel block. src is the image, dst the row.
     @inline(__always)
-    private func runRow(
+    func runRow(
         oh: Int, channels: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>
     ) {
         let p = problem

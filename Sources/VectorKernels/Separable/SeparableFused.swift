@@ -1,0 +1,72 @@
+import ConvCore
+import ThreadPool
+
+/// A separable through a tile that stays in cache, NHWC: for a few output rows the depthwise unit fills a buffer of
+/// `[pixel][channel]`, and the pointwise product reads it at once.
+///
+/// Register tiles, dead taps and packing are those of `dw-tile` and `pw-tile`. Saved: the map between the two, which is
+/// written and read once less, and a fork of the threads. Threads share the output rows.
+let separableFused = SeparableKernel(
+    name: "sep-fused-\(isaName)", isa: isaName, layout: .nhwc,
+    summary: "depthwise rows into a buffer that stays in cache, multiplied from there",
+    space: ConfigurationSpace(
+        [
+            Parameter("t", [4, 6, 8], standard: 6, "pixels in the depthwise register tile"),
+            Parameter("v", [1, 2, 4], standard: vectorRegisters == 32 ? 4 : 2, "vectors in the depthwise register tile"),
+            Parameter("m", [4, 6, 8, 12], standard: vectorRegisters == 32 ? 8 : 6, "pixels in the product's register tile"),
+            Parameter("n", [1, 2, 3], standard: 2, "vectors of output channels in the product's register tile"),
+            Parameter("k", [256, 512, 4096], standard: 512, "channels per block of the reduction"),
+            Parameter("r", [40, 80, 160, 320], standard: 80, "pixels in the buffer, at least a row"),
+        ],
+        constraint: "both tiles fit \(vectorRegisters) registers and are compiled",
+        admits: { c in
+            fitsRegisters(c["t"], c["v"]) && c["t"] <= largestPixels(vectors: c["v"]) && fitsRegisters(c["m"], c["n"])
+                && c["m"] <= largestRows(vectors: c["n"])
+        }),
+    memory: { dw, pw, c, threads in
+        Kernel.Memory(
+            packed: depthwiseBytes(dw) + 4 * PackedPanels(pw, width: c["n"] * lanes).count,
+            scratch: threads * bufferBytes(dw, c))
+    },
+    plan: { dw, pw, c, inputs in
+        let taps = inputs.pointwise.packed.assumingMemoryBound(to: Float.self)
+        packTapMajor(dw, inputs.depthwiseWeights, into: taps)
+        let panels = PackedPanels(pw, width: c["n"] * lanes)
+        let packed = (inputs.pointwise.packed + depthwiseBytes(dw)).assumingMemoryBound(to: Float.self)
+        panels.pack(inputs.pointwise.weights, group: 0, ocPerGroup: pw.oc, into: packed)
+        let job = DepthwiseJob(
+            problem: dw, tilePixels: c["t"], tileVectors: c["v"], blockChannels: dw.ic, weights: taps,
+            bias: inputs.depthwiseBias)
+        let (m, n, k, blockRows, bytes) = (c["m"], c["n"], c["k"], rowsPerBlock(dw, c), bufferBytes(dw, c))
+        let dstStep = inputs.pointwise.dstStep ?? pw.oc
+        return Kernel.Plan { [pool = inputs.pointwise.pool, scratch = inputs.pointwise.scratch, bias = inputs.pointwise.bias] src, dst in
+            pool.run { index in
+                let buffer = (scratch + index * bytes).assumingMemoryBound(to: Float.self)
+                let share = ThreadPool.share(of: dw.batch * dw.oh, index: index, parts: pool.threads)
+                // Equal blocks: a last one of a single row would read all weights for little.
+                let blocks = (share.count + blockRows - 1) / blockRows
+                for block in 0..<blocks {
+                    let part = ThreadPool.share(of: share.count, index: block, parts: blocks)
+                    let first = share.lowerBound + part.lowerBound
+                    for row in 0..<part.count {
+                        let image = (first + row) / dw.oh
+                        job.runRow(
+                            oh: (first + row) % dw.oh, channels: 0..<dw.ic, src: src + image * dw.ih * dw.iw * dw.ic,
+                            dst: buffer + row * dw.ow * dw.ic)
+                    }
+                    runPointwiseBlocks(
+                        pw, rows: 0..<(part.count * dw.ow), panelRange: 0..<panels.panels, panels: panels, m: m, n: n,
+                        depthBlock: k, rowBlock: part.count * dw.ow, src: buffer, weights: packed, bias: bias,
+                        dst: dst + first * dw.ow * dstStep, dstStep: dstStep)
+                }
+            }
+        }
+    })
+
+private func depthwiseBytes(_ dw: Problem) -> Int { AlignedMemory.rounded(4 * dw.kh * dw.kw * paddedChannels(dw)) }
+
+private func rowsPerBlock(_ dw: Problem, _ c: Configuration) -> Int { min(dw.batch * dw.oh, max(1, c["r"] / dw.ow)) }
+
+private func bufferBytes(_ dw: Problem, _ c: Configuration) -> Int {
+    AlignedMemory.rounded(4 * rowsPerBlock(dw, c) * dw.ow * dw.ic)
+}
