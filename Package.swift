@@ -55,7 +55,7 @@ let package = Package(
                 swiftSettings: isaLevels.count > 1 ? [.define("ATROUS_X86")] : []),
         .target(name: "Harness", dependencies: ["ConvCore", "ReferenceKernels", "ThreadPool", "CPUFeatures"]),
         .target(name: "FaultyKernels", dependencies: ["ConvCore"]),
-        .target(name: "BlockRuntime", dependencies: ["ConvCore"]),
+        .target(name: "BlockRuntime", dependencies: ["ConvCore", "KernelRegistry", "ReferenceKernels", "ThreadPool"]),
         .target(name: "Results"),
         .target(name: "GnuplotBridge", linkerSettings: [.linkedLibrary("boost_iostreams")]),
         .target(name: "Plotting", dependencies: ["GnuplotBridge", "Results"]),
@@ -70,7 +70,7 @@ let package = Package(
         .testTarget(name: "OptionParsingTests", dependencies: ["OptionParsing"]),
         .testTarget(name: "ResultsTests", dependencies: ["Results"]),
         .testTarget(name: "PlottingTests", dependencies: ["Plotting"]),
-        .testTarget(name: "BlockRuntimeTests", dependencies: ["BlockRuntime", "ConvCore", "ReferenceKernels"],
+        .testTarget(name: "BlockRuntimeTests", dependencies: ["BlockRuntime", "ConvCore", "KernelRegistry", "ReferenceKernels", "ThreadPool"],
                     resources: [.copy("Fixtures")]),
     ],
     cxxLanguageStandard: .cxx17)

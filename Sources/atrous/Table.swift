@@ -7,7 +7,7 @@ private let problemOptions = [
     Option("problem", "TEXT", "a problem, in benchdnn's text or the short form (dw:c64h80k5d5, pw:c64o128h80, conv:c64o128h80k3d2)", repeatable: true),
     Option("problem-file", "FILE", "a benchdnn input file", repeatable: true, isPath: true),
     Option("preset", "NAME", "a preset of problems (`atrous list presets`)", repeatable: true),
-    Option("block", "VARIANT|FILE", "the layers of a block: listing, literal, rfb, or a JSON block file", repeatable: true, isPath: true),
+    Option("block", "VARIANT|FILE", "the layers of a block: listing, literal, rfb, a JSON block file, or (verify) F.safetensors, held against the activations in it", repeatable: true, isPath: true),
     Option("size", "NxCxHxW", "the input of --block", default: "1x512x20x20"),
     Option("sizes", "LIST", "image sizes of the YOLOv5 presets", default: "640"),
     Option("variants", "LIST", "block variants of the YOLOv5 presets", default: "listing,literal,rfb"),
@@ -57,11 +57,12 @@ let toolTable = CommandTable(
         Command(
             "verify", "hold kernels against the double-precision oracle",
             options: problemOptions + kernelOptions + [
+                Option("plan", "plan.csv", "the plan of --block F.safetensors, instead of every family in turn", isPath: true),
                 Option("configurations", "WHICH", "verify each kernel's standard configuration or all", default: "standard", choices: ["standard", "all"]),
             ],
             examples: [
                 "atrous verify --preset smoke", "atrous verify --problem dw:c64h80k5d5 --threads 1,2",
-                "atrous verify --preset smoke --faults",
+                "atrous verify --preset smoke --faults", "atrous verify --block block.safetensors",
             ]),
         Command(
             "bench", "verify, then measure; rows are appended to a CSV",

@@ -5,9 +5,16 @@ import ThreadPool
 
 /// A line per case, a summary last; exit 1 on a mismatch.
 func runVerify(_ values: Values) throws -> ExitCode {
-    let selection = try ProblemSelection.nonEmpty(values, command: "verify")
     let kernels = try KernelSelection(values, everyLevel: true)
     let session = try Session(values)
+    let files = values.strings("block").filter(BlockSelection.isParameterFile)
+    if !files.isEmpty {
+        guard files.count == values.strings("block").count else {
+            throw UsageError("--block: give either files of parameters (.safetensors) or blocks whose layers are verified")
+        }
+        return try verifyBlocks(files, values, session: session, kernels: kernels)
+    }
+    let selection = try ProblemSelection.nonEmpty(values, command: "verify")
     for line in selection.skipped { print("SKIPPED  \(line)") }
     var tally = Tally(skipped: selection.skipped.count)
     let progress = Progress(total: selection.problems.count, quiet: session.quiet || values.flag("dry-run"))
@@ -46,6 +53,21 @@ func runVerify(_ values: Values) throws -> ExitCode {
     if values.flag("dry-run") { return .fine }
     print("verified \(selection.problems.count) problems: \(tally.passed) passed, \(tally.failed) failed, \(tally.skipped) skipped")
     return tally.failed == 0 ? .fine : .failed
+}
+
+/// Whole blocks against the activations that their files hold.
+private func verifyBlocks(
+    _ files: [String], _ values: Values, session: Session, kernels: KernelSelection
+) throws -> ExitCode {
+    var verification = try BlockVerification(values, session: session, kernels: kernels)
+    let progress = Progress(total: files.count, quiet: session.quiet)
+    for (step, file) in files.enumerated() {
+        progress.update(step: step, file)
+        try verification.verify(file)
+    }
+    progress.finish()
+    print("verified \(files.count) blocks: \(verification.passed) passed, \(verification.failed) failed")
+    return verification.failed == 0 ? .fine : .failed
 }
 
 private struct Tally {

@@ -10,6 +10,7 @@ struct KernelSelection {
     /// Configurations that were named outright, by kernel.
     private let named: [String: [Configuration]]
     private let allConfigurations: Bool
+    private let isas: Set<String>
 
     /// `everyLevel`: without --isa the vector kernels of all usable levels take part, otherwise the highest's.
     init(_ values: Values, everyLevel: Bool) throws {
@@ -22,6 +23,7 @@ struct KernelSelection {
         }
         if chosen?.contains("all") ?? everyLevel { chosen = levels }
         let isas = Set(chosen ?? [registry.level.rawValue])
+        self.isas = isas
         let families = try values.words("family", among: Kernel.Family.allCases.map(\.rawValue))
         let layout = values.string("layout")
         var named: [String: [Configuration]] = [:]
@@ -69,6 +71,9 @@ struct KernelSelection {
             "--kernel '\(text)' matches no kernel" + (nearest.map { "; did you mean \($0)?" } ?? "")
                 + "; `atrous list kernels` lists them")
     }
+
+    /// Whether kernels built for that take part: scalar and library ones do at any level.
+    func admits(isa: String) -> Bool { InstructionSet(rawValue: isa) == nil || isas.contains(isa) }
 
     /// The candidates for a problem with so many threads, and the kernels that cannot run it, with their reasons. With more
     /// than one thread only kernels that use them take part.

@@ -76,6 +76,9 @@ struct BlockSelection {
         size = try BlockSize(parsing: values.string("size") ?? "1x512x20x20")
     }
 
+    /// Whether the name is that of trained parameters and not of a description.
+    static func isParameterFile(_ text: String) -> Bool { text.hasSuffix(".safetensors") }
+
     func problems() throws -> [Problem] { try description.layerProblems(size: size) }
 }
 

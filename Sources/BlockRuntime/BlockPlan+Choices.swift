@@ -1,0 +1,62 @@
+import ConvCore
+import KernelRegistry
+
+extension BlockPlan {
+    /// Stages without any measurement: the highest instruction set's tiled kernels, separables fused.
+    public static func standardStages(
+        units: [BlockUnit], size: BlockSize, registry: KernelRegistry
+    ) throws -> [BlockStage] {
+        guard
+            let stages = try fusedStages(isa: registry.level.rawValue, units: units, size: size, registry: registry)
+        else {
+            throw PlanError.unsupported(
+                unit: units[0].name, kernel: "every tiled kernel", "`atrous verify --block` names the reasons")
+        }
+        return stages
+    }
+
+    /// The tiled kernels of one instruction set, each separable in one where there is a kernel for that; nil where there is
+    /// none for some unit.
+    public static func fusedStages(
+        isa: String, units: [BlockUnit], size: BlockSize, registry: KernelRegistry
+    ) throws -> [BlockStage]? {
+        let problems = try units.map { try $0.problem(batch: size.batch, height: size.height, width: size.width) }
+        guard
+            let single = try stages(family: .tiled, isa: isa, units: units, size: size, registry: registry)
+        else { return nil }
+        var result: [BlockStage] = []
+        while case let next = result.last?.units.upperBound ?? 0, next < units.count {
+            let fused = separable(at: next, units: units, problems: problems, registry: registry)
+            result.append(fused.first { $0.kernel.isa == isa } ?? single[next])
+        }
+        return result
+    }
+
+    /// The stages in which one kernel computes the separable that begins at a unit, lowest instruction set first.
+    static func separable(
+        at index: Int, units: [BlockUnit], problems: [Problem], registry: KernelRegistry
+    ) -> [BlockStage] {
+        guard index + 1 < units.count, units[index].kind == .dw, units[index + 1].kind == .pw,
+            units[index + 1].inputs == [.unit(index)]
+        else { return [] }
+        return registry.separableKernels.compactMap { kernel in
+            guard case .yes = kernel.supports(problems[index], problems[index + 1]) else { return nil }
+            return BlockStage(units: index..<index + 2, kernel: .separable(kernel, kernel.space.standard))
+        }
+    }
+
+    /// Every unit by a kernel of one family, nothing fused: what a plan is compared with. nil where the family has none
+    /// for some unit.
+    public static func stages(
+        family: Kernel.Family, isa: String, units: [BlockUnit], size: BlockSize, registry: KernelRegistry
+    ) throws -> [BlockStage]? {
+        var stages: [BlockStage] = []
+        for (index, unit) in units.enumerated() {
+            let problem = try unit.problem(batch: size.batch, height: size.height, width: size.width)
+            let able = registry.split(for: problem).able.filter { $0.family == family && $0.isa == isa }
+            guard let kernel = able.first else { return nil }
+            stages.append(BlockStage(units: index..<index + 1, kernel: .layer(Candidate(kernel))))
+        }
+        return stages
+    }
+}

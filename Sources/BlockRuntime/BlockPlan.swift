@@ -1,0 +1,171 @@
+import ConvCore
+import Foundation
+import KernelRegistry
+
+/// Which kernel computes each unit of a block, as a CSV that can be read and edited: one row per stage.
+public struct BlockPlan: Sendable, Equatable {
+    /// A stage; a separable that one kernel computes names both units, `compress.dw+compress.pw`.
+    public struct Row: Sendable, Equatable {
+        public var unit: String
+        /// The problems' texts, joined by `+` likewise.
+        public var problem: String
+        public var kernel: String
+        public var config: String
+        public var layout: String
+        public var threads: Int
+        /// What the stage took alone, in nanoseconds; nil where it was not measured.
+        public var medianNs: Double?
+        /// Where that was measured.
+        public var machine: String
+
+        public init(
+            unit: String, problem: String, kernel: String, config: String, layout: String, threads: Int,
+            medianNs: Double?, machine: String
+        ) {
+            self.unit = unit
+            self.problem = problem
+            self.kernel = kernel
+            self.config = config
+            self.layout = layout
+            self.threads = threads
+            self.medianNs = medianNs
+            self.machine = machine
+        }
+    }
+
+    public var rows: [Row]
+    /// The name that errors carry.
+    public var source = "plan"
+    /// What the whole block is expected to take, conversions between layouts included; nil where nothing was measured.
+    public var predictedNs: Double?
+
+    public static let header = "unit,problem,kernel,config,layout,threads,median_ns,machine"
+
+    public init(rows: [Row]) { self.rows = rows }
+
+    /// The rows of some stages. `ns` is one time per stage, or none at all.
+    public init(
+        _ stages: [BlockStage], units: [BlockUnit], size: BlockSize, threads: Int, ns: [Double?] = [], machine: String = ""
+    ) throws {
+        rows = try stages.enumerated().map { index, stage in
+            Row(
+                unit: Self.unitText(units[stage.units]), problem: try Self.problemText(units[stage.units], size),
+                kernel: stage.kernel.kernelName, config: stage.kernel.configuration.description,
+                layout: stage.kernel.layout.rawValue, threads: threads, medianNs: ns.isEmpty ? nil : ns[index],
+                machine: machine)
+        }
+    }
+
+    static func unitText(_ units: ArraySlice<BlockUnit>) -> String { units.map(\.name).joined(separator: "+") }
+
+    static func problemText(_ units: ArraySlice<BlockUnit>, _ size: BlockSize) throws -> String {
+        try units.map { try $0.problem(batch: size.batch, height: size.height, width: size.width).text }
+            .joined(separator: "+")
+    }
+
+    /// The file's content.
+    public var text: String {
+        ([Self.header]
+            + rows.map { row in
+                [
+                    row.unit, row.problem, row.kernel, row.config, row.layout, "\(row.threads)",
+                    row.medianNs.map { String(format: "%.0f", $0) } ?? "", row.machine,
+                ].joined(separator: ",")
+            }).joined(separator: "\n") + "\n"
+    }
+
+    /// Reads a plan. Throws ``PlanError``.
+    public init(file: String) throws {
+        let bytes: [UInt8]
+        do throws(FileContent.Failure) {
+            bytes = try FileContent.read(file)
+        } catch {
+            throw PlanError.unreadable(file: file, reason: error.reason)
+        }
+        try self.init(parsing: String(decoding: bytes, as: UTF8.self), file: file)
+    }
+
+    /// The same from the file's content. Columns may be added and reordered; those that a plan needs must be there.
+    public init(parsing text: String, file: String) throws(PlanError) {
+        source = file
+        rows = []
+        let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        let names = lines.first.map { $0.split(separator: ",").map(String.init) } ?? []
+        for column in ["unit", "problem", "kernel", "config"] where !names.contains(column) {
+            throw .malformed(file: file, line: 1, "column '\(column)' is missing; a plan begins with \(Self.header)")
+        }
+        for (index, line) in lines.enumerated().dropFirst() where !line.allSatisfy(\.isWhitespace) {
+            let fields = line.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+            guard fields.count == names.count else {
+                throw .malformed(
+                    file: file, line: index + 1, "\(fields.count) fields under a header of \(names.count); write one per column")
+            }
+            func field(_ name: String) -> String { names.firstIndex(of: name).map { fields[$0] } ?? "" }
+            rows.append(
+                Row(
+                    unit: field("unit"), problem: field("problem"), kernel: field("kernel"), config: field("config"),
+                    layout: field("layout"), threads: Int(field("threads")) ?? 0, medianNs: Double(field("median_ns")),
+                    machine: field("machine")))
+        }
+        guard !rows.isEmpty else { throw .malformed(file: file, line: 2, "the plan has no row; write one per unit") }
+    }
+
+    /// The plan's stages for a block at a size. Throws ``PlanError`` where the plan is another block's, is for another size,
+    /// or names what this CPU cannot run.
+    public func stages(units: [BlockUnit], size: BlockSize, registry: KernelRegistry) throws -> [BlockStage] {
+        var stages: [BlockStage] = []
+        var next = 0
+        for (index, row) in rows.enumerated() {
+            let line = index + 2
+            let kernel = try resolve(row, line: line, registry: registry)
+            let range = next..<min(next + kernel.unitCount, units.count)
+            let expected = range.isEmpty ? "no further unit" : Self.unitText(units[range])
+            guard row.unit == expected else {
+                throw PlanError.otherUnits(file: source, line: line, found: row.unit, expected: expected)
+            }
+            let problems = try units[range].map { try $0.problem(batch: size.batch, height: size.height, width: size.width) }
+            let text = problems.map(\.text).joined(separator: "+")
+            guard row.problem == text else {
+                throw PlanError.otherProblem(file: source, line: line, unit: row.unit, found: row.problem, expected: text)
+            }
+            if case .no(let reason) = kernel.supports(problems) {
+                throw PlanError.malformed(file: source, line: line, "unit \(row.unit): \(kernel.name) cannot run it: \(reason)")
+            }
+            stages.append(BlockStage(units: range, kernel: kernel))
+            next = range.upperBound
+        }
+        guard next == units.count else {
+            throw PlanError.otherUnits(
+                file: source, line: rows.count + 2, found: "(end of the plan)", expected: units[next].name)
+        }
+        return stages
+    }
+
+    private func resolve(_ row: Row, line: Int, registry: KernelRegistry) throws -> StageKernel {
+        let space: ConfigurationSpace
+        let make: (Configuration) -> StageKernel
+        if let kernel = registry.kernel(named: row.kernel) {
+            (space, make) = (kernel.space, { .layer(Candidate(kernel, $0)) })
+        } else if let kernel = registry.separableKernels.first(where: { $0.name == row.kernel }) {
+            (space, make) = (kernel.space, { .separable(kernel, $0) })
+        } else {
+            throw PlanError.unknownKernel(file: source, line: line, kernel: row.kernel, reason: registry.absence(of: row.kernel))
+        }
+        do {
+            return make(try space.parse(row.config))
+        } catch {
+            throw PlanError.malformed(file: source, line: line, "\(row.kernel): \(error)")
+        }
+    }
+}
+
+extension KernelRegistry {
+    /// Why there is no kernel of that name here, and what to do.
+    func absence(of name: String) -> String {
+        if let level = InstructionSet.allCases.first(where: { name.hasSuffix("-\($0.rawValue)") && $0 > self.level }) {
+            return "needs instruction set \(level.rawValue); this CPU or ATROUS_ISA stops at \(self.level.rawValue); plan anew here"
+        }
+        if name.hasSuffix("-openblas"), openBLASCore == nil { return "needs OpenBLAS; install libopenblas0" }
+        return "is not known; `atrous list kernels` lists them"
+    }
+}

@@ -1,0 +1,103 @@
+import ConvCore
+import ThreadPool
+
+/// What computes one unit of a block, or a separable's two at once.
+public enum StageKernel: Sendable {
+    case layer(Candidate)
+    case separable(SeparableKernel, Configuration)
+
+    public var kernelName: String {
+        switch self {
+        case .layer(let candidate): candidate.kernel.name
+        case .separable(let kernel, _): kernel.name
+        }
+    }
+
+    public var configuration: Configuration {
+        switch self {
+        case .layer(let candidate): candidate.configuration
+        case .separable(_, let configuration): configuration
+        }
+    }
+
+    /// `pw-tile-v4@m8n2k512r120`
+    public var name: String {
+        configuration.entries.isEmpty ? kernelName : "\(kernelName)@\(configuration)"
+    }
+
+    public var isa: String {
+        switch self {
+        case .layer(let candidate): candidate.kernel.isa
+        case .separable(let kernel, _): kernel.isa
+        }
+    }
+
+    public var layout: Layout {
+        switch self {
+        case .layer(let candidate): candidate.kernel.layout
+        case .separable(let kernel, _): kernel.layout
+        }
+    }
+
+    var stridesDst: Bool {
+        switch self {
+        case .layer(let candidate): candidate.kernel.stridesDst
+        case .separable: true
+        }
+    }
+
+    /// Units that it computes.
+    var unitCount: Int {
+        switch self {
+        case .layer: 1
+        case .separable: 2
+        }
+    }
+
+    func supports(_ problems: [Problem]) -> Kernel.Support {
+        switch self {
+        case .layer(let candidate):
+            candidate.kernel.layer == problems[0].layer
+                ? candidate.kernel.supports(problems[0])
+                : .no(reason: "it computes \(candidate.kernel.layer.rawValue) layers, not \(problems[0].layer.rawValue)")
+        case .separable(let kernel, _): kernel.supports(problems[0], problems[1])
+        }
+    }
+
+    func memory(_ problems: [Problem], threads: Int) -> Kernel.Memory {
+        switch self {
+        case .layer(let candidate): candidate.kernel.memory(problems[0], candidate.configuration, threads)
+        case .separable(let kernel, let configuration):
+            kernel.memory(problems[0], problems[1], configuration, threads)
+        }
+    }
+
+    /// `weights` and `bias` are one per problem.
+    func plan(
+        _ problems: [Problem], weights: [UnsafePointer<Float>], bias: [UnsafePointer<Float>],
+        packed: UnsafeMutableRawPointer, scratch: UnsafeMutableRawPointer, pool: ThreadPool, dstStep: Int?
+    ) -> Kernel.Plan {
+        let inputs = Kernel.PlanInputs(
+            weights: weights.last!, bias: bias.last!, packed: packed, scratch: scratch, pool: pool, dstStep: dstStep)
+        switch self {
+        case .layer(let candidate): return candidate.kernel.plan(problems[0], candidate.configuration, inputs)
+        case .separable(let kernel, let configuration):
+            return kernel.plan(
+                problems[0], problems[1], configuration,
+                .init(depthwiseWeights: weights[0], depthwiseBias: bias[0], pointwise: inputs))
+        }
+    }
+}
+
+/// A stage of a block: neighbouring units of its list, and what computes them.
+public struct BlockStage: Sendable {
+    /// Places in the block's list of units: one, or a depthwise unit and the pointwise unit that follows it.
+    public let units: Range<Int>
+    public let kernel: StageKernel
+
+    public init(units: Range<Int>, kernel: StageKernel) {
+        precondition(units.count == kernel.unitCount, "\(kernel.name) computes \(kernel.unitCount) units")
+        self.units = units
+        self.kernel = kernel
+    }
+}

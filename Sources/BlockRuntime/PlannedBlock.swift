@@ -1,0 +1,187 @@
+import ConvCore
+import ThreadPool
+
+/// A block that is ready to run: weights packed, every map and scratch buffer in place. Running allocates nothing.
+///
+/// One run at a time: the maps are shared between runs.
+public final class PlannedBlock {
+    public let units: [BlockUnit]
+    public let stages: [BlockStage]
+    public let size: BlockSize
+    /// Channels of the output, `[batch][cout][height][width]`.
+    public let cout: Int
+    public let memory: Memory
+
+    /// Bytes that a planned block holds, its input and output not counted.
+    public struct Memory: Sendable, Equatable {
+        /// Feature maps between the units, those that are not alive together in the same place.
+        public var maps = 0
+        /// Scratch of the kernels, which all work in the same.
+        public var scratch = 0
+        /// Packed weights, biases, and the weights of kernels that do not pack.
+        public var weights = 0
+        public var total: Int { maps + scratch + weights }
+    }
+
+    private let program: BlockProgram
+    private let pool: ThreadPool
+    private let maps, scratch: AlignedMemory
+    private let offsets: [Int]
+    /// Kept alive for the plans.
+    private let held: [AlignedMemory]
+    private let plans: [Kernel.Plan]
+
+    /// Plans `stages`, which must cover all units in order. `input` and `output` are the layouts of what ``run`` is given.
+    /// Throws ``BlockError`` where the size does not fit, ``PlanError`` where a kernel cannot run its unit.
+    public init(
+        _ parameters: BlockParameters, size: BlockSize, stages: [BlockStage], pool: ThreadPool,
+        input: Layout = .nchw, output: Layout = .nchw
+    ) throws {
+        guard size.cin == parameters.cin else {
+            throw BlockError.contradictoryWidth("cin", given: size.cin, own: parameters.cin)
+        }
+        let units = parameters.units.map(\.unit)
+        let problems = try units.map { try $0.problem(batch: size.batch, height: size.height, width: size.width) }
+        precondition(stages.flatMap(\.units) == Array(units.indices), "the stages are not the block's units in order")
+        self.units = units
+        self.stages = stages
+        self.size = size
+        self.pool = pool
+        cout = units.last!.oc
+        program = BlockProgram(stages, units: units, size: size, input: input, output: output)
+        let layout = MapMemory(program.lives)
+        offsets = layout.offsets
+        let needs = try stages.map { stage in
+            let own = Array(problems[stage.units])
+            if case .no(let reason) = stage.kernel.supports(own) {
+                throw PlanError.unsupported(unit: units[stage.units.lowerBound].name, kernel: stage.kernel.name, reason)
+            }
+            return stage.kernel.memory(own, threads: pool.threads)
+        }
+        let scratchBytes = needs.map(\.scratch).max() ?? 0
+        maps = AlignedMemory(bytes: layout.bytes)
+        scratch = AlignedMemory(bytes: scratchBytes)
+        var weightBytes = 0
+        var held: [AlignedMemory] = []
+        func hold(bytes: Int) -> AlignedMemory {
+            let memory = AlignedMemory(bytes: bytes)
+            held.append(memory)
+            weightBytes += bytes
+            return memory
+        }
+        let scratch = scratch
+        var plans: [Kernel.Plan] = []
+        var steps: [Int: Int?] = [:]
+        for step in program.steps { if case .stage(let index) = step.work { steps[index] = step.dstStep } }
+        for (index, (stage, need)) in zip(stages, needs).enumerated() {
+            let folded = parameters.units[stage.units]
+            // What a kernel packs is not kept a second time.
+            let loose = need.packed > 0 ? 1 : 0
+            var temporary: [AlignedMemory] = []
+            let weights = folded.map { unit in
+                let memory = loose == 0 ? hold(bytes: 4 * unit.weights.count) : AlignedMemory(floats: unit.weights.count)
+                temporary.append(memory)
+                memory.floats.update(from: unit.weights, count: unit.weights.count)
+                return UnsafePointer(memory.floats)
+            }
+            let bias = folded.map { unit in
+                let memory = hold(bytes: 4 * unit.bias.count)
+                memory.floats.update(from: unit.bias, count: unit.bias.count)
+                return UnsafePointer(memory.floats)
+            }
+            let packed = hold(bytes: need.packed)
+            plans.append(
+                withExtendedLifetime(temporary) {
+                    stage.kernel.plan(
+                        Array(problems[stage.units]), weights: weights, bias: bias, packed: packed.start,
+                        scratch: scratch.start, pool: pool, dstStep: steps[index] ?? nil)
+                })
+        }
+        self.held = held
+        self.plans = plans
+        memory = Memory(maps: layout.bytes, scratch: scratchBytes, weights: weightBytes)
+    }
+
+    /// Reads `[batch][cin][height][width]` and writes `[batch][cout][height][width]`, in the layouts that were planned.
+    public func run(_ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>) {
+        for index in program.steps.indices { runStep(index, input, output) }
+    }
+
+    /// The same, with the output of every stage's last unit handed to `observe` as NCHW.
+    public func run(
+        _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>,
+        observing observe: (_ unit: Int, _ values: UnsafeBufferPointer<Float>) -> Void
+    ) {
+        for (index, step) in program.steps.enumerated() {
+            runStep(index, input, output)
+            // A stage's result is where it belongs after its last step.
+            guard let stage = stageEnd(index, step) else { continue }
+            let (place, offset, view) = program.results[stage]
+            let count = view.channels * size.batch * view.pixels
+            let copy = AlignedMemory(floats: count)
+            MapConversion.run(
+                address(place, input, output) + offset, view,
+                to: copy.floats,
+                MapView(.nchw, channels: view.channels, of: view.channels, batch: size.batch, pixels: view.pixels),
+                pool: pool)
+            observe(
+                stages[stage].units.upperBound - 1, UnsafeBufferPointer(start: copy.floats, count: count))
+        }
+    }
+
+    /// What a run spends its time on: the stages and the conversions between them, in order.
+    public enum Part: Sendable {
+        case stage(BlockStage)
+        /// Bytes read and written by a copy between layouts or into the concatenation.
+        case conversion(bytes: Int)
+    }
+
+    public var parts: [Part] {
+        program.steps.map { step in
+            switch step.work {
+            case .stage(let index): .stage(stages[index])
+            case .convert(let view, _): .conversion(bytes: 8 * view.channels * view.batch * view.pixels)
+            }
+        }
+    }
+
+    /// Runs one of ``parts``. All before it must have been run on the same input.
+    public func runPart(_ index: Int, _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>) {
+        runStep(index, input, output)
+    }
+
+    private func stageEnd(_ index: Int, _ step: BlockProgram.Step) -> Int? {
+        let result: Int
+        switch step.work {
+        case .stage(let stage): result = stage
+        case .convert:
+            // A copy into the concatenation ends the stage before it.
+            guard index > 0, case .stage(let stage) = program.steps[index - 1].work,
+                program.results[stage].place == step.to, program.results[stage].place != program.steps[index - 1].to
+            else { return nil }
+            return stage
+        }
+        return program.results[result].place == step.to ? result : nil
+    }
+
+    @inline(__always)
+    private func runStep(_ index: Int, _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>) {
+        let step = program.steps[index]
+        let from = address(step.from, input, output) + step.fromOffset
+        let to = UnsafeMutablePointer(mutating: address(step.to, input, output)) + step.toOffset
+        switch step.work {
+        case .stage(let stage): plans[stage].run(from, to)
+        case .convert(let source, let target): MapConversion.run(from, source, to: to, target, pool: pool)
+        }
+    }
+
+    private func address(
+        _ place: BlockProgram.Place, _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>
+    ) -> UnsafePointer<Float> {
+        switch place {
+        case .input: input
+        case .output: UnsafePointer(output)
+        case .map(let index): UnsafePointer((maps.start + offsets[index]).assumingMemoryBound(to: Float.self))
+        }
+    }
+}

@@ -1,0 +1,125 @@
+import BlockRuntime
+import ConvCore
+import KernelRegistry
+import Testing
+import ThreadPool
+
+@Suite("Planned blocks")
+struct PlannedBlockTests {
+    static let names = Fixtures.names(in: "golden", ending: ".safetensors")
+    static let registry = KernelRegistry(level: InstructionSet.detected)
+
+    /// Every family at every level, and the separables fused.
+    static func variants(_ check: BlockCheck) throws -> [(name: String, stages: [BlockStage])] {
+        let units = check.parameters.units.map(\.unit)
+        var result: [(String, [BlockStage])] = []
+        for isa in Set(registry.kernels.map(\.isa)) {
+            for family in Kernel.Family.allCases {
+                if let stages = try BlockPlan.stages(
+                    family: family, isa: isa, units: units, size: check.size, registry: registry)
+                {
+                    result.append(("\(family) \(isa)", stages))
+                }
+            }
+            if let stages = try BlockPlan.fusedStages(isa: isa, units: units, size: check.size, registry: registry) {
+                result.append(("fused \(isa)", stages))
+            }
+        }
+        return result
+    }
+
+    @Test("every variant reproduces the activations", arguments: names, [1, 2, 3])
+    func golden(name: String, threads: Int) throws {
+        let check = try BlockCheck(Fixtures.path("golden/\(name)"))
+        let variants = try Self.variants(check)
+        #expect(variants.count >= 5)
+        for (variant, stages) in variants {
+            let block = try PlannedBlock(
+                check.parameters, size: check.size, stages: stages, pool: ThreadPool(threads: threads))
+            let deviations = check.deviations(block)
+            #expect(deviations.count == check.parameters.units.count)
+            for unit in deviations { #expect(unit.passed, "\(name), \(variant): \(unit)") }
+        }
+    }
+
+    /// Neighbouring stages in different layouts, ends in NHWC.
+    @Test("mixed layouts", arguments: names)
+    func mixed(name: String) throws {
+        let check = try BlockCheck(Fixtures.path("golden/\(name)"))
+        let units = check.parameters.units.map(\.unit)
+        let pool = ThreadPool(threads: 2)
+        for parity in 0..<2 {
+            let stages = try units.enumerated().map { index, unit in
+                let problem = try unit.problem(batch: check.size.batch, height: check.size.height, width: check.size.width)
+                let layout: Layout = index % 2 == parity ? .nchw : .nhwc
+                let kernel = try #require(Self.registry.split(for: problem).able.last { $0.layout == layout })
+                return BlockStage(units: index..<index + 1, kernel: .layer(Candidate(kernel)))
+            }
+            let block = try PlannedBlock(check.parameters, size: check.size, stages: stages, pool: pool)
+            for unit in check.deviations(block) { #expect(unit.passed, "\(name): \(unit)") }
+
+            // The same with both ends in NHWC.
+            let plane = check.size.height * check.size.width
+            let turned = try PlannedBlock(
+                check.parameters, size: check.size, stages: stages, pool: pool, input: .nhwc, output: .nhwc)
+            let ends = [AlignedMemory(floats: check.input.count), AlignedMemory(floats: check.size.batch * block.cout * plane)]
+            let plain = [AlignedMemory(floats: check.size.batch * block.cout * plane), ends[1]]
+            check.input.withUnsafeBufferPointer { input in
+                block.run(input.baseAddress!, plain[0].floats)
+                Layout.convert(
+                    input.baseAddress!, from: .nchw, to: ends[0].floats, as: .nhwc, batch: check.size.batch,
+                    channels: check.size.cin, pixels: plane)
+            }
+            turned.run(ends[0].floats, ends[1].floats)
+            let back = AlignedMemory(floats: check.size.batch * block.cout * plane)
+            Layout.convert(
+                ends[1].floats, from: .nhwc, to: back.floats, as: .nchw, batch: check.size.batch, channels: block.cout,
+                pixels: plane)
+            #expect(Array(back.floatBuffer) == Array(plain[0].floatBuffer))
+        }
+    }
+
+    @Test("memory stays below input, output, mid and concatenation", arguments: names)
+    func memory(name: String) throws {
+        let check = try BlockCheck(Fixtures.path("golden/\(name)"))
+        let units = check.parameters.units.map(\.unit)
+        let stages = try BlockPlan.standardStages(units: units, size: check.size, registry: Self.registry)
+        let block = try PlannedBlock(check.parameters, size: check.size, stages: stages, pool: ThreadPool(threads: 1))
+        let (cin, cout) = (check.parameters.cin, check.parameters.cout)
+        let map = 4 * check.size.batch * check.size.height * check.size.width
+        // Some lines between the maps keep them off the same cache sets.
+        #expect(block.memory.maps <= map * (cin + cout + cin / 2 + 4 * cout) + 20 * 256)
+    }
+
+    @Test("a plan's text comes back as its stages")
+    func roundTrip() throws {
+        let check = try BlockCheck(Fixtures.path("golden/\(Self.names[2])"))
+        let units = check.parameters.units.map(\.unit)
+        let stages = try BlockPlan.standardStages(units: units, size: check.size, registry: Self.registry)
+        let plan = try BlockPlan(stages, units: units, size: check.size, threads: 2)
+        let again = try BlockPlan(parsing: plan.text, file: "plan")
+        #expect(again.rows == plan.rows)
+        let back = try again.stages(units: units, size: check.size, registry: Self.registry)
+        #expect(back.map(\.kernel.name) == stages.map(\.kernel.name))
+        #expect(back.map(\.units) == stages.map(\.units))
+
+        // Another size, another block, a kernel that is not here, a broken line: each is refused by line.
+        var larger = check.size
+        larger.height += 1
+        func message(_ plan: BlockPlan, _ size: BlockSize) -> String {
+            do { return "\(try plan.stages(units: units, size: size, registry: Self.registry).count) stages" } catch { return "\(error)" }
+        }
+        #expect(message(again, larger).hasPrefix("plan:2: unit \(again.rows[0].unit) was planned for"))
+        var other = again
+        other.rows[1].unit = "residual"
+        #expect(message(other, check.size).hasPrefix("plan:3: unit 'residual' where the block has"))
+        other = again
+        other.rows[0].kernel = "pw-tile-v9"
+        #expect(message(other, check.size).contains("is not known"))
+        other = again
+        other.rows.removeLast()
+        #expect(message(other, check.size).contains("(end of the plan)"))
+        #expect(throws: PlanError.self) { try BlockPlan(parsing: BlockPlan.header + "\na,b\n", file: "plan") }
+        #expect(throws: PlanError.self) { try BlockPlan(parsing: "", file: "plan") }
+    }
+}
