@@ -56,6 +56,7 @@ let package = Package(
         .target(name: "Harness", dependencies: ["ConvCore", "ReferenceKernels", "ThreadPool", "CPUFeatures"]),
         .target(name: "FaultyKernels", dependencies: ["ConvCore"]),
         .target(name: "BlockRuntime", dependencies: ["ConvCore", "KernelRegistry", "ReferenceKernels", "ThreadPool"]),
+        .target(name: "Tuning", dependencies: ["BlockRuntime", "ConvCore", "Harness", "KernelRegistry", "ThreadPool"]),
         .target(name: "Results"),
         .target(name: "GnuplotBridge", linkerSettings: [.linkedLibrary("boost_iostreams")]),
         .target(name: "Plotting", dependencies: ["GnuplotBridge", "Results"]),
@@ -63,7 +64,7 @@ let package = Package(
         .executableTarget(
             name: "atrous",
             dependencies: ["ConvCore", "KernelRegistry", "Harness", "BlockRuntime", "Results", "Plotting", "OptionParsing",
-                           "FaultyKernels", "ThreadPool"]),
+                           "FaultyKernels", "ThreadPool", "Tuning"]),
     ] + isaLevels.map(vectorKernels) + [
         .testTarget(name: "ConvCoreTests", dependencies: ["ConvCore"]),
         .testTarget(name: "HarnessTests", dependencies: ["Harness", "KernelRegistry", "FaultyKernels", "ThreadPool"]),

@@ -145,6 +145,14 @@ public final class PlannedBlock {
         }
     }
 
+    /// What a stage overwrites while it runs.
+    public func scratchBytes(of stage: BlockStage) -> Int {
+        let problems = units[stage.units].map {
+            try! $0.problem(batch: size.batch, height: size.height, width: size.width)
+        }
+        return stage.kernel.memory(problems, threads: pool.threads).scratch
+    }
+
     /// Runs one of ``parts``. All before it must have been run on the same input.
     public func runPart(_ index: Int, _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>) {
         runStep(index, input, output)

@@ -13,8 +13,8 @@ public enum HarnessError: Error, Equatable, CustomStringConvertible {
 }
 
 /// Asked before much is allocated: systems hand out more than they have, and end the program later.
-enum FreeMemory {
-    static func require(_ bytes: Int) throws(HarnessError) {
+public enum FreeMemory {
+    public static func require(_ bytes: Int) throws(HarnessError) {
         // Small ones are not worth a look.
         guard bytes > 256 << 20, let free = available(), bytes > free else { return }
         throw .outOfMemory(bytes: bytes, free: free)

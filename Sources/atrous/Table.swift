@@ -87,6 +87,27 @@ let toolTable = CommandTable(
                 "atrous pick --block listing --size 1x256x40x40 --compare dense",
             ]),
         Command(
+            "run", "a whole block: its output, its time, and where the time goes",
+            options: [
+                Option("block", "FILE", "trained parameters (.safetensors), or a JSON block file with random ones", repeatable: true, isPath: true),
+                Option("variant", "NAME", "listing, literal or rfb with random parameters"),
+                Option("size", "NxCxHxW", "the input's size", default: "the input's, or 20x20"),
+                Option("activation", "NAME", "of --variant", choices: ["none", "relu", "silu", "hardswish"]),
+                Option("input", "x.npy", "the input, [N, C, H, W]", default: "the file's own, or random", isPath: true),
+                Option("output", "y.npy", "write the output", isPath: true),
+                Option("plan", "plan.csv", "kernels as `atrous pick --block … --out` chose them", isPath: true),
+                Option("threads", "N", "threads", default: "1"),
+                Option("repeat", "N", "timed runs", default: "20"),
+                Option("profile", nil, "time, share, GFLOP/s, roofline and scratch of every unit"),
+                Option("json", "FILE", "as JSON, to stdout (instead of text) or a file", isPath: true, bare: "-"),
+                Option("seed", "N", "seed of random parameters and inputs", default: "1"),
+                Option("quiet", nil, "no notes"),
+            ],
+            examples: [
+                "atrous run --variant literal --size 1x512x20x20 --threads 2 --profile",
+                "atrous run --block block.safetensors --input x.npy --output y.npy --plan plan.csv",
+            ]),
+        Command(
             "plot", "figures from stored results, as SVG and PNG",
             options: [
                 Option("results", "DIR", "folder or file of stored results", default: "results", isPath: true),
@@ -106,6 +127,6 @@ let toolTable = CommandTable(
 
 /// What each command runs.
 let commandBodies: [String: @Sendable (Values) throws -> ExitCode] = [
-    "machine": runMachine, "list": runList, "verify": runVerify, "bench": runBench, "pick": runPick, "plot": runPlot,
+    "machine": runMachine, "list": runList, "verify": runVerify, "bench": runBench, "pick": runPick, "run": runRun, "plot": runPlot,
     "completions": runCompletions,
 ]

@@ -1,0 +1,52 @@
+import BlockRuntime
+import ConvCore
+import Harness
+
+/// Times whole blocks on the same input and output, in turn, so that drift hits all alike.
+public struct BlockTiming {
+    public let input: UnsafePointer<Float>
+    public let output: UnsafeMutablePointer<Float>
+    public var seed: UInt64
+
+    /// The buffers must fit every block that is timed.
+    public init(input: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, seed: UInt64 = 1) {
+        self.input = input
+        self.output = output
+        self.seed = seed
+    }
+
+    /// Nanoseconds of each run, by block: `runs` shuffled rounds behind one that is not counted. A sample is a single run: a
+    /// block takes long enough for the clock.
+    public func samples(_ blocks: [PlannedBlock], runs: Int) -> [[Double]] {
+        var result = [[Double]](repeating: [], count: blocks.count)
+        var random = RandomSource(seed: seed)
+        for round in 0...runs {
+            for index in blocks.indices.shuffled(using: &random) {
+                // Once untimed: the others have emptied the caches of what this one keeps there.
+                if blocks.count > 1 { blocks[index].run(input, output) }
+                let start = Clock.now()
+                blocks[index].run(input, output)
+                let end = Clock.now()
+                if round > 0 { result[index].append(Double(end - start)) }
+            }
+        }
+        return result
+    }
+
+    /// Nanoseconds of each of a block's ``PlannedBlock/parts`` as they follow each other in a run, by part: the caches are in
+    /// the state in which the neighbours leave them.
+    public func parts(of block: PlannedBlock, runs: Int) -> [[Double]] {
+        let count = block.parts.count
+        var result = [[Double]](repeating: [], count: count)
+        for round in 0...runs {
+            var last = Clock.now()
+            for part in 0..<count {
+                block.runPart(part, input, output)
+                let now = Clock.now()
+                if round > 0 { result[part].append(Double(now - last)) }
+                last = now
+            }
+        }
+        return result
+    }
+}

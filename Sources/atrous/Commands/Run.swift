@@ -1,0 +1,168 @@
+import BlockRuntime
+import ConvCore
+import Foundation
+import Harness
+import KernelRegistry
+import OptionParsing
+import Results
+import ThreadPool
+import Tuning
+
+/// The output of a block, how long it takes, and with `--profile` where the time goes.
+func runRun(_ values: Values) throws -> ExitCode {
+    let threads = try values.int("threads", in: 1...1024) ?? 1
+    let seed = UInt64(try values.int("seed", in: 0...Int.max) ?? 1)
+    let repeats = try values.int("repeat", in: 1...1_000_000) ?? 20
+    let quiet = values.flag("quiet")
+    let block = try BlockInput(values, seed: seed)
+    let registry = KernelRegistry(level: try InstructionSet.usable())
+    let units = block.parameters.units.map(\.unit)
+    let plan = try values.string("plan").map { try BlockPlan(file: $0) }
+    let stages = try plan?.stages(units: units, size: block.size, registry: registry)
+        ?? BlockPlan.standardStages(units: units, size: block.size, registry: registry)
+    if threads > ThreadPool.usableCPUs, !quiet {
+        Console.warning("--threads \(threads) is more than the \(ThreadPool.usableCPUs) CPUs that may be used; times will mislead")
+    }
+    if plan == nil, !quiet {
+        Console.note("no --plan: the widest tiled kernels, unmeasured; `atrous pick --block … --out plan.csv` chooses by measuring")
+    }
+    // At most: every unit's map by itself, and all weights twice.
+    try FreeMemory.require(
+        try units.reduce(8 * block.values.count) {
+            let p = try $1.problem(batch: block.size.batch, height: block.size.height, width: block.size.width)
+            return $0 + 4 * (p.dstCount + 2 * p.weightCount)
+        })
+    let report = try ThreadPool.withPinnedCaller {
+        let pool = ThreadPool(threads: threads, pinned: true)
+        let planned = try PlannedBlock(block.parameters, size: block.size, stages: stages, pool: pool)
+        return try RunReport(block, planned, threads: threads, repeats: repeats, seed: seed, parts: values.flag("profile"))
+    }
+    if let out = values.string("output") {
+        let shape = [block.size.batch, block.parameters.cout, block.size.height, block.size.width]
+        try FileWriting.replace(out, with: Data(NPYFile(shape: shape, values: report.output).bytes))
+        if !quiet { Console.note("output \(shape) in \(out)") }
+    }
+    if values.flag("profile") {
+        if !quiet { Console.note("measuring this machine's peaks") }
+        report.machine = MachineProfile.measure(probes: registry.probes, threads: [threads])
+    }
+    if let json = values.string("json") {
+        let data = try report.json(plan: BlockPlan(stages, units: units, size: block.size, threads: threads))
+        if json == "-" { print(String(decoding: data, as: UTF8.self)) } else { try FileWriting.replace(json, with: data) }
+        if json == "-" { return .fine }
+    }
+    print(report.summary)
+    if values.flag("profile") { print("\n" + report.table) }
+    return .fine
+}
+
+/// What a call of `run` found.
+final class RunReport {
+    let block: BlockInput
+    let planned: PlannedBlock
+    let threads: Int
+    let output: [Float]
+    let ns: [Double]
+    /// Median of each part; empty without --profile.
+    let partNs: [Double]
+    var machine: MachineProfile?
+
+    init(
+        _ block: BlockInput, _ planned: PlannedBlock, threads: Int, repeats: Int, seed: UInt64, parts: Bool
+    ) throws {
+        self.block = block
+        self.planned = planned
+        self.threads = threads
+        let size = block.size
+        let result = AlignedMemory(floats: size.batch * planned.cout * size.height * size.width)
+        let input = AlignedMemory(floats: block.values.count)
+        input.floats.update(from: block.values, count: block.values.count)
+        let timing = BlockTiming(input: input.floats, output: result.floats, seed: seed)
+        ns = timing.samples([planned], runs: repeats)[0]
+        partNs = parts ? timing.parts(of: planned, runs: max(repeats, 11)).map(Statistics.median) : []
+        output = Array(result.floatBuffer)
+    }
+
+    var medianNs: Double { Statistics.median(ns) }
+
+    private func problems(_ stage: BlockStage) -> [Problem] {
+        planned.units[stage.units].map {
+            try! $0.problem(batch: block.size.batch, height: block.size.height, width: block.size.width)
+        }
+    }
+
+    private var effectiveFLOPs: Double {
+        planned.stages.flatMap(problems).reduce(0) { $0 + $1.effectiveFLOPs }
+    }
+
+    var summary: String {
+        let memory = planned.memory
+        return """
+            \(block.name) at \(block.size.description), \(threads) thread\(threads == 1 ? "" : "s"): median \(Format.ms(medianNs)) ms, \
+            min \(Format.ms(ns.min()!)) ms of \(ns.count) runs; \(Format.number(effectiveFLOPs / medianNs, digits: 3)) GFLOP/s effective
+            memory: maps \(Format.bytes(memory.maps)), scratch \(Format.bytes(memory.scratch)), weights \(Format.bytes(memory.weights))
+            """
+    }
+
+    /// One row per part.
+    var table: String {
+        let total = partNs.reduce(0, +)
+        let roofline = machine.map { Roofline($0, threads: threads) }
+        let rows = zip(planned.parts, partNs).map { part, ns -> [String] in
+            let share = Format.percent(ns / total)
+            switch part {
+            case .conversion(let bytes):
+                return ["(layout)", "\(Format.number(Double(bytes) / ns, digits: 3)) GB/s", Format.ms(ns), share, "-", "-", "-"]
+            case .stage(let stage):
+                let problems = problems(stage)
+                let nominal = problems.reduce(0) { $0 + $1.nominalFLOPs }
+                let floor = roofline.map { roofline in problems.reduce(0) { $0 + roofline.floorNs($1) } }
+                return [
+                    planned.units[stage.units].map(\.name).joined(separator: "+"), stage.kernel.name, Format.ms(ns), share,
+                    Format.number(nominal / ns, digits: 3), Format.percent(floor.map { $0 / ns }),
+                    Format.bytes(planned.scratchBytes(of: stage)),
+                ]
+            }
+        }
+        return Console.table(
+            ["unit", "kernel", "ms", "% of total", "GFLOP/s", "% of roofline", "scratch"], rows, right: [2, 3, 4, 5, 6])
+            + "\ntotal \(Format.ms(total)) ms, part by part"
+    }
+
+    func json(plan: BlockPlan) throws -> Data {
+        struct Stage: Encodable {
+            let unit, problem, kernel, config, layout: String
+        }
+        struct Part: Encodable {
+            let part: String
+            let median_ms: Double
+        }
+        struct Document: Encodable {
+            let block, size: String
+            let threads, runs: Int
+            let median_ms, min_ms, effective_flops: Double
+            let maps_bytes, scratch_bytes, weights_bytes: Int
+            let plan: [Stage]
+            let profile: [Part]?
+        }
+        let parts = zip(planned.parts, partNs).map { part, ns in
+            switch part {
+            case .conversion: Part(part: "layout", median_ms: ns / 1e6)
+            case .stage(let stage):
+                Part(part: planned.units[stage.units].map(\.name).joined(separator: "+"), median_ms: ns / 1e6)
+            }
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return try encoder.encode(
+            Document(
+                block: block.name, size: block.size.description, threads: threads, runs: ns.count,
+                median_ms: medianNs / 1e6, min_ms: ns.min()! / 1e6, effective_flops: effectiveFLOPs,
+                maps_bytes: planned.memory.maps, scratch_bytes: planned.memory.scratch,
+                weights_bytes: planned.memory.weights,
+                plan: plan.rows.map {
+                    Stage(unit: $0.unit, problem: $0.problem, kernel: $0.kernel, config: $0.config, layout: $0.layout)
+                },
+                profile: partNs.isEmpty ? nil : parts))
+    }
+}
