@@ -1,28 +1,43 @@
 import ConvCore
+import Dispatch
 import ReferenceKernels
 
-/// A block with the input and the activations that it must reproduce, as one safetensors file holds them: parameters,
-/// `input`, `output` and `act.<unit>`.
+/// A block with an input and what every unit must make of it.
+///
+/// A unit's *reference* is what the file holds (`act.<unit>`, `output`), or else what the oracle makes of the references
+/// of its inputs.
 public struct BlockCheck {
     public let parameters: BlockParameters
     public let size: BlockSize
     /// `[batch][cin][height][width]`
     public let input: [Float]
-    /// What each unit must give, nil where the file does not say; the last unit's is `output`.
-    let expected: [[Float]?]
+    private let references: [Reference]
 
-    /// Throws what ``BlockParameters`` throws, and ``CheckError``.
+    private struct Reference {
+        /// `[batch][oc][height][width]`
+        let values: [Float]
+        /// At most so far from the truth: rounded when stored, or worked out from references that are not exact.
+        let slack: Double
+        /// What ``ErrorBound`` allows a kernel that reads exactly the references of the inputs.
+        let tolerances: [Double]
+        /// The steepest slope of the activation times Σ|w|, of each output channel: by how much an error of all inputs grows.
+        let gains: [Double]
+        /// The oracle on the folded weights against the file's values: wrong weights show here whatever kernel runs.
+        let folded: Deviation?
+        var isStored: Bool { folded != nil }
+    }
+
+    /// The references that a safetensors file holds beside the parameters. Throws what ``BlockParameters`` throws, and
+    /// ``CheckError``.
     public init(_ path: String) throws {
         let file = try SafetensorsFile(path)
-        parameters = try BlockParameters(file: file)
+        let parameters = try BlockParameters(file: file)
         guard let shape = file.shape(of: "input") else { throw CheckError.noInput(file: path) }
         guard shape.count == 4, shape[1] == parameters.cin, shape.allSatisfy({ $0 >= 1 }) else {
             throw CheckError.shape(file: path, tensor: "input", shape, expected: "[N, \(parameters.cin), H, W]")
         }
-        size = BlockSize(batch: shape[0], cin: shape[1], height: shape[2], width: shape[3])
-        input = try file.tensor(named: "input").values
         let units = parameters.units.map(\.unit)
-        expected = try units.enumerated().map { index, unit in
+        let stored: [[Float]?] = try units.enumerated().map { index, unit in
             var name = "act.\(unit.name)"
             if file.shape(of: name) == nil, index == units.count - 1 { name = "output" }
             guard let found = file.shape(of: name) else { return nil }
@@ -30,13 +45,59 @@ public struct BlockCheck {
             guard found == wanted else { throw CheckError.shape(file: path, tensor: name, found, expected: "\(wanted)") }
             return try file.tensor(named: name).values
         }
-        guard expected.contains(where: { $0 != nil }) else { throw CheckError.nothing(file: path) }
+        guard stored.contains(where: { $0 != nil }) else { throw CheckError.nothing(file: path) }
+        try self.init(
+            parameters, size: BlockSize(batch: shape[0], cin: shape[1], height: shape[2], width: shape[3]),
+            input: file.tensor(named: "input").values, stored: stored)
     }
 
-    /// How far a unit is from what the file says.
+    /// References by the oracle alone. Throws ``BlockError`` where the size does not fit.
+    public init(_ parameters: BlockParameters, size: BlockSize, input: [Float]) throws {
+        try self.init(parameters, size: size, input: input, stored: parameters.units.map { _ in nil })
+    }
+
+    private init(_ parameters: BlockParameters, size: BlockSize, input: [Float], stored: [[Float]?]) throws {
+        self.parameters = parameters
+        self.size = size
+        self.input = input
+        var references: [Reference] = []
+        for (index, folded) in parameters.units.enumerated() {
+            let unit = folded.unit
+            let problem = try unit.problem(batch: size.batch, height: size.height, width: size.width)
+            let src = Self.gather(unit, references.map(\.values), input, batch: size.batch)
+            let answer = Oracle.answer(problem, src: src, weights: folded.weights, bias: folded.bias) { count, body in
+                DispatchQueue.concurrentPerform(iterations: count, execute: body)
+            }
+            // A kernel's inputs are the references but for some 10⁻⁶; so are the magnitudes of its sums.
+            let tolerances = answer.values.indices.map { i in
+                ErrorBound.tolerance(
+                    problem, value: answer.values[i], magnitude: answer.magnitudes[i] * (1 + 1e-4), exactSum: false)
+            }
+            let perOutput = folded.weights.count / unit.oc
+            let gains = (0..<unit.oc).map { c in
+                problem.activation.slopeBound
+                    * folded.weights[(c * perOutput)..<((c + 1) * perOutput)].reduce(0) { $0 + Double(abs($1)) }
+            }
+            let carried = Self.largestSlack(unit, references.map(\.slack)) * gains.max()!
+            let values = stored[index] ?? answer.values.map { Float($0) }
+            let rounding = Double(values.map(abs).max() ?? 0) * Double(Float.ulpOfOne) / 2
+            references.append(
+                Reference(
+                    values: values, slack: stored[index] == nil ? carried + rounding : rounding, tolerances: tolerances,
+                    gains: gains,
+                    folded: stored[index].map { stored in
+                        Self.worst(unit, answer.values.map { Float($0) }, stored, size) { i, channel in
+                            tolerances[i] + Self.largestSlack(unit, references.map(\.slack)) * gains[channel]
+                        }
+                    }))
+        }
+        self.references = references
+    }
+
+    /// How far a unit is from its reference.
     public struct Deviation: Sendable {
         public let unit: String
-        /// The largest |value − expected|.
+        /// The largest |value − reference|.
         public let maxError: Double
         /// At the output that comes nearest to its tolerance, or goes beyond it.
         public let error, tolerance: Double
@@ -44,68 +105,67 @@ public struct BlockCheck {
         public var passed: Bool { error <= tolerance }
     }
 
-    /// Runs the block and compares every unit that the file knows and that the plan makes.
+    /// Runs the block and compares every unit that the plan makes; for a unit inside a fused stage, the oracle on its folded
+    /// weights where the file holds its activation.
     ///
-    /// A unit is fed with what the block itself computed, so an output may differ by the rounding of its own sum and of
-    /// the folded weights (``ErrorBound``), and by what its inputs differ from the file's: Σ|w|·|Δx| times the steepest
-    /// slope of the activation. Δx is measured where the file holds the unit before, and otherwise bounded in the same way;
-    /// no error that is larger can hide behind it.
+    /// A unit reads what the block itself computed, so an output may be off by the rounding of its own sum and of the
+    /// folded weights (``ErrorBound``), and by the largest error that was found at its inputs times Σ|w| and the steepest
+    /// slope of the activation. Errors of the inputs are measured, not assumed: nothing large can hide behind them.
     public func deviations(_ block: PlannedBlock) -> [Deviation] {
-        let units = parameters.units
-        var actual = [[Float]](repeating: [], count: units.count)
         let output = AlignedMemory(floats: block.cout * size.batch * size.height * size.width)
+        var actual = [[Float]?](repeating: nil, count: references.count)
         input.withUnsafeBufferPointer { input in
             block.run(input.baseAddress!, output.floats) { unit, values in actual[unit] = Array(values) }
         }
-        var slack = [[Float]](repeating: [], count: units.count)
+        var errors: [Double] = []
         var deviations: [Deviation] = []
-        for (index, folded) in units.enumerated() {
-            let unit = folded.unit
-            let problem = try! unit.problem(batch: size.batch, height: size.height, width: size.width)
-            let src = gather(unit, actual, input)
-            let spread = gather(unit, slack, [Float](repeating: 0, count: input.count))
-            let answer = Oracle.answer(problem, src: src, weights: folded.weights, bias: folded.bias)
-            let carried = Oracle.answer(problem, src: spread, weights: folded.weights, bias: nil).magnitudes
-            let tolerance = answer.values.indices.map { i in
-                ErrorBound.tolerance(problem, value: answer.values[i], magnitude: answer.magnitudes[i], exactSum: false)
-                    + carried[i] * problem.activation.slopeBound * (1 + Double(Float.ulpOfOne))
-            }
-            let isMade = !actual[index].isEmpty
-            // Inside a fused stage nobody sees the unit: the oracle on its folded weights stands in, and the kernel's own
-            // rounding is added to what may be carried on.
-            if !isMade { actual[index] = answer.values.map { Float($0) } }
-            let values = actual[index]
-            if let expected = expected[index] {
-                slack[index] = zip(values, expected).map { abs($0 - $1) + abs($1) * .ulpOfOne }
-                deviations.append(worst(unit, values, expected, tolerance))
-            }
-            if expected[index] == nil || !isMade {
-                let known = slack[index]
-                slack[index] = tolerance.enumerated().map { Float($1).nextUp + (known.isEmpty ? 0 : known[$0]) }
+        for (index, reference) in references.enumerated() {
+            let unit = parameters.units[index].unit
+            let carried = Self.largestSlack(unit, errors)
+            func tolerance(_ i: Int, _ channel: Int) -> Double { reference.tolerances[i] + carried * reference.gains[channel] }
+            if let values = actual[index] {
+                let deviation = Self.worst(unit, values, reference.values, size) {
+                    tolerance($0, $1) + (reference.isStored ? 0 : reference.slack)
+                }
+                deviations.append(deviation)
+                errors.append(deviation.maxError + reference.slack)
+            } else {
+                if let folded = reference.folded { deviations.append(folded) }
+                errors.append(reference.tolerances.max()! + carried * reference.gains.max()! + reference.slack)
             }
         }
         return deviations
     }
 
-    private func worst(_ unit: BlockUnit, _ values: [Float], _ expected: [Float], _ tolerance: [Double]) -> Deviation {
+    /// The largest of the sources' values; the block's input is exact.
+    private static func largestSlack(_ unit: BlockUnit, _ slack: [Double]) -> Double {
+        unit.inputs.reduce(0) { worst, source in
+            if case .unit(let index) = source { max(worst, slack[index]) } else { worst }
+        }
+    }
+
+    private static func worst(
+        _ unit: BlockUnit, _ values: [Float], _ expected: [Float], _ size: BlockSize,
+        tolerance: (_ index: Int, _ channel: Int) -> Double
+    ) -> Deviation {
+        let plane = size.height * size.width
         var worst = (excess: -1.0, at: 0)
         var maxError = 0.0
         for i in values.indices {
             let error = abs(Double(values[i]) - Double(expected[i]))
             if !(error <= maxError) { maxError = error }
-            let excess = error.isNaN ? .infinity : error / tolerance[i]
+            let excess = error.isNaN ? .infinity : error / tolerance(i, i / plane % unit.oc)
             if excess > worst.excess { worst = (excess, i) }
         }
-        let plane = size.height * size.width
         let at = worst.at
         return Deviation(
             unit: unit.name, maxError: maxError, error: abs(Double(values[at]) - Double(expected[at])),
-            tolerance: tolerance[at],
+            tolerance: tolerance(at, at / plane % unit.oc),
             index: [at / plane / unit.oc, at / plane % unit.oc, at % plane / size.width, at % size.width])
     }
 
     /// What a unit reads, concatenated along the channels.
-    private func gather(_ unit: BlockUnit, _ maps: [[Float]], _ input: [Float]) -> [Float] {
+    private static func gather(_ unit: BlockUnit, _ maps: [[Float]], _ input: [Float], batch: Int) -> [Float] {
         let sources = unit.inputs.map { source in
             switch source {
             case .block: input
@@ -113,9 +173,9 @@ public struct BlockCheck {
             }
         }
         guard sources.count > 1 else { return sources[0] }
-        return (0..<size.batch).flatMap { image in
+        return (0..<batch).flatMap { image in
             sources.flatMap { map in
-                let count = map.count / size.batch
+                let count = map.count / batch
                 return map[(image * count)..<((image + 1) * count)]
             }
         }
