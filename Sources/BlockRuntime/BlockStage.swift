@@ -39,7 +39,8 @@ public enum StageKernel: Sendable {
         }
     }
 
-    var stridesDst: Bool {
+    /// Whether it can write a slice of a concatenation in NHWC.
+    public var stridesDst: Bool {
         switch self {
         case .layer(let candidate): candidate.kernel.stridesDst
         case .separable: true

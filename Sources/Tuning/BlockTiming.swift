@@ -33,18 +33,22 @@ public struct BlockTiming {
         return result
     }
 
-    /// Nanoseconds of each of a block's ``PlannedBlock/parts`` as they follow each other in a run, by part: the caches are in
-    /// the state in which the neighbours leave them.
-    public func parts(of block: PlannedBlock, runs: Int) -> [[Double]] {
-        let count = block.parts.count
-        var result = [[Double]](repeating: [], count: count)
+    /// Nanoseconds of each of the blocks' ``PlannedBlock/parts`` as they follow each other in a run, by block and part: the
+    /// caches are in the state in which the neighbours leave them.
+    public func parts(of blocks: [PlannedBlock], runs: Int) -> [[[Double]]] {
+        var result = blocks.map { [[Double]](repeating: [], count: $0.parts.count) }
+        var random = RandomSource(seed: seed)
         for round in 0...runs {
-            var last = Clock.now()
-            for part in 0..<count {
-                block.runPart(part, input, output)
-                let now = Clock.now()
-                if round > 0 { result[part].append(Double(now - last)) }
-                last = now
+            for index in blocks.indices.shuffled(using: &random) {
+                let block = blocks[index]
+                if blocks.count > 1 { block.run(input, output) }
+                var last = Clock.now()
+                for part in result[index].indices {
+                    block.runPart(part, input, output)
+                    let now = Clock.now()
+                    if round > 0 { result[index][part].append(Double(now - last)) }
+                    last = now
+                }
             }
         }
         return result

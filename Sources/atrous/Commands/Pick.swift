@@ -47,8 +47,12 @@ func runPick(_ values: Values) throws -> ExitCode {
         }
     }
     if let out = values.string("out") {
-        try FileWriting.replace(out, with: Data(planText(picks).utf8))
-        if !session.quiet { Console.note("plan in \(out)") }
+        if values.strings("block").isEmpty {
+            try FileWriting.replace(out, with: Data(planText(picks).utf8))
+            if !session.quiet { Console.note("the layers' kernels in \(out)") }
+        } else {
+            try writeBlockPlan(values, to: out, session: session, machine: machine.slug, registry: kernels.registry)
+        }
     }
     return passed ? .fine : .failed
 }

@@ -79,7 +79,7 @@ final class RunReport {
         input.floats.update(from: block.values, count: block.values.count)
         let timing = BlockTiming(input: input.floats, output: result.floats, seed: seed)
         ns = timing.samples([planned], runs: repeats)[0]
-        partNs = parts ? timing.parts(of: planned, runs: max(repeats, 11)).map(Statistics.median) : []
+        partNs = parts ? timing.parts(of: [planned], runs: max(repeats, 11))[0].map(Statistics.median) : []
         output = Array(result.floatBuffer)
     }
 

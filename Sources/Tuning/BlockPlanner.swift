@@ -1,0 +1,171 @@
+import BlockRuntime
+import ConvCore
+import Harness
+import KernelRegistry
+import ThreadPool
+
+/// Chooses the kernels of a block by measuring them where they will run: inside the block, behind their neighbours.
+///
+/// Whole blocks that differ in their kernels (one family throughout, other configurations, separables fused) are proved
+/// right and then run in turn; the median of each stage's time in its block is its cost. The cheapest way through units and
+/// layouts (``LayoutPath``) is planned, proved, and run against all the others: what is then fastest is the plan.
+public struct BlockPlanner {
+    let parameters: BlockParameters
+    let size: BlockSize
+    let registry: KernelRegistry
+    let pool: ThreadPool
+    let seed: UInt64
+
+    public init(_ parameters: BlockParameters, size: BlockSize, registry: KernelRegistry, pool: ThreadPool, seed: UInt64) {
+        self.parameters = parameters
+        self.size = size
+        self.registry = registry
+        self.pool = pool
+        self.seed = seed
+    }
+
+    /// A block that was measured.
+    public struct Rival: Sendable {
+        public let name: String
+        public let stages: [BlockStage]
+        /// Of whole runs.
+        public let medianNs: Double
+        /// The median of the ratio to the plan's run of the same round.
+        public let ratio: Double
+    }
+
+    public struct Outcome: Sendable {
+        public let plan: BlockPlan
+        /// Sum of the stages and conversions as they were measured before the choice.
+        public let predictedNs: Double
+        /// Of the plan's whole runs.
+        public let measuredNs: Double
+        /// All that was measured, fastest first.
+        public let rivals: [Rival]
+    }
+
+    /// `progress` is told what is being done. Throws ``PlanningError`` where a kernel is wrong.
+    public func choose(runs: Int = 15, machine: String = "", progress: (String) -> Void = { _ in }) throws -> Outcome {
+        var random = RandomSource(seed: seed)
+        let input = (0..<size.batch * size.cin * size.height * size.width).map { _ in random.nextReal() }
+        progress("the oracle")
+        let check = try BlockCheck(parameters, size: size, input: input)
+        let units = parameters.units.map(\.unit)
+        let src = AlignedMemory(floats: input.count)
+        src.floats.update(from: input, count: input.count)
+        let dst = AlignedMemory(floats: size.batch * units.last!.oc * size.height * size.width)
+        let timing = BlockTiming(input: src.floats, output: dst.floats, seed: seed)
+
+        var blocks: [(name: String, block: PlannedBlock)] = []
+        for (name, stages) in try variants(units) {
+            progress(name)
+            blocks.append((name, try proved(name, stages, check)))
+        }
+        progress("stages")
+        let parts = timing.parts(of: blocks.map(\.block), runs: runs).map { $0.map(Statistics.median) }
+        var conversion: (ns: Double, bytes: Double) = (0, 0)
+        var costs: [String: StageCost] = [:]
+        for (block, ns) in zip(blocks.map(\.block), parts) {
+            for (part, ns) in zip(block.parts, ns) {
+                switch part {
+                case .conversion(let bytes): conversion = (conversion.ns + ns, conversion.bytes + Double(bytes))
+                case .stage(let stage):
+                    let key = "\(stage.units) \(stage.kernel.name)"
+                    if ns < costs[key]?.ns ?? .infinity { costs[key] = StageCost(stage: stage, ns: ns) }
+                }
+            }
+        }
+        let byUnit = units.indices.map { unit in
+            costs.values.filter { $0.stage.units.lowerBound == unit }.sorted { $0.stage.kernel.name < $1.stage.kernel.name }
+        }
+        let perByte = conversion.bytes > 0 ? conversion.ns / conversion.bytes : 0
+        guard let route = LayoutPath(units: units, size: size, costs: byUnit, conversionNsPerByte: perByte).best() else {
+            throw PlanningError.noKernel
+        }
+        progress("the plan")
+        blocks.append(("planned", try proved("planned", route.stages, check)))
+        let samples = timing.samples(blocks.map(\.block), runs: runs)
+        // A round's runs stand under the same conditions: what differs is compared within it.
+        let medians = samples.map(Statistics.median)
+        func ratio(_ a: Int, _ b: Int) -> Double { Statistics.median(zip(samples[a], samples[b]).map { $0 / $1 }) }
+        let planned = blocks.count - 1
+        // Another is taken only where it is faster by more than the noise of a tie.
+        let best = blocks.indices.dropLast().min { ratio($0, planned) < ratio($1, planned) } ?? planned
+        let chosen = ratio(best, planned) < 0.99 ? best : planned
+        let stages = blocks[chosen].block.stages
+        let ns = stages.map { costs["\($0.units) \($0.kernel.name)"]?.ns }
+        var plan = try BlockPlan(stages, units: units, size: size, threads: pool.threads, ns: ns, machine: machine)
+        let predicted = chosen == planned ? route.ns : parts[chosen].reduce(0, +)
+        plan.predictedNs = predicted
+        let rivals = blocks.indices.map {
+            Rival(name: blocks[$0].name, stages: blocks[$0].block.stages, medianNs: medians[$0], ratio: ratio($0, chosen))
+        }
+        return Outcome(
+            plan: plan, predictedNs: predicted, measuredNs: medians[chosen], rivals: rivals.sorted { $0.ratio < $1.ratio })
+    }
+
+    /// Only what reproduces the oracle's activations is measured.
+    private func proved(_ name: String, _ stages: [BlockStage], _ check: BlockCheck) throws -> PlannedBlock {
+        let block = try PlannedBlock(parameters, size: size, stages: stages, pool: pool)
+        if let bad = check.deviations(block).first(where: { !$0.passed }) { throw PlanningError.wrong(name, bad) }
+        return block
+    }
+
+    /// Whole blocks whose stages are tried: single families without fusion, further configurations, separables fused.
+    private func variants(_ units: [BlockUnit]) throws -> [(String, [BlockStage])] {
+        let isa = registry.level.rawValue
+        var result: [(String, [BlockStage])] = []
+        for (family, isa) in [(Kernel.Family.im2col, "openblas"), (.simd, isa), (.tiled, isa)] {
+            if let stages = try BlockPlan.stages(family: family, isa: isa, units: units, size: size, registry: registry) {
+                result.append(("all \(family.rawValue)", stages))
+            }
+        }
+        guard let tiled = try BlockPlan.stages(family: .tiled, isa: isa, units: units, size: size, registry: registry),
+            let fused = try BlockPlan.fusedStages(isa: isa, units: units, size: size, registry: registry)
+        else { return result }
+        result.append(("fused", fused))
+        let problems = try units.map { try $0.problem(batch: size.batch, height: size.height, width: size.width) }
+        // Ring instead of tile where there is one; other blockings of the products and of the fused buffer.
+        result.append(
+            ("tiled, last kernels", tiled.map { stage in
+                let able = registry.split(for: problems[stage.units.lowerBound]).able
+                guard let kernel = able.last(where: { $0.family == .tiled && $0.isa == isa }) else { return stage }
+                return BlockStage(units: stage.units, kernel: .layer(Candidate(kernel)))
+            }))
+        for text in Self.productBlockings { result.append(("tiled, \(text)", tiled.map { $0.reconfigured(text) })) }
+        for text in Self.fusedBlockings { result.append(("fused, \(text)", fused.map { $0.reconfigured(text) })) }
+        var seen: Set<String> = []
+        return result.filter { seen.insert($0.1.map(\.kernel.name).joined(separator: " ")).inserted }
+    }
+
+    /// Configurations that won somewhere; a kernel without such parameters keeps its own.
+    private static let productBlockings = ["m12n2k512r240", "m12n2k256r120", "m8n3k512r120", "m8n2k4096r100000"]
+    private static let fusedBlockings = ["m8n2k512r40", "m12n2k512r160", "m8n3k512r160", "m8n2k4096r320"]
+}
+
+extension BlockStage {
+    /// With another configuration, where the kernel's space has it.
+    fileprivate func reconfigured(_ text: String) -> BlockStage {
+        switch kernel {
+        case .layer(let candidate):
+            guard let configuration = try? candidate.kernel.space.parse(text) else { return self }
+            return BlockStage(units: units, kernel: .layer(Candidate(candidate.kernel, configuration)))
+        case .separable(let kernel, _):
+            guard let configuration = try? kernel.space.parse(text) else { return self }
+            return BlockStage(units: units, kernel: .separable(kernel, configuration))
+        }
+    }
+}
+
+public enum PlanningError: Error, CustomStringConvertible {
+    case wrong(String, BlockCheck.Deviation)
+    case noKernel
+
+    public var description: String {
+        switch self {
+        case .wrong(let name, let bad):
+            "the block '\(name)' is wrong: \(bad.unit)\(bad.index) is off by \(Float(bad.error)), tolerance \(Float(bad.tolerance)); not timed"
+        case .noKernel: "some unit has no kernel here; `atrous verify --block` names the reason"
+        }
+    }
+}

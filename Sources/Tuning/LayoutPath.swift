@@ -1,0 +1,132 @@
+import BlockRuntime
+import ConvCore
+
+/// What one stage may be computed by, and what that takes.
+struct StageCost {
+    let stage: BlockStage
+    let ns: Double
+}
+
+/// The cheapest way through a block: for every unit a kernel, so that the *sum* of the stages and of the conversions
+/// between their layouts is least. A map that is read several times is converted once.
+///
+/// Exact: dynamic programming over the units in order. What the past means for the future is in which layouts the block's
+/// input, the map behind compress and the last unit's map are there, and in which the concatenation is built.
+struct LayoutPath {
+    let units: [BlockUnit]
+    let batch, pixels: Int
+    /// Stages by the unit that they begin with.
+    let costs: [[StageCost]]
+    /// Of a copy between layouts, per byte that is read and written.
+    let conversionNsPerByte: Double
+
+    struct Route {
+        let stages: [BlockStage]
+        /// Stages and conversions.
+        let ns: Double
+    }
+
+    /// Bits: 1 NCHW, 2 NHWC.
+    private struct State: Hashable {
+        var unit: Int
+        var input: Int
+        /// The unit that several read; its layouts.
+        var trunk: Int
+        var last: Int
+    }
+
+    /// nil where some unit has no stage.
+    func best() -> Route? {
+        var best: Route?
+        for layout in Layout.allCases {
+            var memo: [State: (ns: Double, choice: BlockStage)?] = [:]
+            let start = State(unit: 0, input: Self.bit(.nchw), trunk: 0, last: 0)
+            guard let ns = cheapest(start, concatenation: layout, &memo), best == nil || ns < best!.ns else { continue }
+            var stages: [BlockStage] = []
+            var state = start
+            while state.unit < units.count, let choice = memo[state]??.choice {
+                stages.append(choice)
+                state = step(state, choice, concatenation: layout).state
+            }
+            best = Route(stages: stages, ns: ns)
+        }
+        return best
+    }
+
+    private func cheapest(
+        _ state: State, concatenation: Layout, _ memo: inout [State: (ns: Double, choice: BlockStage)?]
+    ) -> Double? {
+        guard state.unit < units.count else { return 0 }
+        if let known = memo[state] { return known?.ns }
+        var best: (ns: Double, choice: BlockStage)?
+        for cost in costs[state.unit] {
+            let (next, conversions) = step(state, cost.stage, concatenation: concatenation)
+            guard let rest = cheapest(next, concatenation: concatenation, &memo) else { continue }
+            let ns = cost.ns + conversions + rest
+            if best == nil || ns < best!.ns { best = (ns, cost.stage) }
+        }
+        memo[state] = .some(best)
+        return best?.ns
+    }
+
+    /// The state behind a stage, and the nanoseconds of the conversions that it needs.
+    private func step(_ state: State, _ stage: BlockStage, concatenation: Layout) -> (state: State, conversions: Double) {
+        var next = state
+        next.unit = stage.units.upperBound
+        var ns = 0.0
+        let layout = stage.kernel.layout
+        let bit = Self.bit(layout)
+        let first = units[stage.units.lowerBound]
+        if first.inputs.count > 1 {
+            if layout != concatenation { ns += conversion(first.ic) }
+        } else {
+            switch first.inputs[0] {
+            case .block:
+                if state.input & bit == 0 { ns += conversion(first.ic) }
+                next.input |= bit
+            case .unit(trunkUnit):
+                if state.trunk & bit == 0 { ns += conversion(first.ic) }
+                next.trunk |= bit
+            case .unit:
+                if state.last & bit == 0 { ns += conversion(first.ic) }
+            }
+        }
+        let lastUnit = stage.units.upperBound - 1
+        let channels = units[lastUnit].oc
+        next.last = bit
+        if lastUnit == trunkUnit { next.trunk = bit }
+        if concatenated.contains(lastUnit) {
+            let direct = layout == concatenation && (layout == .nchw ? batch == 1 : stage.kernel.stridesDst)
+            if !direct { ns += conversion(channels) }
+        } else if lastUnit == units.count - 1, layout != .nchw {
+            ns += conversion(channels)
+        }
+        return (next, ns)
+    }
+
+    private func conversion(_ channels: Int) -> Double { Double(8 * channels * batch * pixels) * conversionNsPerByte }
+
+    private static func bit(_ layout: Layout) -> Int { layout == .nchw ? 1 : 2 }
+
+    /// The unit that more than one other reads; −1 where there is none.
+    private let trunkUnit: Int
+    private let concatenated: Set<Int>
+
+    init(units: [BlockUnit], size: BlockSize, costs: [[StageCost]], conversionNsPerByte: Double) {
+        self.units = units
+        batch = size.batch
+        pixels = size.height * size.width
+        self.costs = costs
+        self.conversionNsPerByte = conversionNsPerByte
+        var readers = [Int](repeating: 0, count: units.count)
+        var concatenated: Set<Int> = []
+        for unit in units {
+            for case .unit(let index) in unit.inputs {
+                readers[index] += 1
+                if unit.inputs.count > 1 { concatenated.insert(index) }
+            }
+        }
+        trunkUnit = readers.firstIndex { $0 > 1 } ?? -1
+        self.concatenated = concatenated
+    }
+}
