@@ -45,7 +45,8 @@ struct BlockProgram {
     }
 
     /// `input` and `output` are the layouts in which the caller holds the block's ends.
-    init(_ stages: [BlockStage], units: [BlockUnit], size: BlockSize, input: Layout, output: Layout) {
+    /// `problems` are those of each stage.
+    init(_ stages: [BlockStage], problems: [[Problem]], units: [BlockUnit], size: BlockSize, input: Layout, output: Layout) {
         self.units = units
         batch = size.batch
         pixels = size.height * size.width
@@ -77,6 +78,8 @@ struct BlockProgram {
                 available[Key(source: -2, layout: concatenation.layout)] = (concatenation.place, concatenation.channels)
             }
             let from = place(of: origin, in: layout)
+            // The concatenation has one reader, which may overwrite it; any other map may have more.
+            let inPlace = origin == -2 && stage.kernel.runsInPlace(problems[index])
             let whole = MapView(layout, channels: last.oc, of: last.oc, batch: batch, pixels: pixels)
             let isEnd = index == stages.count - 1
             if let channel = slices[stage.units.upperBound - 1], let concatenation {
@@ -97,7 +100,7 @@ struct BlockProgram {
                 add(Step(work: .stage(index), from: from, to: .output))
                 results.append((.output, 0, whole))
             } else {
-                let own = newMap(channels: last.oc)
+                let own = inPlace ? from : newMap(channels: last.oc)
                 add(Step(work: .stage(index), from: from, to: own))
                 results.append((own, 0, whole))
                 available[Key(source: stage.units.upperBound - 1, layout: layout)] = (own, last.oc)

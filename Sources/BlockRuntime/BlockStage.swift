@@ -47,6 +47,14 @@ public enum StageKernel: Sendable {
         }
     }
 
+    /// Whether it may overwrite what it reads.
+    func runsInPlace(_ problems: [Problem]) -> Bool {
+        switch self {
+        case .layer(let candidate): candidate.kernel.runsInPlace(problems[0])
+        case .separable: false
+        }
+    }
+
     /// Units that it computes.
     var unitCount: Int {
         switch self {

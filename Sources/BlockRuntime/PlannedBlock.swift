@@ -48,7 +48,8 @@ public final class PlannedBlock {
         self.size = size
         self.pool = pool
         cout = units.last!.oc
-        program = BlockProgram(stages, units: units, size: size, input: input, output: output)
+        program = BlockProgram(
+            stages, problems: stages.map { Array(problems[$0.units]) }, units: units, size: size, input: input, output: output)
         let layout = MapMemory(program.lives)
         offsets = layout.offsets
         let needs = try stages.map { stage in

@@ -18,6 +18,8 @@ public struct Kernel: Sendable {
     /// Whether dst's pixels may lie further apart than their channels (``PlanInputs/dstStep``): then it can write its
     /// part of a concatenation where it belongs. NHWC only.
     public let stridesDst: Bool
+    /// Whether src and dst may be the same memory.
+    public let runsInPlace: @Sendable (Problem) -> Bool
     /// One line: what it does.
     public let summary: String
     public let space: ConfigurationSpace
@@ -29,7 +31,7 @@ public struct Kernel: Sendable {
 
     public init(
         name: String, layer: Layer, family: Family, isa: String, layout: Layout, threaded: Bool, stridesDst: Bool = false,
-        summary: String,
+        runsInPlace: @escaping @Sendable (Problem) -> Bool = { _ in false }, summary: String,
         space: ConfigurationSpace = .none, supports: @escaping @Sendable (Problem) -> Support = { _ in .yes },
         memory: @escaping @Sendable (Problem, Configuration, Int) -> Memory = { _, _, _ in Memory() },
         plan: @escaping @Sendable (Problem, Configuration, PlanInputs) -> Plan
@@ -41,6 +43,7 @@ public struct Kernel: Sendable {
         self.layout = layout
         self.threaded = threaded
         self.stridesDst = stridesDst
+        self.runsInPlace = runsInPlace
         self.summary = summary
         self.space = space
         self.supports = supports

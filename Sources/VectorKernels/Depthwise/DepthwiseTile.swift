@@ -10,6 +10,8 @@ import ThreadPool
 /// which then come from L1. Load-bound: t + 1 loads per t multiply-adds.
 let depthwiseTile = Kernel(
     name: "dw-tile-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
+    // A single tap reads what the same tile then writes.
+    runsInPlace: { $0.kh == 1 && $0.kw == 1 && $0.strideH == 1 && $0.strideW == 1 && $0.oh == $0.ih && $0.ow == $0.iw },
     summary: "register tile of pixels × channels on NHWC, dead taps skipped, rows in dilation order",
     space: ConfigurationSpace(
         [
