@@ -39,6 +39,8 @@ let package = Package(
         .library(name: "KernelRegistry", targets: ["KernelRegistry"]),
         .library(name: "Harness", targets: ["Harness"]),
         .library(name: "BlockRuntime", targets: ["BlockRuntime"]),
+        // `scripts/library` gives it the name libatrous.so; a product may not be called like the executable.
+        .library(name: "AtrousC", type: .dynamic, targets: ["AtrousC"]),
     ],
     targets: [
         .target(name: "CPUFeatures"),
@@ -56,6 +58,9 @@ let package = Package(
         .target(name: "Harness", dependencies: ["ConvCore", "ReferenceKernels", "ThreadPool", "CPUFeatures"]),
         .target(name: "FaultyKernels", dependencies: ["ConvCore"]),
         .target(name: "BlockRuntime", dependencies: ["ConvCore", "KernelRegistry", "ReferenceKernels", "ThreadPool"]),
+        .target(name: "CAtrous"),
+        .target(name: "AtrousC", dependencies: ["BlockRuntime", "CAtrous"],
+                linkerSettings: [.unsafeFlags(["-Xlinker", "-soname=libatrous.so"])]),
         .target(name: "Tuning", dependencies: ["BlockRuntime", "ConvCore", "Harness", "KernelRegistry", "ThreadPool"]),
         .target(name: "Results"),
         .target(name: "GnuplotBridge", linkerSettings: [.linkedLibrary("boost_iostreams")]),

@@ -1,0 +1,81 @@
+import BlockRuntime
+import CAtrous
+
+// The functions of atrous.h; what they mean stands there.
+
+/// What an `atrous_block *` points to.
+private final class Handle {
+    let parameters: BlockParameters
+    var planned: PlannedBlock?
+
+    init(_ path: String) throws { parameters = try BlockParameters(path) }
+
+    static func at(_ pointer: OpaquePointer) -> Handle {
+        Unmanaged<Handle>.fromOpaque(UnsafeRawPointer(pointer)).takeUnretainedValue()
+    }
+}
+
+/// −1 and a message where `body` throws.
+private func status(_ body: () throws -> Void) -> CInt {
+    do {
+        try body()
+        return 0
+    } catch {
+        atrous_set_last_error("\(error)")
+        return -1
+    }
+}
+
+@_cdecl("atrous_load")
+public func load(_ path: UnsafePointer<CChar>?) -> OpaquePointer? {
+    guard let path else {
+        atrous_set_last_error("atrous_load: path is NULL; give the name of a safetensors file")
+        return nil
+    }
+    do {
+        return OpaquePointer(Unmanaged.passRetained(try Handle(String(cString: path))).toOpaque())
+    } catch {
+        atrous_set_last_error("\(error)")
+        return nil
+    }
+}
+
+@_cdecl("atrous_input_channels")
+public func inputChannels(_ block: OpaquePointer) -> CInt { CInt(Handle.at(block).parameters.cin) }
+
+@_cdecl("atrous_output_channels")
+public func outputChannels(_ block: OpaquePointer) -> CInt { CInt(Handle.at(block).parameters.cout) }
+
+@_cdecl("atrous_plan")
+public func plan(
+    _ block: OpaquePointer, _ batch: CInt, _ height: CInt, _ width: CInt, _ threads: CInt, _ plan: UnsafePointer<CChar>?
+) -> CInt {
+    status {
+        let handle = Handle.at(block)
+        handle.planned = try handle.parameters.planned(
+            batch: Int(batch), height: Int(height), width: Int(width), threads: Int(threads),
+            plan: try plan.map { try BlockPlan(file: String(cString: $0)) })
+    }
+}
+
+@_cdecl("atrous_memory_bytes")
+public func memoryBytes(_ block: OpaquePointer) -> Int { Handle.at(block).planned?.memory.total ?? 0 }
+
+@_cdecl("atrous_run")
+public func run(_ block: OpaquePointer, _ input: UnsafePointer<Float>?, _ output: UnsafeMutablePointer<Float>?) -> CInt {
+    guard let planned = Handle.at(block).planned else {
+        atrous_set_last_error("atrous_run: the block is not planned; call atrous_plan with the input's size first")
+        return -1
+    }
+    guard let input, let output else {
+        atrous_set_last_error("atrous_run: input or output is NULL; give both")
+        return -1
+    }
+    planned.run(input, output)
+    return 0
+}
+
+@_cdecl("atrous_free")
+public func free(_ block: OpaquePointer?) {
+    if let block { Unmanaged<Handle>.fromOpaque(UnsafeRawPointer(block)).release() }
+}

@@ -1,0 +1,47 @@
+/* Atrous in C: a trained dilated depthwise-separable block, loaded, planned and run.
+ *
+ * All maps are float32. A function that fails says why in atrous_last_error(). Different blocks may be used from different
+ * threads at the same time; one block by one thread at a time.
+ */
+#ifndef ATROUS_H
+#define ATROUS_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A block's parameters and, once planned, everything that it needs to run. */
+typedef struct atrous_block atrous_block;
+
+/* Loads a safetensors file: parameters by their state_dict names, the block's settings in the metadata. Batch norm is
+ * folded. NULL on failure. */
+atrous_block *atrous_load(const char *path);
+
+/* Channels of the input and of the output. */
+int atrous_input_channels(const atrous_block *block);
+int atrous_output_channels(const atrous_block *block);
+
+/* Packs weights and takes all memory for inputs of batch x channels x height x width, on so many threads (the calling one
+ * among them). `plan` names a CSV file of `atrous pick --block ... --out`, or is NULL for kernels chosen unmeasured. A block
+ * may be planned again, for another size. 0, or -1 on failure: then an earlier plan stays. */
+int atrous_plan(atrous_block *block, int batch, int height, int width, int threads, const char *plan);
+
+/* Bytes that the planned block holds: maps, scratch and packed weights; 0 before it is planned. */
+size_t atrous_memory_bytes(const atrous_block *block);
+
+/* Reads [batch][channels][height][width] and writes the same with the output's channels. Allocates nothing.
+ * 0, or -1 where the block is not planned. */
+int atrous_run(atrous_block *block, const float *input, float *output);
+
+/* NULL is allowed. */
+void atrous_free(atrous_block *block);
+
+/* One line about the last failure of the calling thread; "" where there was none. Valid until its next failure. */
+const char *atrous_last_error(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

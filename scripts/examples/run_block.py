@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Runs a block on an input of ones and prints the mean of its output; needs nothing but Python.
+
+ATROUS_LIBRARY=<prefix>/lib/libatrous.so run_block.py block.safetensors 20 20 [threads] [plan.csv]
+"""
+import ctypes
+import os
+import sys
+
+library = ctypes.CDLL(os.environ.get("ATROUS_LIBRARY", "libatrous.so"))
+floats = ctypes.POINTER(ctypes.c_float)
+for name, result, arguments in [
+    ("load", ctypes.c_void_p, [ctypes.c_char_p]),
+    ("input_channels", ctypes.c_int, [ctypes.c_void_p]),
+    ("output_channels", ctypes.c_int, [ctypes.c_void_p]),
+    ("plan", ctypes.c_int, [ctypes.c_void_p] + [ctypes.c_int] * 4 + [ctypes.c_char_p]),
+    ("memory_bytes", ctypes.c_size_t, [ctypes.c_void_p]),
+    ("run", ctypes.c_int, [ctypes.c_void_p, floats, floats]),
+    ("free", None, [ctypes.c_void_p]),
+    ("last_error", ctypes.c_char_p, []),
+]:
+    function = getattr(library, "atrous_" + name)
+    function.restype, function.argtypes = result, arguments
+
+
+class Block:
+    """A trained block; every failure is a RuntimeError with the library's one line."""
+
+    def __init__(self, path):
+        self._block = library.atrous_load(os.fsencode(path))
+        if not self._block:
+            raise RuntimeError(library.atrous_last_error().decode())
+        self.cin = library.atrous_input_channels(self._block)
+        self.cout = library.atrous_output_channels(self._block)
+
+    def plan(self, batch, height, width, threads=1, plan=None):
+        path = os.fsencode(plan) if plan else None
+        if library.atrous_plan(self._block, batch, height, width, threads, path):
+            raise RuntimeError(library.atrous_last_error().decode())
+        self.inputs = batch * self.cin * height * width
+        self.outputs = batch * self.cout * height * width
+
+    def __call__(self, values):
+        """values: a flat sequence of [batch][cin][height][width]; gives a flat ctypes array of the output."""
+        source = (ctypes.c_float * self.inputs)(*values)
+        target = (ctypes.c_float * self.outputs)()
+        if library.atrous_run(self._block, source, target):
+            raise RuntimeError(library.atrous_last_error().decode())
+        return target
+
+    def __del__(self):
+        if getattr(self, "_block", None):
+            library.atrous_free(self._block)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 4:
+        sys.exit("usage: run_block.py FILE.safetensors HEIGHT WIDTH [THREADS] [PLAN.csv]")
+    path, height, width = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    threads = int(sys.argv[4]) if len(sys.argv) > 4 else 1
+    try:
+        block = Block(path)
+        block.plan(1, height, width, threads, sys.argv[5] if len(sys.argv) > 5 else None)
+    except RuntimeError as error:
+        sys.exit(f"run_block.py: {error}")
+    output = block([1.0] * block.inputs)
+    print(f"{block.outputs} outputs, mean {sum(output) / block.outputs:.6f}, "
+          f"{library.atrous_memory_bytes(block._block)} bytes held")
