@@ -88,14 +88,15 @@ public final class ResultAppender {
 
     private func repair() throws(ResultError) {
         guard var data = FileManager.default.contents(atPath: path) else { throw .unreadable(path) }
+        // A stranger's file is left alone: only ours begins with the header, or is a header that was cut short.
+        let header = Data((ResultFile.header + "\n").utf8)
+        guard data.starts(with: header) || header.starts(with: data) else { throw .otherColumns(path) }
         if data.last != UInt8(ascii: "\n") {
             let keep = (data.lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1
             ftruncate(file, off_t(keep))
             data = data.prefix(keep)
             warnings.append("\(path): the last line was torn by a killed run and is cut off")
         }
-        guard !data.isEmpty else { return try append(ResultFile.header) }
-        let first = String(decoding: data.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
-        guard first == ResultFile.header else { throw .otherColumns(path) }
+        if data.isEmpty { try append(ResultFile.header) }
     }
 }

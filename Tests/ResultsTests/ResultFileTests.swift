@@ -58,6 +58,20 @@ func sampleRow(_ problem: String = "g8mb1ic8ih4oc8oh4kh3ph1n\"a, b\"", kernel: S
         #expect(contents.rows.map(\.kernel) == ["dw-x", "dw-y"] && contents.warnings.isEmpty)
     }
 
+    @Test func aStrangersFileIsLeftAsItIs() throws {
+        for (name, text) in [("a.json", "{\"one\": \"line\"}"), ("b.csv", "x,y\n1,2\n3,4"), ("c.csv", "x,y\n1,2\n")] {
+            let path = folder + "/" + name
+            try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+            #expect(throws: ResultError.otherColumns(path)) { try ResultAppender(path) }
+            #expect(try String(contentsOfFile: path, encoding: .utf8) == text)
+        }
+        // A header that was cut short by a kill is ours.
+        let path = folder + "/header.csv"
+        try Data(ResultFile.header.utf8.prefix(20)).write(to: URL(fileURLWithPath: path))
+        try ResultAppender(path).append(sampleRow())
+        #expect(try ResultFile.read(path).rows.count == 1)
+    }
+
     @Test func aBrokenLineIsNamedAndTheRestLoads() throws {
         let path = folder + "/broken.csv"
         let text = [ResultFile.header, ResultFile.line(sampleRow()), "not,enough", ResultFile.line(sampleRow(kernel: "dw-z"))]
