@@ -31,13 +31,14 @@ public struct FigureInput: Sendable {
         let able = Set(rows.filter { $0.machine == machine && $0.threads == threads }.map(\.kernel))
         var newest: [String: ResultRow] = [:]
         var order: [String] = []
-        for row in rows where row.machine == machine && row.verdict == "PASSED" && row.medianNs != nil {
+        for row in rows where row.machine == machine {
             guard row.threads == threads || row.threads == 1 && !able.contains(row.kernel) else { continue }
             let key = "\(row.problem)|\(row.candidate)|\(row.cache)"
             if newest[key] == nil { order.append(key) }
             if newest[key]?.timeUTC ?? "" <= row.timeUTC { newest[key] = row }
         }
-        self.rows = order.map { newest[$0]! }
+        // A kernel whose newest verdict is that it is wrong is not shown with an older figure.
+        self.rows = order.map { newest[$0]! }.filter { $0.verdict == "PASSED" && $0.medianNs != nil }
     }
 
     /// `4 threads on MACHINE, warm cache`
@@ -46,7 +47,7 @@ public struct FigureInput: Sendable {
         return "\(threads) thread\(threads == 1 ? "" : "s"), \(machine), \(caches) cache"
     }
 
-    /// Problems of a layer, in the order of the rows, without the dense ones that only serve a comparison.
+    /// Problems of a layer, in the order of the rows.
     func problems(of layer: String) -> [String] {
         var seen: Set<String> = []
         return rows.filter { $0.layer == layer }.map(\.problem).filter { seen.insert($0).inserted }

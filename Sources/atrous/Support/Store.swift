@@ -12,7 +12,7 @@ struct Store {
         let threads: Int
     }
 
-    /// Passed, measured rows that fit the machine and cache mode; a missing folder is an empty store.
+    /// Rows that fit the machine and cache mode; a missing folder is an empty store.
     init(_ path: String, machine: String, cache: String) throws {
         for row in try Self.rows(path) where row.machine == machine && row.cache == cache { add(row) }
     }
@@ -32,15 +32,16 @@ struct Store {
     }
 
     mutating func add(_ row: ResultRow) {
-        guard row.verdict == "PASSED", row.medianNs != nil, row.dtype == "f32",
-            let problem = try? Problem(parsing: row.problem)
+        guard row.dtype == "f32", let problem = try? Problem(parsing: row.problem)
         else { return }
         let key = Key(problem: problem, candidate: row.candidate, threads: row.threads)
         if let old = newest[key], old.timeUTC > row.timeUTC { return }
         newest[key] = row
     }
 
+    /// nil where nothing was measured, or where the newest verdict is that the kernel is wrong.
     func row(_ problem: Problem, _ candidate: Candidate, threads: Int) -> ResultRow? {
-        newest[Key(problem: problem, candidate: candidate.name, threads: threads)]
+        let row = newest[Key(problem: problem, candidate: candidate.name, threads: threads)]
+        return row?.verdict == "PASSED" && row?.medianNs != nil ? row : nil
     }
 }
