@@ -5,13 +5,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#if !defined(RUSAGE_THREAD)
-#define RUSAGE_THREAD RUSAGE_SELF
-#endif
-
 long atrous_forced_switches(void) {
     struct rusage usage;
-    return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nivcsw : 0;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_nivcsw : 0;
 }
 
 #if defined(__linux__)

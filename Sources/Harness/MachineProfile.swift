@@ -63,6 +63,11 @@ public struct MachineProfile: Sendable, Codable {
             ?? Double(threads) * (peaks.filter { $0.threads == 1 }.map(\.gflops).max() ?? .nan)
     }
 
+    /// Of one thread, at one level.
+    public func peakGflops(isa: String) -> Double {
+        peaks.first { $0.threads == 1 && $0.isa == isa }?.gflops ?? peakGflops(threads: 1)
+    }
+
     public func bandwidth(_ level: String, threads: Int) -> Bandwidth? {
         bandwidths.first { $0.level == level && $0.threads == threads }
     }

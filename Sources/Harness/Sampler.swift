@@ -82,7 +82,8 @@ public struct Sampler {
         mutating func add(_ sample: Sample) {
             samples.append(sample)
             spentNs += sample.ns * Double(sample.runs)
-            estimateNs = sample.ns
+            // The fastest so far: after a disturbed sample the next one would be too short.
+            estimateNs = min(estimateNs ?? .infinity, sample.ns)
         }
     }
 
@@ -112,7 +113,7 @@ public struct Sampler {
             warmRuns += 1
         } while Double(Clock.now() - warmStart) < Self.shortestBatchNs
         let warmNs = Double(Clock.now() - warmStart)
-        if warmNs > Self.longRunNs, options.cache == .warm {
+        if warmRuns == 1, warmNs > Self.longRunNs, options.cache == .warm {
             // Long enough to be a sample of its own: what the caches held before does not show.
             let after = watch.snapshot()
             run.add(Sample(round: round, ns: warmNs, runs: 1, disturbed: watch.disturbed(from: before, to: after)))

@@ -20,7 +20,7 @@ public final class ThreadPool: @unchecked Sendable {
 
     /// The system's number of the calling thread.
     public static var callerID: Int { Int(atrous_thread_id()) }
-    /// How often the calling thread was taken off its CPU against its will.
+    /// How often a thread of this process was taken off its CPU against its will.
     public static var forcedSwitches: Int { atrous_forced_switches() }
 
     private let state: State
