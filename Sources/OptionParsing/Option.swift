@@ -17,11 +17,15 @@ public struct Option: Sendable {
     /// The value that the option has when it is given without one; nil where it needs one.
     public let bare: String?
 
+    /// Whether its variable gives a value where the command line does not.
+    public let readsEnvironment: Bool
+
     public init(
         _ name: String, _ placeholder: String? = nil, _ help: String, default standard: String? = nil,
         repeatable: Bool = false, choices: [String] = [], isPath: Bool = false,
-        bare: String? = nil
+        bare: String? = nil, readsEnvironment: Bool = true
     ) {
+        self.readsEnvironment = readsEnvironment
         self.name = name
         self.placeholder = placeholder
         self.help = help

@@ -64,7 +64,7 @@ extension CommandTable {
             }
         }
         try check(positional, of: command)
-        for option in command.options where given[option.name] == nil {
+        for option in command.options where given[option.name] == nil && option.readsEnvironment {
             guard let value = environment[option.variable], !value.isEmpty else { continue }
             if option.placeholder != nil || ["1", "true", "yes"].contains(value) { given[option.name] = [value] }
         }

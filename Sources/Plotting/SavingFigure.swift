@@ -1,12 +1,12 @@
 import Results
 
-/// Bars per dense convolution that a separable replaces: its time, beside the depthwise layer of the same kernel and map
-/// and the pointwise layer behind it. Needs the rows that `atrous pick --compare dense` measures.
+/// Bars per dense convolution that a separable replaces: its time by family. Needs the rows that
+/// `atrous pick --compare dense` measures; the separables' times stand in its table.
 let savingFigure = Figure(
     name: "dense", summary: "time of the dense convolutions that separables replace, per family",
     needs: "a dense convolution; run `atrous pick --preset yolov5s --compare dense` first"
 ) { input in
-    let problems = input.problems(of: "conv")
+    let problems = input.problems(of: "conv").filter { $0.hasSuffix("-dense\"") }
     guard !problems.isEmpty else { return nil }
     let names = problems.map { problem in input.rows.first { $0.problem == problem }!.problemName }
     var script = PlotScript()

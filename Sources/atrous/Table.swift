@@ -21,7 +21,7 @@ private let problemOptions = [
 private let kernelOptions = [
     Option("kernel", "REGEX", "only kernels whose name matches; kernel@configuration takes exactly that", repeatable: true),
     Option("family", "LIST", "only these families: naive, im2col, simd, tiled"),
-    Option("isa", "LIST", "vector kernels of these levels: baseline, v3, v4 or all"),
+    Option("isa", "LIST", "vector kernels of these levels: baseline, v3, v4 or all", readsEnvironment: false),
     Option("threads", "LIST", "thread counts", default: "1"),
     Option("seed", "N", "seed of inputs and order", default: "1"),
     Option("quiet", nil, "no progress and no notes"),

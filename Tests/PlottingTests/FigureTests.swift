@@ -14,7 +14,7 @@ import Testing
                     var row = ResultRow()
                     row.machine = "test-machine"
                     row.layer = layer
-                    row.problem = "mb1ic\(size)ih8oc8oh8kh\(k)ph0n\"\(layer)_p\(size)\""
+                    row.problem = "mb1ic\(size)ih8oc8oh8kh\(k)ph0n\"\(layer)_p\(size)\(layer == "conv" ? "-dense" : "")\""
                     row.kernel = "\(layer)-\(family)-x"
                     row.family = family
                     row.cache = "warm"

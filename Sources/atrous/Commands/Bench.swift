@@ -20,6 +20,7 @@ func runBench(_ values: Values) throws -> ExitCode {
         }
         return .fine
     }
+    try bench.requireCases(selection.problems, command: "bench")
     // The file is opened before anything is measured, so that a wrong path costs nothing.
     let machine: MachineProfile
     let sink: ResultSink
@@ -32,11 +33,12 @@ func runBench(_ values: Values) throws -> ExitCode {
         try FileWriting.replace("results/\(machine.slug)/machine.json", with: machine.json)
     }
     let passed = try bench.run(selection.problems, machine: machine, emit: sink.append, raw: sink.append)
+    // The table first: a JSON that cannot be written should not cost it.
+    if values.string("json") != "-" { print(benchTable(sink.rows)) }
     if let json = values.string("json") {
         let data = try GoogleBenchmarkJSON.encode(sink.rows, context: machine.googleContext)
         if json == "-" { print(String(decoding: data, as: UTF8.self)) } else { try FileWriting.replace(json, with: data) }
     }
-    if values.string("json") != "-" { print(benchTable(sink.rows)) }
     if !session.quiet { Console.note("\(sink.rows.count) rows in \(sink.path)") }
     return passed ? .fine : .failed
 }

@@ -13,6 +13,7 @@ func runPick(_ values: Values) throws -> ExitCode {
     let session = try Session(values)
     let bench = try BenchRun(values, session: session, kernels: kernels)
     let comparisons = comparing ? try denseComparisons(values) : []
+    try bench.requireCases(selection.problems, command: "pick")
     let folder = values.string("store") ?? "results"
     let machine = bench.profile()
     var store = try Store(folder, machine: machine.slug, cache: bench.options.cache.rawValue)

@@ -51,6 +51,7 @@ func runVerify(_ values: Values) throws -> ExitCode {
     }
     progress.finish()
     if values.flag("dry-run") { return .fine }
+    guard tally.passed + tally.failed + tally.skipped > 0 else { throw KernelSelection.nothingLeft("verify") }
     print("verified \(selection.problems.count) problems: \(tally.passed) passed, \(tally.failed) failed, \(tally.skipped) skipped")
     return tally.failed == 0 ? .fine : .failed
 }

@@ -30,6 +30,13 @@ struct BenchRun {
         }
     }
 
+    /// Throws where the options leave no kernel for any of the problems.
+    func requireCases(_ problems: [Problem], command: String) throws {
+        guard problems.contains(where: { cases($0).contains { !$0.candidates.isEmpty || !$0.unable.isEmpty } }) else {
+            throw KernelSelection.nothingLeft(command)
+        }
+    }
+
     /// Measures the machine, once per call of the command, and keeps the profile beside the results.
     func profile() -> MachineProfile {
         if !session.quiet { Console.note("measuring this machine's peaks") }
@@ -49,7 +56,8 @@ struct BenchRun {
         let progress = Progress(total: problems.count, quiet: session.quiet)
         defer { progress.finish() }
         let pools = session.threads.map { ThreadPool(threads: $0, pinned: true) }
-        let throughput = Throughput(kernels.registry.probes.last!, peakGflops: machine.peakGflops(threads: 1))
+        let probe = kernels.registry.probes.last!
+        let throughput = Throughput(probe, peakGflops: machine.peakGflops(isa: probe.name))
         var allPassed = true
         for (step, problem) in problems.enumerated() {
             progress.update(step: step, problem.description)

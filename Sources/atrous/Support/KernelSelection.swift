@@ -65,6 +65,12 @@ struct KernelSelection {
         allConfigurations = values.string("configurations") == "all"
     }
 
+    /// Said where no kernel at all is for the problems' layers and threads.
+    static func nothingLeft(_ command: String) -> UsageError {
+        UsageError(
+            "\(command): no kernel is left for these layers and threads; naive and simd kernels use one thread; loosen --kernel, --family or --isa, or write --threads 1")
+    }
+
     private static func unknown(_ text: String, _ registry: KernelRegistry) -> UsageError {
         let nearest = nearestName(to: text, in: registry.kernels.map(\.name))
         return UsageError(

@@ -16,9 +16,12 @@ struct ProblemSelection {
             problems += file.problems
             skipped += file.warnings
         }
-        let given = problems.count
         let options = try PresetOptions(values)
-        for name in values.strings("preset") { problems += try Preset(name).problems(options) }
+        let presets = try values.strings("preset").map { try Preset($0) }
+        // A fixed preset is a list of problems like any other.
+        for preset in presets where try preset.blocks(options).isEmpty { problems += try preset.problems(options) }
+        let given = problems.count
+        for preset in presets where try !preset.blocks(options).isEmpty { problems += try preset.problems(options) }
         for block in values.strings("block") {
             problems += try BlockSelection(block, values).problems()
         }
@@ -66,7 +69,9 @@ struct BlockSelection {
             description = BlockDescription(
                 variant, activation: values.string("activation").flatMap(Activation.init) ?? .silu)
         } else if text.contains("/") || text.contains(".") {
-            description = try BlockDescription(file: text)
+            var file = try BlockDescription(file: text)
+            if let activation = values.string("activation").flatMap(Activation.init) { file.activation = activation }
+            description = file
         } else {
             let names = BlockVariant.allCases.map(\.rawValue)
             throw UsageError(
