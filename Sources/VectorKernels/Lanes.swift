@@ -24,6 +24,13 @@ let vectorRegisters = 15
 #endif
 #endif
 
+/// Whether ``multiplyAdd(_:_:_:)`` rounds once.
+#if ATROUS_X86_V4 || ATROUS_X86_V3 || arch(arm64)
+let multiplyAddIsFused = true
+#else
+let multiplyAddIsFused = false
+#endif
+
 /// Floats in a vector.
 let lanes = Vector.scalarCount
 
@@ -70,6 +77,18 @@ func scale(_ a: Vector, byPowerOfTwo n: Vector) -> Vector {
     atrous_scale8(a, n)
     #else
     atrous_scale4(a, n)
+    #endif
+}
+
+/// a, held within −limit … limit.
+@inline(__always)
+func limited(_ a: Vector, _ limit: Float) -> Vector {
+    #if ATROUS_X86_V4
+    atrous_limit16(a, Vector(repeating: limit))
+    #elseif ATROUS_X86_V3
+    atrous_limit8(a, Vector(repeating: limit))
+    #else
+    atrous_limit4(a, Vector(repeating: limit))
     #endif
 }
 
