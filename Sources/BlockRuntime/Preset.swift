@@ -6,6 +6,8 @@ public struct Preset: Sendable {
     /// One line.
     public let summary: String
     let content: Content
+    /// Whether the blocks are meant as wholes; otherwise their layers.
+    public let wholeBlocks: Bool
 
     enum Content: Sendable {
         /// Problem texts and their names.
@@ -20,8 +22,14 @@ public struct Preset: Sendable {
             return Preset(name, "layers of the block in \(name): \(model.channelSummary)", .models([model]))
         }
         + [Preset("yolov5", "layers of the block in all five YOLOv5 models", .models(YOLOModel.allCases))]
+        + [
+            Preset(
+                "yolov5-blocks", "whole blocks of all five YOLOv5 models, planned and by family (bench)",
+                .models(YOLOModel.allCases), wholeBlocks: true)
+        ]
 
-    private init(_ name: String, _ summary: String, _ content: Content) {
+    private init(_ name: String, _ summary: String, _ content: Content, wholeBlocks: Bool = false) {
+        self.wholeBlocks = wholeBlocks
         self.name = name
         self.summary = summary
         self.content = content

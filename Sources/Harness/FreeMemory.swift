@@ -20,10 +20,18 @@ public enum FreeMemory {
         throw .outOfMemory(bytes: bytes, free: free)
     }
 
+    /// The most that this process has held in memory, in bytes; nil where the system does not tell.
+    public static func processPeak() -> Int? { kibibytes("VmHWM:", in: "/proc/self/status") }
+
     /// Bytes that can be had without swapping; nil where the system does not tell.
     private static func available() -> Int? {
-        guard let text = try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8) else { return nil }
-        for line in text.split(separator: "\n") where line.hasPrefix("MemAvailable:") {
+        kibibytes("MemAvailable:", in: "/proc/meminfo")
+    }
+
+    /// The number behind a key of a file of /proc, in bytes.
+    private static func kibibytes(_ key: String, in file: String) -> Int? {
+        guard let text = try? String(contentsOfFile: file, encoding: .utf8) else { return nil }
+        for line in text.split(separator: "\n") where line.hasPrefix(key) {
             return line.split(separator: " ").dropFirst().first.flatMap { Int($0) }.map { $0 << 10 }
         }
         return nil

@@ -12,7 +12,7 @@ public struct Figure: Sendable {
 }
 
 public enum Figures {
-    public static let all: [Figure] = [speedupFigure, gflopsFigure, rooflineFigure, savingFigure]
+    public static let all: [Figure] = [speedupFigure, gflopsFigure, rooflineFigure, savingFigure, blockFigure, stageFigure]
 }
 
 /// The rows of one machine and thread count that a figure shows.

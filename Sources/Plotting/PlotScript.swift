@@ -43,6 +43,8 @@ enum Palette {
         case "naive": "#808080"
         case "im2col": "#E69F00"
         case "simd": "#56B4E9"
+        case "fused": "#CC79A7"
+        case "planned": "#D55E00"
         default: "#009E73"
         }
     }

@@ -7,10 +7,10 @@ struct PresetTests {
     static let everything = PresetOptions(sizes: PresetOptions.commonSizes, batches: [1, 4, 8], dense: true)
 
     @Test func theNames() {
-        #expect(Preset.all.map(\.name) == ["smoke", "yolov5n", "yolov5s", "yolov5m", "yolov5l", "yolov5x", "yolov5"])
+        #expect(Preset.all.map(\.name) == ["smoke", "yolov5n", "yolov5s", "yolov5m", "yolov5l", "yolov5x", "yolov5", "yolov5-blocks"])
         #expect(Preset.all.allSatisfy { !$0.summary.isEmpty && !$0.summary.contains("\n") })
         #expect(Fixtures.message { _ = try Preset.named("yolov5z") }
-            == "unknown preset 'yolov5z'; the presets are smoke, yolov5n, yolov5s, yolov5m, yolov5l, yolov5x, yolov5")
+            == "unknown preset 'yolov5z'; the presets are smoke, yolov5n, yolov5s, yolov5m, yolov5l, yolov5x, yolov5, yolov5-blocks")
     }
 
     @Test(arguments: Preset.all.map(\.name))

@@ -29,6 +29,21 @@ import Testing
                 }
             }
         }
+        for (layer, family, unit) in [
+            ("block", "im2col", ""), ("block", "planned", ""), ("stage", "planned", " layout0"),
+            ("stage", "planned", " branches.0.dw+branches.0.pw"), ("stage", "planned", " fuse.pw"),
+        ] {
+            var row = ResultRow()
+            row.machine = "test-machine"
+            row.layer = layer
+            row.problem = "literal 1x8x4x4 silu\(unit) n\"a-block\""
+            row.kernel = "\(layer)-\(family)"
+            row.family = family
+            row.cache = "warm"
+            row.medianNs = family == "planned" ? 1e6 : 3e6
+            row.verdict = "PASSED"
+            rows.append(row)
+        }
         return FigureInput(
             rows: rows, machine: "test-machine", threads: 1, roof: MachineRoof(peakGflops: 100, bandwidths: [("L1", 200), ("L2", 50)]))
     }

@@ -1,3 +1,4 @@
+import BlockRuntime
 import ConvCore
 import Foundation
 import Harness
@@ -6,6 +7,13 @@ import Results
 
 /// CSV rows and a table; exit 1 if a kernel was wrong.
 func runBench(_ values: Values) throws -> ExitCode {
+    let presets = try values.strings("preset").map { try Preset($0) }
+    if presets.contains(where: \.wholeBlocks) {
+        guard presets.allSatisfy(\.wholeBlocks) else {
+            throw UsageError("bench: --preset yolov5-blocks measures whole blocks, the others layers; run them one after the other")
+        }
+        return try benchBlocks(presets, values)
+    }
     let selection = try ProblemSelection.nonEmpty(values, command: "bench")
     let kernels = try KernelSelection(values, everyLevel: false)
     let session = try Session(values)

@@ -11,7 +11,11 @@ func runList(_ values: Values) throws -> ExitCode {
         let patterns = try values.strings("kernel").compactMap { try Pattern($0, flag: "--kernel") }
         for kernel in registry.kernels where patterns.isEmpty || patterns.contains(where: { $0.matches(kernel.name) }) {
             print("\(kernel.name)  \(kernel.layout.rawValue)  \(kernel.threaded ? "threads" : "1 thread")  \(kernel.summary)")
-            if values.flag("spaces") { printSpace(kernel) }
+            if values.flag("spaces") { printSpace(kernel.space) }
+        }
+        for kernel in registry.separableKernels where patterns.isEmpty || patterns.contains(where: { $0.matches(kernel.name) }) {
+            print("\(kernel.name)  \(kernel.layout.rawValue)  threads  \(kernel.summary)")
+            if values.flag("spaces") { printSpace(kernel.space) }
         }
     case "problems":
         let selection = try ProblemSelection.nonEmpty(values, command: "list problems")
@@ -28,8 +32,7 @@ func runList(_ values: Values) throws -> ExitCode {
     return .fine
 }
 
-private func printSpace(_ kernel: Kernel) {
-    let space = kernel.space
+private func printSpace(_ space: ConfigurationSpace) {
     guard !space.parameters.isEmpty else { return print("    no parameters: 1 configuration") }
     for parameter in space.parameters {
         let values = parameter.values.map(String.init).joined(separator: ", ")

@@ -142,6 +142,7 @@ final class RunReport {
             let threads, runs: Int
             let median_ms, min_ms, effective_flops: Double
             let maps_bytes, scratch_bytes, weights_bytes: Int
+            let peak_bytes: Int?
             let plan: [Stage]
             let profile: [Part]?
         }
@@ -159,7 +160,7 @@ final class RunReport {
                 block: block.name, size: block.size.description, threads: threads, runs: ns.count,
                 median_ms: medianNs / 1e6, min_ms: ns.min()! / 1e6, effective_flops: effectiveFLOPs,
                 maps_bytes: planned.memory.maps, scratch_bytes: planned.memory.scratch,
-                weights_bytes: planned.memory.weights,
+                weights_bytes: planned.memory.weights, peak_bytes: FreeMemory.processPeak(),
                 plan: plan.rows.map {
                     Stage(unit: $0.unit, problem: $0.problem, kernel: $0.kernel, config: $0.config, layout: $0.layout)
                 },

@@ -1,0 +1,143 @@
+import BlockRuntime
+import ConvCore
+import Foundation
+import Harness
+import OptionParsing
+import Results
+import ThreadPool
+import Tuning
+
+/// `bench --preset yolov5-blocks`: every block planned, beside the same block by one family throughout. Rows of layer
+/// `block`, and for the plan's parts rows of layer `stage`.
+func benchBlocks(_ presets: [Preset], _ values: Values) throws -> ExitCode {
+    let session = try Session(values)
+    let kernels = try KernelSelection(values, everyLevel: false)
+    let bench = try BenchRun(values, session: session, kernels: kernels)
+    var cases = try presets.flatMap { try $0.blocks(PresetOptions(values)) }
+    if let filter = try Pattern(values.string("filter"), flag: "--filter") { cases.removeAll { !filter.matches($0.name) } }
+    if let skip = try Pattern(values.string("skip"), flag: "--skip") { cases.removeAll { skip.matches($0.name) } }
+    guard !cases.isEmpty else { throw UsageError("bench: no block is left; loosen --filter or --skip") }
+    if values.flag("dry-run") {
+        for one in cases { print("LISTED   \(one.name)  \(one.size.description)") }
+        return .fine
+    }
+    let machine = bench.profile()
+    let sink = try ResultSink(values.string("out") ?? "results/\(machine.slug)/blocks.csv", raw: nil)
+    let progress = Progress(total: cases.count * session.threads.count, quiet: session.quiet)
+    var table: [[String]] = []
+    var step = 0
+    for one in cases {
+        let parameters = try BlockParameters(random: one.block, cin: one.size.cin, cout: one.size.cout, seed: session.seed)
+        for threads in session.threads {
+            let outcome = try ThreadPool.withPinnedCaller {
+                let planner = BlockPlanner(
+                    parameters, size: one.size, registry: kernels.registry,
+                    pool: ThreadPool(threads: threads, pinned: true), seed: session.seed)
+                return try planner.choose(machine: machine.slug) { progress.update(step: step, "\(one.name): \($0)") }
+            }
+            step += 1
+            let rows = try BlockRows(one, parameters, outcome, threads: threads, session: session, machine: machine)
+            for row in rows.all { try sink.append(row) }
+            table.append(rows.summary)
+        }
+    }
+    progress.finish()
+    print(
+        Console.table(
+            ["block", "threads", "planned ms", "predicted", "× FMA floor", "× all tiled", "× all simd", "× all im2col"], table,
+            right: [1, 2, 3, 4, 5, 6, 7]))
+    if !session.quiet { Console.note("\(sink.rows.count) rows in \(sink.path)") }
+    return .fine
+}
+
+/// The rows of one planned block.
+private struct BlockRows {
+    private(set) var all: [ResultRow] = []
+    let summary: [String]
+
+    init(
+        _ one: BlockCase, _ parameters: BlockParameters, _ outcome: BlockPlanner.Outcome, threads: Int, session: Session,
+        machine: MachineProfile
+    ) throws {
+        let problems = try parameters.units.map {
+            try $0.unit.problem(batch: one.size.batch, height: one.size.height, width: one.size.width)
+        }
+        let nominal = problems.reduce(0) { $0 + $1.nominalFLOPs }
+        let effective = problems.reduce(0) { $0 + $1.effectiveFLOPs }
+        let floor = effective / machine.peakGflops(threads: threads)
+        let text = "\(one.block.name) \(one.size.description) \(one.block.activation.rawValue)"
+        let ends = Double(4 * one.size.batch * one.size.height * one.size.width * (parameters.cin + parameters.cout))
+        var base = ResultRow()
+        base.run = session.runID
+        base.timeUTC = Session.now
+        base.commit = Session.commit
+        base.machine = machine.slug
+        base.cpu = machine.cpu
+        base.layout = Layout.nchw.rawValue
+        base.threads = threads
+        base.cache = "warm"
+        base.seed = Int(exactly: session.seed)
+        base.parameters = problems.reduce(0) { $0 + $1.parameters }
+        base.verdict = "PASSED"
+        let families = ["all im2col": "im2col", "all simd": "simd", "all tiled": "tiled", "fused": "fused"]
+        let planned = outcome.rivals.first { $0.ratio == 1 }
+        // The plan may be one of the families itself: then both rows say the same.
+        let named = outcome.rivals.flatMap { rival in
+            [rival.name == planned?.name ? "planned" : nil, families[rival.name]].compactMap { $0 }.map { (rival, $0) }
+        }
+        for (rival, family) in named {
+            var row = base
+            row.layer = "block"
+            row.problem = "\(text) n\"\(one.name)\""
+            row.kernel = "block-\(family)"
+            row.family = family
+            row.isa = rival.stages.first?.kernel.isa ?? ""
+            row.nominalFLOPs = nominal
+            row.effectiveFLOPs = effective
+            row.bytes = ends + Double(4 * base.parameters!)
+            row.samples = rival.samplesNs.count
+            row.medianNs = rival.medianNs
+            row.madNs = Statistics.medianAbsoluteDeviation(rival.samplesNs)
+            row.minNs = rival.samplesNs.min()
+            row.meanNs = Statistics.mean(rival.samplesNs)
+            let interval = Statistics.bootstrapMedianInterval(rival.samplesNs, seed: session.seed)
+            (row.ciLowNs, row.ciHighNs) = (interval.lowerBound, interval.upperBound)
+            row.gflops = nominal / rival.medianNs
+            row.gbps = row.bytes! / rival.medianNs
+            row.attainable = floor / rival.medianNs
+            row.maxError = rival.maxError
+            row.scratchBytes = rival.memory.maps + rival.memory.scratch
+            row.packedBytes = rival.memory.weights
+            all.append(row)
+        }
+        for (index, (part, ns)) in outcome.parts.enumerated() {
+            var row = base
+            row.layer = "stage"
+            row.family = "planned"
+            row.medianNs = ns
+            switch part {
+            case .conversion(let bytes):
+                row.problem = "\(text) layout\(index) n\"\(one.name)\""
+                row.kernel = "layout"
+                row.bytes = Double(bytes)
+            case .stage(let stage):
+                let own = problems[stage.units]
+                row.problem = "\(text) \(parameters.units[stage.units].map(\.unit.name).joined(separator: "+")) n\"\(one.name)\""
+                row.kernel = stage.kernel.kernelName
+                row.config = stage.kernel.configuration.description
+                row.isa = stage.kernel.isa
+                row.layout = stage.kernel.layout.rawValue
+                row.nominalFLOPs = own.reduce(0) { $0 + $1.nominalFLOPs }
+                row.effectiveFLOPs = own.reduce(0) { $0 + $1.effectiveFLOPs }
+                row.gflops = row.nominalFLOPs! / ns
+            }
+            all.append(row)
+        }
+        func ratio(_ name: String) -> String { Format.times(outcome.rivals.first { $0.name == name }?.ratio) }
+        summary = [
+            one.name, "\(threads)", Format.ms(outcome.measuredNs),
+            String(format: "%+.1f %%", 100 * (outcome.predictedNs / outcome.measuredNs - 1)),
+            Format.times(outcome.measuredNs / floor), ratio("all tiled"), ratio("all simd"), ratio("all im2col"),
+        ]
+    }
+}
