@@ -12,8 +12,8 @@ public enum ErrorBound {
     /// SiLU through a polynomial e^x: about 2 ulp of the exponential, 2 roundings, 1 of a division. Hard swish: 3 roundings.
     static let epilogueUlps = 8.0
 
-    /// Below x = −ln(greatest float) = −88.72, e^−x overflows and SiLU comes out as −0; the true value there is at most
-    /// 88.73·e^−88.72 = 2.7·10⁻³⁷.
+    /// Below x = −ln(greatest float) = −88.72, e^−x overflows and SiLU comes out as −0 or stays where it was; the true value
+    /// there is at most 88.73·e^−88.72 = 2.7·10⁻³⁷.
     static let siluFlush = 2.7e-37
 
     /// The largest admissible |kernel − oracle| of one output.

@@ -1,25 +1,30 @@
 import ConvCore
 
-/// e^−x in single precision: −x = n·ln 2 + r, a polynomial for e^r, times 2ⁿ; 0 and ∞ come out at the ends. About 2 ulp.
+/// x / (1 + e^−x) in single precision, about 3 ulp: −x = n·ln 2 + r, e^−x = 2ⁿ·e^r with a polynomial for e^r.
 ///
-/// A short chain counts here more than few instructions: vectors are independent of each other, but the scheduler holds
-/// only some five of them at once. So ln 2 is one factor where the product is not rounded (off by 2·10⁻⁹·n), and the
-/// polynomial 1 + r + r²·(c₂ + …) is of degree 5, with the least largest relative error on |r| ≤ ln 2 / 2: 0.9 ulp.
-/// Lost: degree 6 and ln 2 in two parts (a third slower); e^−|x| with an estimated reciprocal and a Newton step instead of
-/// the division, on Zen 5 nearly twice as slow.
+/// Below −88.72 e^−x overflows: the result is −0 there, or stays at −88.72·e^−88.72 = −2.6·10⁻³⁷. Beyond 87 e^−x no longer
+/// counts. Between the two 2ⁿ·e^r is a normal number, so that n can go into its exponent by one addition.
+///
+/// A short chain counts more than few instructions: vectors are independent of each other, but the scheduler holds only some
+/// five of them at once. So ln 2 is one factor where the product is not rounded (off by 2·10⁻⁹·n), and the polynomial
+/// 1 + r + r²·(c₂ + …) is of degree 5, with the least largest relative error on |r| ≤ ln 2 / 2: 0.9 ulp.
+/// Cycles of Zen 4 for 16 values: 12 on 16 lanes, of which the division takes 6; 14 on two times 8 lanes.
+/// Lost: 2ⁿ in two factors, so as to reach subnormal numbers (21 on 8 lanes); degree 6 and ln 2 in two parts (a third slower);
+/// an estimated reciprocal with a Newton step instead of the division (13 against 12; on Zen 5 e^−|x| with it nearly twice as
+/// slow); a table of 32 powers of two in registers and degree 2 (10 in a loop by itself, nothing behind a convolution).
 @inline(__always)
-private func exponentialOfNegative(_ x: Vector) -> Vector {
-    // Beyond ±104 the result is 0 or ∞ anyway.
-    let x = limited(x, 104)
+private func silu(_ x: Vector) -> Vector {
+    let (x, limited) = exponentRange(x)
     // Adding 1.5·2²³ rounds to an integer.
     let magic = Vector(repeating: 0x1.8p23)
-    let n = multiplyAdd(x, Vector(repeating: -1.442_695_04), magic) - magic
+    let rounded = multiplyAdd(limited, Vector(repeating: -1.442_695_04), magic)
+    let n = rounded - magic
     let r: Vector
     if multiplyAddIsFused {
-        r = multiplyAdd(n, Vector(repeating: -0.693_147_18), -x)
+        r = multiplyAdd(n, Vector(repeating: -0.693_147_18), -limited)
     } else {
         // In two parts, of which the first times n is exact (S. Moshier, Cephes, `expf.c`).
-        r = multiplyAdd(n, Vector(repeating: 2.121_944_4e-4), multiplyAdd(n, Vector(repeating: -0.693_359_375), -x))
+        r = multiplyAdd(n, Vector(repeating: 2.121_944_4e-4), multiplyAdd(n, Vector(repeating: -0.693_359_375), -limited))
     }
     var p = Vector(repeating: 8.312_502e-3)
     p = multiplyAdd(p, r, Vector(repeating: 4.189_033_4e-2))
@@ -27,7 +32,7 @@ private func exponentialOfNegative(_ x: Vector) -> Vector {
     p = multiplyAdd(p, r, Vector(repeating: 4.999_923_1e-1))
     p = multiplyAdd(p, r, Vector(repeating: 1))
     p = multiplyAdd(p, r, Vector(repeating: 1))
-    return scale(p, byPowerOfTwo: n)
+    return x / (scale(p, byPowerOfTwo: rounded) + 1)
 }
 
 /// The activation of a vector of sums.
@@ -36,7 +41,7 @@ func activate(_ x: Vector, _ activation: Activation) -> Vector {
     switch activation {
     case .none: x
     case .relu: larger(x, Vector(repeating: 0))
-    case .silu: x / (exponentialOfNegative(x) + 1)
+    case .silu: silu(x)
     case .hardswish: x * smaller(larger(x + 3, Vector(repeating: 0)), Vector(repeating: 6)) * Vector(repeating: 1 / 6)
     }
 }

@@ -68,27 +68,31 @@ func smaller(_ a: Vector, _ b: Vector) -> Vector {
     #endif
 }
 
-/// a · 2ⁿ, n whole.
+/// x within the range in which e^−x is a normal number, for the division and for the exponent: where ``scale`` reaches
+/// subnormal numbers and infinity, the first is x as it is. What is not a number stays so.
 @inline(__always)
-func scale(_ a: Vector, byPowerOfTwo n: Vector) -> Vector {
+func exponentRange(_ x: Vector) -> (numerator: Vector, exponent: Vector) {
     #if ATROUS_X86_V4
-    atrous_scale16(a, n)
+    // Beyond ±104 the result is 0 or ∞ anyway.
+    return (x, atrous_limit16(x, Vector(repeating: 104)))
     #elseif ATROUS_X86_V3
-    atrous_scale8(a, n)
+    let x = atrous_at_least8(x, Vector(repeating: -88.72))
+    return (x, atrous_at_most8(x, Vector(repeating: 87)))
     #else
-    atrous_scale4(a, n)
+    let x = atrous_at_least4(x, Vector(repeating: -88.72))
+    return (x, atrous_at_most4(x, Vector(repeating: 87)))
     #endif
 }
 
-/// a, held within −limit … limit.
+/// a · 2ⁿ, where `rounded` holds 1.5·2²³ + n; for n that ``exponentRange(_:)`` lets through.
 @inline(__always)
-func limited(_ a: Vector, _ limit: Float) -> Vector {
+func scale(_ a: Vector, byPowerOfTwo rounded: Vector) -> Vector {
     #if ATROUS_X86_V4
-    atrous_limit16(a, Vector(repeating: limit))
+    atrous_scale16(a, rounded)
     #elseif ATROUS_X86_V3
-    atrous_limit8(a, Vector(repeating: limit))
+    atrous_scale8(a, rounded)
     #else
-    atrous_limit4(a, Vector(repeating: limit))
+    atrous_scale4(a, rounded)
     #endif
 }
 

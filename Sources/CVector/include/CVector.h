@@ -36,38 +36,34 @@ ATROUS_INLINE atrous_f4 atrous_min4(atrous_f4 a, atrous_f4 b) { return __builtin
 ATROUS_INLINE atrous_f8 atrous_min8(atrous_f8 a, atrous_f8 b) { return __builtin_elementwise_min(a, b); }
 ATROUS_INLINE atrous_f16 atrous_min16(atrous_f16 a, atrous_f16 b) { return __builtin_elementwise_min(a, b); }
 
-// a · 2ⁿ for whole numbers n from −252 to 252, right through to subnormal numbers and infinity. One instruction with
-// AVX-512; elsewhere two factors, since 2ⁿ itself may not be representable.
-#define ATROUS_SCALE(type, ints, a, n)                                                                                 \
-    do {                                                                                                               \
-        const ints whole = __builtin_convertvector(n, ints);                                                           \
-        const ints half = whole >> 1;                                                                                  \
-        return (a) * (type)((half + 127) << 23) * (type)((whole - half + 127) << 23);                                  \
-    } while (0)
 typedef int32_t atrous_i4 __attribute__((ext_vector_type(4)));
 typedef int32_t atrous_i8 __attribute__((ext_vector_type(8)));
 typedef int32_t atrous_i16 __attribute__((ext_vector_type(16)));
 
-ATROUS_INLINE atrous_f4 atrous_scale4(atrous_f4 a, atrous_f4 n) { ATROUS_SCALE(atrous_f4, atrous_i4, a, n); }
-ATROUS_INLINE atrous_f8 atrous_scale8(atrous_f8 a, atrous_f8 n) { ATROUS_SCALE(atrous_f8, atrous_i8, a, n); }
-ATROUS_INLINE atrous_f16 atrous_scale16(atrous_f16 a, atrous_f16 n) {
+// The larger or smaller of a and a limit; what is not a number stays so (unlike max and min above).
+ATROUS_INLINE atrous_f4 atrous_at_least4(atrous_f4 a, atrous_f4 limit) { return a < limit ? limit : a; }
+ATROUS_INLINE atrous_f8 atrous_at_least8(atrous_f8 a, atrous_f8 limit) { return a < limit ? limit : a; }
+ATROUS_INLINE atrous_f4 atrous_at_most4(atrous_f4 a, atrous_f4 limit) { return a > limit ? limit : a; }
+ATROUS_INLINE atrous_f8 atrous_at_most8(atrous_f8 a, atrous_f8 limit) { return a > limit ? limit : a; }
+
+// a · 2ⁿ, where k holds 1.5·2²³ + n (the sum by which n was rounded to a whole number: n is its low bits). With AVX-512 right
+// through to subnormal numbers and infinity; elsewhere the result must be a normal number.
+ATROUS_INLINE atrous_f4 atrous_scale4(atrous_f4 a, atrous_f4 k) { return (atrous_f4)((atrous_i4)a + ((atrous_i4)k << 23)); }
+ATROUS_INLINE atrous_f8 atrous_scale8(atrous_f8 a, atrous_f8 k) { return (atrous_f8)((atrous_i8)a + ((atrous_i8)k << 23)); }
+ATROUS_INLINE atrous_f16 atrous_scale16(atrous_f16 a, atrous_f16 k) {
 #if defined(__AVX512F__)
-    return (atrous_f16)_mm512_scalef_ps((__m512)a, (__m512)n);
+    return (atrous_f16)_mm512_scalef_ps((__m512)a, (__m512)(k - 0x1.8p23f));  // the caller has the difference already
 #else
-    ATROUS_SCALE(atrous_f16, atrous_i16, a, n);
+    return (atrous_f16)((atrous_i16)a + ((atrous_i16)k << 23));
 #endif
 }
 
-// a, or where |a| exceeds the limit, the limit with a's sign: one instruction with AVX-512.
-ATROUS_INLINE atrous_f4 atrous_limit4(atrous_f4 a, atrous_f4 limit) { return atrous_max4(atrous_min4(a, limit), -limit); }
-ATROUS_INLINE atrous_f8 atrous_limit8(atrous_f8 a, atrous_f8 limit) { return atrous_max8(atrous_min8(a, limit), -limit); }
-ATROUS_INLINE atrous_f16 atrous_limit16(atrous_f16 a, atrous_f16 limit) {
+// a, or where |a| exceeds the limit, the limit with a's sign: one instruction.
 #if defined(__AVX512DQ__)
+ATROUS_INLINE atrous_f16 atrous_limit16(atrous_f16 a, atrous_f16 limit) {
     return (atrous_f16)_mm512_range_ps((__m512)a, (__m512)limit, 2);  // the smaller magnitude, the sign of a
-#else
-    return atrous_max16(atrous_min16(a, limit), -limit);
-#endif
 }
+#endif
 
 // Lanes first ..< last of memory at p + lane, zero in the others. No byte outside those lanes is read, so a vector may
 // reach over the end of an image row or of a buffer.
