@@ -18,8 +18,11 @@ public struct BlockCheck {
         let values: [Float]
         /// At most so far from the truth: rounded when stored, or worked out from references that are not exact.
         let slack: Double
-        /// What ``ErrorBound`` allows a kernel that reads exactly the references of the inputs.
+        /// What ``ErrorBound`` allows a kernel that reads exactly the references of the inputs and is bounded term by term.
         let tolerances: [Double]
+        /// For kernels that are not.
+        let problem: Problem
+        let norms: ErrorBound.Norms
         /// The steepest slope of the activation times Σ|w|, of each output channel: by how much an error of all inputs grows.
         let gains: [Double]
         /// The oracle on the folded weights against the file's values: wrong weights show here whatever kernel runs.
@@ -84,6 +87,9 @@ public struct BlockCheck {
             references.append(
                 Reference(
                     values: values, slack: stored[index] == nil ? carried + rounding : rounding, tolerances: tolerances,
+                    problem: problem,
+                    norms: .init(
+                        src: Self.norm(src) * (1 + 1e-4), weights: Self.norm(folded.weights), bias: Self.norm(folded.bias)),
                     gains: gains,
                     folded: stored[index].map { stored in
                         Self.worst(unit, answer.values.map { Float($0) }, stored, size) { i, channel in
@@ -117,12 +123,17 @@ public struct BlockCheck {
         input.withUnsafeBufferPointer { input in
             block.run(input.baseAddress!, output.floats) { unit, values in actual[unit] = Array(values) }
         }
+        let kernels = block.stages.flatMap { stage in stage.units.map { _ in stage.kernel } }
         var errors: [Double] = []
         var deviations: [Deviation] = []
         for (index, reference) in references.enumerated() {
             let unit = parameters.units[index].unit
+            let problem = reference.problem
             let carried = Self.largestSlack(unit, errors)
-            func tolerance(_ i: Int, _ channel: Int) -> Double { reference.tolerances[i] + carried * reference.gains[channel] }
+            let normwise = ErrorBound.normwise(problem, kernels[index].rounding(problem), reference.norms) ?? 0
+            func tolerance(_ i: Int, _ channel: Int) -> Double {
+                reference.tolerances[i] + problem.activation.slopeBound * normwise + carried * reference.gains[channel]
+            }
             if let values = actual[index] {
                 let deviation = Self.worst(unit, values, reference.values, size) {
                     tolerance($0, $1) + (reference.isStored ? 0 : reference.slack)
@@ -136,6 +147,8 @@ public struct BlockCheck {
         }
         return deviations
     }
+
+    private static func norm(_ values: [Float]) -> Double { values.reduce(0) { max($0, Double(abs($1))) } }
 
     /// The largest of the sources' values; the block's input is exact.
     private static func largestSlack(_ unit: BlockUnit, _ slack: [Double]) -> Double {

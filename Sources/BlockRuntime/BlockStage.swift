@@ -55,6 +55,14 @@ public enum StageKernel: Sendable {
         }
     }
 
+    /// How the rounding errors of its last unit are bounded.
+    func rounding(_ problem: Problem) -> Kernel.Rounding {
+        switch self {
+        case .layer(let candidate): candidate.kernel.rounding(problem, candidate.configuration)
+        case .separable: .ofTerms
+        }
+    }
+
     /// Units that it computes.
     var unitCount: Int {
         switch self {

@@ -18,6 +18,8 @@ public struct Kernel: Sendable {
     /// Whether dst's pixels may lie further apart than their channels (``PlanInputs/dstStep``): then it can write its
     /// part of a concatenation where it belongs. NHWC only.
     public let stridesDst: Bool
+    /// How its rounding errors are bounded.
+    public let rounding: @Sendable (Problem, Configuration) -> Rounding
     /// Whether src and dst may be the same memory.
     public let runsInPlace: @Sendable (Problem) -> Bool
     /// One line: what it does.
@@ -31,6 +33,7 @@ public struct Kernel: Sendable {
 
     public init(
         name: String, layer: Layer, family: Family, isa: String, layout: Layout, threaded: Bool, stridesDst: Bool = false,
+        rounding: @escaping @Sendable (Problem, Configuration) -> Rounding = { _, _ in .ofTerms },
         runsInPlace: @escaping @Sendable (Problem) -> Bool = { _ in false }, summary: String,
         space: ConfigurationSpace = .none, supports: @escaping @Sendable (Problem) -> Support = { _ in .yes },
         memory: @escaping @Sendable (Problem, Configuration, Int) -> Memory = { _, _, _ in Memory() },
@@ -43,6 +46,7 @@ public struct Kernel: Sendable {
         self.layout = layout
         self.threaded = threaded
         self.stridesDst = stridesDst
+        self.rounding = rounding
         self.runsInPlace = runsInPlace
         self.summary = summary
         self.space = space
@@ -59,6 +63,15 @@ public struct Kernel: Sendable {
     public enum Support: Sendable, Equatable {
         case yes
         case no(reason: String)
+    }
+
+    /// What the rounding errors of an output grow with; `ErrorBound` derives how far.
+    public enum Rounding: Sendable, Equatable {
+        /// With the terms of its own sum: products are added up, in any order.
+        case ofTerms
+        /// With the largest values of src and weights: a Strassen–Winograd product of so many levels, of at most so many
+        /// input channels at once.
+        case ofStrassen(levels: Int, chunkDepth: Int)
     }
 
     /// Bytes that a plan works in.

@@ -18,6 +18,7 @@ public final class ProblemData {
         let bias: AlignedMemory
         let answer: Oracle.Answer
         let exact: Bool
+        let norms: ErrorBound.Norms
     }
 
     /// Throws where the inputs, the oracle's answers and an arena beside them would not fit into the memory that is free.
@@ -47,6 +48,12 @@ public final class ProblemData {
             // Small ones are not worth waking the other threads.
             if p.effectiveMACs < 1e6 { (0..<count).forEach(body) } else { DispatchQueue.concurrentPerform(iterations: count, execute: body) }
         }
-        return Case(src: src, weights: weights, bias: bias, answer: answer, exact: exact)
+        func norm(_ memory: AlignedMemory, _ count: Int) -> Double {
+            memory.floatBuffer.prefix(count).reduce(0) { max($0, Double(abs($1))) }
+        }
+        return Case(
+            src: src, weights: weights, bias: bias, answer: answer, exact: exact,
+            norms: .init(
+                src: norm(src, p.srcCount), weights: norm(weights, p.weightCount), bias: p.bias ? norm(bias, p.oc) : 0))
     }
 }

@@ -100,13 +100,15 @@ public struct Verifier {
                 throw .inputChanged("weights")
             }
             guard memcmp(arena.pointer(.bias), inputs.bias.start, 4 * p.oc) == 0 else { throw .inputChanged("bias") }
-            worst = max(worst, try compare(inputs, layout: kernel.layout))
+            worst = max(worst, try compare(inputs, candidate))
         }
         return worst
     }
 
-    private func compare(_ inputs: ProblemData.Case, layout: Layout) throws(Fault) -> Double {
+    private func compare(_ inputs: ProblemData.Case, _ candidate: Candidate) throws(Fault) -> Double {
         let p = data.problem
+        let layout = candidate.kernel.layout
+        let normwise = ErrorBound.normwise(p, candidate.kernel.rounding(p, candidate.configuration), inputs.norms)
         let plane = p.oh * p.ow
         let dst = arena.floats(.dst)
         var worst = 0.0
@@ -124,7 +126,8 @@ public struct Verifier {
                     } else {
                         let error = abs(Double(value) - expected)
                         let tolerance = ErrorBound.tolerance(
-                            p, value: expected, magnitude: inputs.answer.magnitudes[index], exactSum: inputs.exact)
+                            p, value: expected, magnitude: inputs.answer.magnitudes[index], normwise: normwise,
+                            exactSum: inputs.exact)
                         if !(error <= tolerance) {  // also when not a number
                             if wrong == nil { wrong = (index, 0, value, expected, tolerance) }
                             wrong!.count += 1

@@ -17,9 +17,12 @@ public enum ErrorBound {
     static let siluFlush = 2.7e-37
 
     /// The largest admissible |kernel − oracle| of one output.
+    /// `normwise`: the bound on the sum's error of a kernel that has one (``normwise(_:_:_:)``).
     /// `exactSum`: inputs are small integers, so that the sum has no error and only the activation may round.
-    public static func tolerance(_ problem: Problem, value: Double, magnitude: Double, exactSum: Bool) -> Double {
-        let sum = exactSum ? 0 : Double(problem.reduction + 1) * Double(Float.ulpOfOne) * magnitude
+    public static func tolerance(
+        _ problem: Problem, value: Double, magnitude: Double, normwise: Double? = nil, exactSum: Bool
+    ) -> Double {
+        let sum = exactSum ? 0 : normwise ?? Double(problem.reduction + 1) * Double(Float.ulpOfOne) * magnitude
         switch problem.activation {
         case .none, .relu: return sum
         case .silu, .hardswish:
@@ -30,9 +33,17 @@ public enum ErrorBound {
     }
 
     /// The largest |integer| for inputs and weights such that every partial sum stays below 2²⁴, where floats are exact;
-    /// nil where even ±1 could leave that range.
+    /// nil where even ±1 could leave that range. Of a pointwise problem also the sums of a Strassen–Winograd product, two
+    /// levels deep, must stay there.
     public static func integerLimit(_ problem: Problem) -> Int? {
-        // The bias is one more term of the same size.
-        (1...4).last { $0 * $0 * (problem.reduction + 1) < 1 << 24 }
+        (1...4).last { limit in
+            let most = Double(limit)
+            // The bias is one more term of the same size.
+            let plain = most * most * Double(problem.reduction + 1)
+            guard problem.layer == .pw else { return plain < 0x1p24 }
+            return strassen(
+                problem, levels: 2, chunkDepth: problem.ic, Norms(src: most, weights: most, bias: most)
+            ).magnitude < 0x1p24
+        }
     }
 }

@@ -6,6 +6,12 @@ struct Tap {
     var b: Int
 }
 
+/// A tile of earlier sums: rows `row` floats apart.
+struct Addend {
+    var sums: UnsafePointer<Float>
+    var row: Int
+}
+
 /// What a register tile computes: `C[m][n] = Σ_taps Σ_k A[m·aRow + k·aStep] · B[k·bStep + n]`, m over MR rows and n over
 /// NR vectors. A is broadcast value by value, B read in vectors. Strides are in floats.
 struct TileArguments {
@@ -28,6 +34,9 @@ struct TileArguments {
     var activation: Activation
     /// Lanes of the last vector that exist in C (and, for a tile that reads B in place, in B).
     var lastLanes: Int
+    /// Tiles of earlier sums that are added to the start.
+    var addends: UnsafePointer<Addend>? = nil
+    var addendCount = 0
 
     enum Start {
         /// From the sums that C holds (a later block of a split reduction).
@@ -70,6 +79,13 @@ private func matrixTile<let MR: Int, let NR: Int>(
         for m in 0..<MR {
             let v = broadcast(bias + m)
             for n in 0..<NR { sum[m][n] = v }
+        }
+    }
+    for i in 0..<t.addendCount {
+        let (sums, row) = (t.addends![i].sums, t.addends![i].row)
+        for m in 0..<MR {
+            for n in 0..<NR - 1 { sum[m][n] += load(sums + (m &* row &+ n &* lanes)) }
+            sum[m][NR - 1] += loadLanes(sums + (m &* row &+ (NR - 1) &* lanes), 0, last)
         }
     }
     for tap in 0..<t.tapCount {

@@ -1,0 +1,236 @@
+import ConvCore
+import ThreadPool
+
+/// Pointwise convolution as a Strassen–Winograd product, NHWC: with L levels 7ᴸ products of a 2⁻ᴸ part in each direction
+/// instead of 8ᴸ, so that nominal FLOPs pass the FMA peak (by 8/7 a level at most).
+///
+/// The combinations of the weights are packed at plan time. Pixels go in blocks of r, whose combinations are
+/// written to scratch (in L2); then all 7ᴸ products of one tile position run one after another, and the sums between them
+/// are tiles in L1 that start the next product. So dst is written once, with bias and activation, as in a plain product,
+/// and the additions cost A's 4 per level alone. Compute-bound. Threads share pixels × panels, each with its own scratch.
+///
+/// Rounding errors are larger than a plain product's, and bounded by the largest values and not term by term
+/// (`ErrorBound`). Source: Huang, Smith, Henry, van de Geijn, "Strassen's algorithm reloaded", SC 2016, from which it differs
+/// in following one tile through all products, where theirs follows one product through all tiles.
+let pointwiseStrassen = Kernel(
+    name: "pw-strassen-\(isaName)", layer: .pw, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
+    stridesDst: true, rounding: { .ofStrassen(levels: strassenLevels($0, $1), chunkDepth: $1["k"]) },
+    summary: "Strassen-Winograd product on register tiles: 7 multiplications for 8, per level",
+    space: ConfigurationSpace(
+        [
+            Parameter("l", [0, 1, 2], standard: 0, "levels of the recursion; 0: as many as leave a product 128 input channels"),
+            Parameter("m", [4, 6, 8, 10, 12], standard: vectorRegisters == 32 ? 10 : 6, "pixels in a register tile"),
+            Parameter("n", [1, 2], standard: 2, "vectors of output channels in a register tile"),
+            Parameter("k", [512, 1024, 2048, 8192], standard: 2048, "input channels per run of the recursion"),
+            Parameter("r", [48, 96, 200, 400], standard: 96, "pixels per block"),
+        ],
+        constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers",
+        admits: { fitsRegisters($0["m"], $0["n"]) }),
+    memory: { p, c, threads in
+        let job = StrassenJob(p, c, threads: threads)
+        return Kernel.Memory(packed: 4 * job.packedCount, scratch: threads * 4 * job.scratchCount)
+    },
+    plan: { p, c, inputs in
+        let packed = inputs.packed.assumingMemoryBound(to: Float.self)
+        let job = StrassenJob(p, c, threads: inputs.threads)
+        job.pack(inputs.weights, bias: inputs.bias, into: packed)
+        let dstStep = inputs.dstStep ?? p.oc
+        return Kernel.Plan { [pool = inputs.pool, scratch = inputs.scratch] src, dst in
+            pool.run { index in
+                let own = (scratch + index * 4 * job.scratchCount).assumingMemoryBound(to: Float.self)
+                job.run(index, src: src, packed: packed, scratch: own, dst: dst, dstStep: dstStep)
+            }
+        }
+    })
+
+/// A second level gains where a product keeps enough input channels to cover the start and the end of a tile: with 128 it
+/// was 5 % faster than one level, with 64 2 % slower.
+private func strassenLevels(_ p: Problem, _ c: Configuration) -> Int {
+    c["l"] > 0 ? c["l"] : p.ic >= 512 ? 2 : 1
+}
+
+private struct StrassenJob {
+    let problem: Problem
+    let levels: Int
+    let panels: StrassenPanels
+    let tileRows: Int
+    /// Pixels of the largest part of a block.
+    let partRows: Int
+    let grid: TileGrid
+    let stepCount: Int
+    let sumTiles: Int
+
+    init(_ p: Problem, _ c: Configuration, threads: Int) {
+        problem = p
+        levels = strassenLevels(p, c)
+        tileRows = c["m"]
+        panels = StrassenPanels(p, levels: levels, width: c["n"] * lanes, lanes: lanes, chunkDepth: c["k"])
+        let pixels = p.batch * p.oh * p.ow
+        partRows = (min(c["r"], pixels) + (1 << levels) - 1) >> levels
+        grid = TileGrid(rows: pixels, tileRows: tileRows << levels, panels: panels.panels, threads: threads)
+        let program = StrassenProgram(levels: levels)
+        stepCount = program.steps.count
+        sumTiles = program.sumTiles
+    }
+
+    // What planning writes: the program, the bias, the weights; each from a cache line's start.
+
+    private var programBytes: Int { AlignedMemory.rounded(stepCount * MemoryLayout<StrassenProgram.Step>.stride) }
+    private var biasOffset: Int { programBytes / 4 }
+    private var weightsOffset: Int { biasOffset + AlignedMemory.rounded(4 * panels.biasCount) / 4 }
+    var packedCount: Int { weightsOffset + panels.count }
+
+    func pack(_ weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, into packed: UnsafeMutablePointer<Float>) {
+        StrassenProgram(levels: levels).write(to: packed)
+        let padded = packed + biasOffset
+        padded.update(repeating: 0, count: panels.biasCount)
+        if let bias { padded.update(from: bias, count: problem.oc) }
+        panels.pack(weights, into: packed + weightsOffset)
+    }
+
+    // What a thread works in: A's combinations, level by level, the sum tiles, and a tile for what does not fit dst.
+
+    /// Floats from one row of a combination to the next: no multiple of 1 KiB, at which the rows of a tile would share
+    /// few cache sets.
+    private func rowStride(_ depth: Int) -> Int {
+        let whole = (depth + lanes - 1) / lanes * lanes
+        return whole % 256 == 0 ? whole + 16 : whole
+    }
+    /// Floats of one combination after `level` levels.
+    private func blockCount(_ level: Int) -> Int {
+        (partRows << (levels - level)) * rowStride(panels.depth << (levels - level))
+    }
+    private func combinationsOffset(_ level: Int) -> Int {
+        level == 1 ? 0 : AlignedMemory.rounded(4 * 7 * blockCount(1)) / 4
+    }
+    private var tileCount: Int { tileRows * panels.width }
+    private var sumsOffset: Int {
+        combinationsOffset(levels) + AlignedMemory.rounded(4 * panels.products * blockCount(levels)) / 4
+    }
+    var scratchCount: Int { sumsOffset + AlignedMemory.rounded(4 * (sumTiles + 1) * tileCount) / 4 }
+
+    func run(
+        _ index: Int, src: UnsafePointer<Float>, packed: UnsafePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+        dst: UnsafeMutablePointer<Float>, dstStep: Int
+    ) {
+        let rows = grid.rows(of: index)
+        let panelRange = grid.panels(of: index)
+        guard !rows.isEmpty, !panelRange.isEmpty else { return }
+        let side = 1 << levels
+        // Equal blocks, in equal parts.
+        let blocks = (rows.count + side * partRows - 1) / (side * partRows)
+        let part = ((rows.count + blocks - 1) / blocks + side - 1) >> levels
+        var first = rows.lowerBound
+        while first < rows.upperBound {
+            let count = min(side * part, rows.upperBound - first)
+            for chunk in 0..<panels.chunks {
+                split(src + first * problem.ic, rows: count, part: part, chunk: chunk, into: scratch)
+                for panel in panelRange {
+                    multiply(
+                        part: part, rows: count, chunk: chunk, panel: panel, packed: packed, scratch: scratch,
+                        dst: dst + first * dstStep, dstStep: dstStep)
+                }
+            }
+            first += count
+        }
+    }
+
+    /// Writes the combinations of a block of pixels, `part` rows each.
+    private func split(
+        _ src: UnsafePointer<Float>, rows: Int, part: Int, chunk: Int, into scratch: UnsafeMutablePointer<Float>
+    ) {
+        let depth = panels.depth
+        let column = chunk * (depth << levels)
+        let outer = part << (levels - 1)
+        splitStrassen(
+            src + column, stride: problem.ic, rowsThere: rows, columnsThere: problem.ic - column, rows: outer,
+            depth: depth << (levels - 1), into: scratch, outStride: rowStride(depth << (levels - 1)), block: blockCount(1))
+        guard levels == 2 else { return }
+        for product in 0..<7 {
+            splitStrassen(
+                scratch + product * blockCount(1), stride: rowStride(2 * depth), rowsThere: outer, columnsThere: 2 * depth,
+                rows: part, depth: depth, into: scratch + combinationsOffset(2) + product * 7 * blockCount(2),
+                outStride: rowStride(depth), block: blockCount(2))
+        }
+    }
+
+    /// One panel of every block of columns × all tiles of pixels.
+    private func multiply(
+        part: Int, rows: Int, chunk: Int, panel: Int, packed: UnsafePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+        dst: UnsafeMutablePointer<Float>, dstStep: Int
+    ) {
+        let steps = UnsafeRawPointer(packed).assumingMemoryBound(to: StrassenProgram.Step.self)
+        let column = panel * panels.width
+        let width = min(panels.width, panels.columns - column)
+        let weights = packed + weightsOffset + chunk * panels.chunkCount + panel * panels.panelCount
+        let sums = scratch + sumsOffset
+        let spare = sums + sumTiles * tileCount
+        let last = chunk == panels.chunks - 1
+        let stride = rowStride(panels.depth)
+        let combinations = UnsafePointer(scratch + combinationsOffset(levels))
+        let combinationCount = blockCount(levels)
+        var tap = Tap(a: 0, b: 0)
+        var addends = InlineArray<5, Addend>(repeating: Addend(sums: sums, row: width))
+        withUnsafePointer(to: &tap) { tap in
+            withUnsafeMutablePointer(to: &addends) { pointer in
+                let addends = UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: Addend.self)
+                var t = TileArguments(
+                    a: scratch, b: weights, c: spare, taps: tap, tapCount: 1, depth: panels.depth, aRow: stride, aStep: 1,
+                    bStep: panels.width, cRow: width, start: .zero, finish: false, activation: problem.activation,
+                    lastLanes: lanes, addends: addends, addendCount: 0)
+                let tiles = (part + tileRows - 1) / tileRows
+                for tile in 0..<tiles {
+                    let share = ThreadPool.share(of: part, index: tile, parts: tiles)
+                    for index in 0..<stepCount {
+                        let step = steps[index]
+                        for i in 0..<step.addendCount {
+                            addends[i] = Addend(sums: sums + step.addends[i] * tileCount, row: width)
+                        }
+                        t.addendCount = step.addendCount
+                        t.tapCount = step.product < 0 ? 0 : 1
+                        t.a = combinations + step.product * combinationCount + share.lowerBound * stride
+                        t.b = weights + step.product * panels.productCount
+                        guard step.sumTile < 0 else {
+                            t.c = sums + step.sumTile * tileCount
+                            t.cRow = width
+                            t.start = .zero
+                            t.finish = false
+                            runPackedTile(share.count, width / lanes, t)
+                            continue
+                        }
+                        let row = step.row * part + share.lowerBound
+                        let channel = step.column * panels.columns + column
+                        let rowsThere = min(share.count, rows - row)
+                        let columnsThere = min(width, problem.oc - channel)
+                        guard rowsThere > 0, columnsThere > 0 else { continue }
+                        let target = dst + row * dstStep + channel
+                        let fits = rowsThere == share.count && columnsThere == width
+                        t.c = fits ? target : spare
+                        t.cRow = fits ? dstStep : width
+                        t.start = .zero
+                        t.finish = last
+                        if chunk == 0 {
+                            t.start = .columns(packed + biasOffset + channel)
+                        } else {
+                            if !fits { copyTile(target, dstStep, to: spare, width, rowsThere, columnsThere) }
+                            addends[step.addendCount] = Addend(sums: t.c, row: t.cRow)
+                            t.addendCount += 1
+                        }
+                        runPackedTile(share.count, width / lanes, t)
+                        if !fits { copyTile(spare, width, to: target, dstStep, rowsThere, columnsThere) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+@inline(never)
+private func copyTile(
+    _ source: UnsafePointer<Float>, _ sourceRow: Int, to target: UnsafeMutablePointer<Float>, _ targetRow: Int, _ rows: Int,
+    _ columns: Int
+) {
+    for row in 0..<rows {
+        for column in 0..<columns { target[row &* targetRow &+ column] = source[row &* sourceRow &+ column] }
+    }
+}
