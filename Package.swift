@@ -62,6 +62,8 @@ let package = Package(
         .target(name: "AtrousC", dependencies: ["BlockRuntime", "CAtrous"],
                 linkerSettings: [.unsafeFlags(["-Xlinker", "-soname=libatrous.so"])]),
         .target(name: "Tuning", dependencies: ["BlockRuntime", "ConvCore", "Harness", "KernelRegistry", "ThreadPool"]),
+        .target(name: "CWorker"),
+        .target(name: "Regression", dependencies: ["CWorker", "ConvCore", "Harness", "ThreadPool"], swiftSettings: optimised),
         .target(name: "Results"),
         .target(name: "GnuplotBridge", linkerSettings: [.linkedLibrary("boost_iostreams")]),
         .target(name: "Plotting", dependencies: ["GnuplotBridge", "Results"]),
@@ -69,10 +71,11 @@ let package = Package(
         .executableTarget(
             name: "atrous",
             dependencies: ["ConvCore", "KernelRegistry", "Harness", "BlockRuntime", "Results", "Plotting", "OptionParsing",
-                           "FaultyKernels", "ThreadPool", "Tuning"]),
+                           "FaultyKernels", "Regression", "ThreadPool", "Tuning"]),
     ] + isaLevels.map(vectorKernels) + [
         .testTarget(name: "ConvCoreTests", dependencies: ["ConvCore"]),
         .testTarget(name: "HarnessTests", dependencies: ["Harness", "KernelRegistry", "FaultyKernels", "ReferenceKernels", "ThreadPool"]),
+        .testTarget(name: "RegressionTests", dependencies: ["ConvCore", "Regression"]),
         .testTarget(name: "OptionParsingTests", dependencies: ["OptionParsing"]),
         .testTarget(name: "ResultsTests", dependencies: ["Results"]),
         .testTarget(name: "PlottingTests", dependencies: ["Plotting"]),

@@ -15,6 +15,8 @@ public final class Arena {
     private let sizes: [Int]
     private let offsets: [Int]
     private var base: UnsafeMutableRawPointer
+    /// Whether the pages are this object's, to move and to give back.
+    private let owned: Bool
 
     /// Bytes of a guard band: a few cache lines, enough for a stray vector row.
     public static let guardBytes = 2048
@@ -25,29 +27,54 @@ public final class Arena {
     /// Sizes in bytes. Throws where the system does not give the memory.
     public init(src: Int, weights: Int, bias: Int, dst: Int, packed: Int, scratch: Int) throws {
         sizes = [src, weights, bias, dst, packed, scratch]
-        var offsets: [Int] = []
-        var end = Self.guardBytes
-        for size in sizes {
-            offsets.append(end)
-            end += AlignedMemory.rounded(size) + Self.guardBytes
-        }
-        self.offsets = offsets
-        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
-        bytes = (end + page - 1) / page * page
+        (offsets, bytes) = Self.layout(sizes)
+        owned = true
         // Twice: ``renew()`` holds the old and the new pages for a moment.
         try FreeMemory.require(2 * bytes)
         base = try Self.map(bytes)
         paintGuards()
     }
 
-    deinit { munmap(base, bytes) }
+    /// The arena of the cases in memory that is the caller's, such as pages that another process maps too. It must have
+    /// ``bytes(_:cases:)`` and outlive the arena, which never moves.
+    public init(borrowing memory: UnsafeMutableRawPointer, _ p: Problem, cases: [Trial.Case]) {
+        sizes = Self.sizes(p, cases: cases)
+        (offsets, bytes) = Self.layout(sizes)
+        owned = false
+        base = memory
+        paintGuards()
+    }
+
+    deinit { if owned { munmap(base, bytes) } }
 
     /// The arena that fits every one of the cases.
     public convenience init(_ p: Problem, cases: [Trial.Case]) throws {
+        let s = Self.sizes(p, cases: cases)
+        try self.init(src: s[0], weights: s[1], bias: s[2], dst: s[3], packed: s[4], scratch: s[5])
+    }
+
+    /// Whole pages that hold the arena of the cases.
+    public static func bytes(_ p: Problem, cases: [Trial.Case]) -> Int { layout(sizes(p, cases: cases)).bytes }
+
+    /// By region. Those that depend on the problem alone come first, so that builds whose kernels want other packed weights
+    /// or scratch still share them.
+    private static func sizes(_ p: Problem, cases: [Trial.Case]) -> [Int] {
         let needs = cases.map { $0.candidate.kernel.memory(p, $0.candidate.configuration, $0.pool.threads) }
-        try self.init(
-            src: 4 * p.srcCount, weights: 4 * p.weightCount, bias: 4 * p.oc, dst: 4 * p.dstCount,
-            packed: needs.map(\.packed).max() ?? 0, scratch: needs.map(\.scratch).max() ?? 0)
+        return [
+            4 * p.srcCount, 4 * p.weightCount, 4 * p.oc, 4 * p.dstCount, needs.map(\.packed).max() ?? 0,
+            needs.map(\.scratch).max() ?? 0,
+        ]
+    }
+
+    private static func layout(_ sizes: [Int]) -> (offsets: [Int], bytes: Int) {
+        var offsets: [Int] = []
+        var end = guardBytes
+        for size in sizes {
+            offsets.append(end)
+            end += AlignedMemory.rounded(size) + guardBytes
+        }
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        return (offsets, (end + page - 1) / page * page)
     }
 
     public func pointer(_ region: Region) -> UnsafeMutableRawPointer { base + offsets[region.rawValue] }
@@ -59,6 +86,7 @@ public final class Arena {
     /// Moves everything into freshly mapped pages: the new mapping is made and touched before the old one is given back, so
     /// the pages differ. Pointers taken before are void.
     public func renew() throws {
+        precondition(owned, "a borrowed arena stays where it is")
         let next = try Self.map(bytes)
         next.copyMemory(from: base, byteCount: bytes)
         munmap(base, bytes)

@@ -27,4 +27,4 @@ public enum Clock {
 
 /// Keeps a result that nothing else needs from being optimised away with the work behind it.
 @_optimize(none)
-func keepAlive(_ value: Float) {}
+public func keepAlive(_ value: Float) {}

@@ -218,7 +218,7 @@ extension MachineProfile {
     }
 
     /// Data and unified caches of CPU 0, as the system lists them; typical sizes where it does not.
-    static func cacheLevels() -> [CacheLevel] {
+    public static func cacheLevels() -> [CacheLevel] {
         var levels: [CacheLevel] = []
         for index in 0..<8 {
             let folder = "/sys/devices/system/cpu/cpu0/cache/index\(index)/"

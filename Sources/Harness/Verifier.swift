@@ -160,7 +160,7 @@ public struct Verifier {
 
 extension Candidate {
     /// Plans for the arena's weights, bias, packed and scratch regions.
-    func plan(_ p: Problem, arena: Arena, pool: ThreadPool) -> Kernel.Plan {
+    public func plan(_ p: Problem, arena: Arena, pool: ThreadPool) -> Kernel.Plan {
         kernel.plan(
             p, configuration,
             Kernel.PlanInputs(

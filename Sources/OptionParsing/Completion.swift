@@ -15,7 +15,7 @@ extension CommandTable {
 
     private var bashCompletion: String {
         var cases = ""
-        for command in commands {
+        for command in shown {
             let options = command.options.map { "--\($0.name)" } + ["--help"]
             let words = command.arguments.flatMap(\.choices) + options
             var values = ""
@@ -35,7 +35,7 @@ extension CommandTable {
             _\(tool)() {
                 local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}"
                 if [ "$COMP_CWORD" -eq 1 ]; then
-                    COMPREPLY=($(compgen -W '\((commands.map(\.name) + ["--help", "--version"]).joined(separator: " "))' -- "$current"))
+                    COMPREPLY=($(compgen -W '\((shown.map(\.name) + ["--help", "--version"]).joined(separator: " "))' -- "$current"))
                     return
                 fi
                 case "${COMP_WORDS[1]}" in
@@ -47,7 +47,7 @@ extension CommandTable {
 
     private var fishCompletion: String {
         var lines = ["complete -c \(tool) -f"]
-        for command in commands {
+        for command in shown {
             lines.append("complete -c \(tool) -n __fish_use_subcommand -a \(command.name) -d '\(command.summary.quoted)'")
             let condition = "-n '__fish_seen_subcommand_from \(command.name)'"
             for choice in command.arguments.flatMap(\.choices) { lines.append("complete -c \(tool) \(condition) -a \(choice)") }

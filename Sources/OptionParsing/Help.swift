@@ -1,8 +1,8 @@
 extension CommandTable {
     /// The tool's own help: its commands.
     public var help: String {
-        let width = commands.map(\.name.count).max() ?? 0
-        let rows = commands.map { "  \($0.name.padded(to: width))  \($0.summary)" }
+        let width = shown.map(\.name.count).max() ?? 0
+        let rows = shown.map { "  \($0.name.padded(to: width))  \($0.summary)" }
         return """
             \(tool): \(summary)
 

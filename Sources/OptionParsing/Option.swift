@@ -50,6 +50,8 @@ public struct Command: Sendable {
     public let options: [Option]
     /// Command lines that show it at work.
     public let examples: [String]
+    /// Spoken by programs only: help and completion leave it out.
+    public let hidden: Bool
 
     public struct Positional: Sendable {
         public let name: String
@@ -67,13 +69,14 @@ public struct Command: Sendable {
 
     public init(
         _ name: String, _ summary: String, arguments: [Positional] = [], options: [Option] = [],
-        examples: [String] = []
+        examples: [String] = [], hidden: Bool = false
     ) {
         self.name = name
         self.summary = summary
         self.arguments = arguments
         self.options = options
         self.examples = examples
+        self.hidden = hidden
     }
 }
 
@@ -83,6 +86,9 @@ public struct CommandTable: Sendable {
     public let version: String
     public let summary: String
     public let commands: [Command]
+
+    /// What help and completion tell of.
+    var shown: [Command] { commands.filter { !$0.hidden } }
 
     public init(tool: String, version: String, summary: String, commands: [Command]) {
         self.tool = tool

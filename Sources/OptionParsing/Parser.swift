@@ -18,7 +18,7 @@ extension CommandTable {
         }
         if first == "--version" { return .version }
         guard let command = commands.first(where: { $0.name == first }) else {
-            throw .unknownCommand(first, nearest: nearestName(to: first, in: commands.map(\.name)), tool: tool)
+            throw .unknownCommand(first, nearest: nearestName(to: first, in: shown.map(\.name)), tool: tool)
         }
         return try parse(command, Array(arguments.dropFirst()), environment)
     }

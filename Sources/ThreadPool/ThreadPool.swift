@@ -62,6 +62,10 @@ public final class ThreadPool: @unchecked Sendable {
         return try body()
     }
 
+    /// Binds the calling thread to the process's CPU number `cpu` for good. Returns whether the system did.
+    @discardableResult
+    public static func pinCaller(to cpu: Int) -> Bool { atrous_pin_thread(Int32(cpu)) == 0 }
+
     /// Runs `body(index)` once for every `index` in `0 ..< threads`, each on its own thread, and returns when all are
     /// done. `body(0)` runs on the calling thread.
     public func run(_ body: (_ index: Int) -> Void) {

@@ -108,6 +108,25 @@ let toolTable = CommandTable(
                 "atrous run --block block.safetensors --input x.npy --output y.npy --plan plan.csv",
             ]),
         Command(
+            "check", "whether a build is slower than another: both run in turn, in the same pages, case by case",
+            options: problemOptions + [
+                Option("base", "BUILD", "what to compare with: a build of atrous", isPath: true),
+                Option("head", "BUILD", "what to judge", default: "the build that runs", isPath: true),
+                Option("threshold", "SHARE", "the slow-down that counts; streaming cases: five thirds of it", default: "3%"),
+                Option("kernel", "REGEX", "only kernels whose name matches", default: "all but naive and im2col", repeatable: true),
+                Option("threads", "LIST", "thread counts", default: "1"),
+                Option("rounds", "N", "undisturbed rounds of four bursts a launch", default: "40"),
+                Option("burst", "TIME", "length of a burst", default: "0.25ms"),
+                Option("pairing", "HOW", "one build after the other on one CPU, or both at once on two", default: "alternating", choices: ["alternating", "duet"]),
+                Option("patience", "TIME", "a burst that takes longer counts as hung", default: "30s"),
+                Option("record", "F.csv", "keep every launch's value and rounds", isPath: true),
+                Option("seed", "N", "seed of the order", default: "1"),
+                Option("quiet", nil, "no progress and no notes"),
+                Option("dry-run", nil, "print the cases and stop"),
+            ],
+            examples: ["atrous check --base old/atrous --preset smoke", "atrous check --base old/atrous --head new/atrous --preset yolov5s --threshold 2%"]),
+        Command("worker", "runs one case at a time for `atrous check`", hidden: true),
+        Command(
             "plot", "figures from stored results, as SVG and PNG",
             options: [
                 Option("results", "DIR", "folder or file of stored results", default: "results", isPath: true),
@@ -127,6 +146,6 @@ let toolTable = CommandTable(
 
 /// What each command runs.
 let commandBodies: [String: @Sendable (Values) throws -> ExitCode] = [
-    "machine": runMachine, "list": runList, "verify": runVerify, "bench": runBench, "pick": runPick, "run": runRun, "plot": runPlot,
+    "check": runCheck, "worker": runWorker, "machine": runMachine, "list": runList, "verify": runVerify, "bench": runBench, "pick": runPick, "run": runRun, "plot": runPlot,
     "completions": runCompletions,
 ]

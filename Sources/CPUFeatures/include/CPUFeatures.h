@@ -15,4 +15,11 @@ void atrous_cpu_name(char *buffer, int size);
 // instruction for it that a user program may run.
 int atrous_flush_cache(const void *start, unsigned long bytes);
 
+// A chain of dependent multiplications and additions, four cycles a step: its time is the clock's and nothing else's.
+unsigned long atrous_chain_loop(unsigned long steps);
+
+// Eight independent additions a step, as many as the core can begin: a stranger on the core's other hardware thread takes
+// half of its places, and this loop is the first to show it (60 % longer where a loop of multiply-adds takes 8 %).
+unsigned long atrous_wide_loop(unsigned long steps);
+
 #endif

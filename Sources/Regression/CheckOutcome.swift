@@ -1,0 +1,98 @@
+import Foundation
+import Harness
+
+/// What a check found about one case.
+public struct CaseOutcome: Sendable {
+    public let one: CheckCase
+    public let threshold: Double
+    public let base, head: Survey.Facts
+    public internal(set) var judgement = Judgement.undecided
+    /// Logarithm of head over base; nil where it was not measured.
+    public internal(set) var change: Double?
+    /// Standard error of ``change``, from the scatter of rounds and of launches.
+    public internal(set) var error: Double?
+    public internal(set) var launches = 0
+    /// Median nanoseconds of a run.
+    public internal(set) var baseNs, headNs: Double?
+    /// Per launch, in order.
+    public internal(set) var values: [LaunchValue] = []
+    /// Why it could not be measured.
+    public internal(set) var failure: String?
+
+    init(_ shared: Survey.Shared, threshold: Double) {
+        one = shared.one
+        base = shared.base
+        head = shared.head
+        self.threshold = threshold
+    }
+
+    mutating func fill(_ series: SequentialCheck.Series, _ values: [LaunchValue]) {
+        judgement = failure == nil ? series.judgement ?? .undecided : .undecided
+        launches = series.values.count
+        self.values = values
+        guard !values.isEmpty else { return }
+        change = series.estimate
+        baseNs = Statistics.median(values.map(\.baseNs))
+        headNs = Statistics.median(values.map(\.headNs))
+        let used = series.fresh.isEmpty ? series.screen : series.fresh
+        let within = Statistics.median(values.map(\.error)) / Double(used.count).squareRoot()
+        error = used.count < 3 ? within : max(within, PairedLaunch.errorOfMedian(used))
+    }
+
+    /// What a launch's rounds left open, beside what the threshold needs: above 1 the case is too noisy to say "fine".
+    /// A value on the margin must not cross the threshold by chance: a third of the threshold is at least two errors.
+    public var noise: Double {
+        guard !values.isEmpty else { return .infinity }
+        return 2 * Statistics.median(values.map(\.error)) / (log1p(threshold) / 3)
+    }
+
+    public var isNoisy: Bool { judgement == .undecided && failure == nil || judgement == .fine && noise > 1 }
+
+    /// Findings beside the time: what grew without need.
+    public var growths: [String] {
+        var found: [String] = []
+        // Twice: another order of the same sums may err a little more.
+        if head.maxError > 2 * base.maxError, head.maxError > 0 {
+            found.append("max error grew from \(Float(base.maxError)) to \(Float(head.maxError))")
+        }
+        if head.scratchBytes > base.scratchBytes { found.append("scratch grew from \(base.scratchBytes) to \(head.scratchBytes) bytes") }
+        return found
+    }
+}
+
+public struct CheckOutcome: Sendable {
+    public let rule: DecisionRule
+    public let rounds, launches, attempts: Int
+    public let seconds: Double
+    public internal(set) var cases: [CaseOutcome] = []
+    public internal(set) var suite = Judgement.fine
+    public internal(set) var suiteChange: Double?
+    /// Base against its copy: name and logarithm.
+    public internal(set) var sentinels: [(name: String, change: Double)] = []
+    /// Why the machine cannot answer, from sentinels and clocks.
+    public internal(set) var unfit: [String] = []
+    public internal(set) var leftOut: [Survey.LeftOut] = []
+
+    public enum Verdict: String, Sendable {
+        case fine, regression, undecided
+    }
+
+    public var verdict: Verdict {
+        if !unfit.isEmpty { return .undecided }
+        if cases.contains(where: { $0.judgement == .slower || $0.failure != nil }) || suite == .slower
+            || leftOut.contains(where: { $0.failed && $0.side == .head })
+        {
+            return .regression
+        }
+        return cases.contains(where: \.isNoisy) || suite == .undecided || cases.isEmpty ? .undecided : .fine
+    }
+
+    /// Rounds a launch that would still the noise of the noisiest case: errors shrink with the root.
+    public var roundsNeeded: Int? {
+        let noise = cases.filter { $0.isNoisy && $0.noise.isFinite }.map(\.noise).max()
+        return noise.map { Int((Double(rounds) * $0 * $0).rounded(.up)) }
+    }
+
+    /// `+3.1 %`, from a logarithm.
+    public static func percent(_ logRatio: Double) -> String { String(format: "%+.1f %%", expm1(logRatio) * 100) }
+}

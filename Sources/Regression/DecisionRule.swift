@@ -1,0 +1,97 @@
+import Foundation
+import Harness
+
+/// When a case counts as slower: the whole rule, in one place.
+///
+/// **The launch is the unit.** Rounds within a launch share the luck of its memory layout; a test over rounds takes that
+/// for a difference. A launch's value is the median of its rounds' paired log ratios (``LaunchValue``).
+///
+/// **Screen.** Up to ``screenLaunches`` launches; a case is a suspect if all but one of its values lie beyond the *margin*,
+/// which is ``marginShare`` of the threshold (2 % of 3 %), on the same side. As soon as two values of each side are on the
+/// near side of it, no outcome of the rest could make it a suspect: the case is done. Of a case that has not changed, two
+/// launches are mostly all.
+///
+/// **Confirm.** Suspects get fresh launches, so that the choice of the screen does not count twice: the smallest
+/// n ≥ ``fewestConfirming`` with (n + 1)/2ⁿ ≤ ``level`` / suspects, all but one beyond the margin. Were the case's true median
+/// on the margin or nearer, each value would lie beyond it with probability ≤ ½, and n − 1 or n of n with probability
+/// ≤ (n + 1)/2ⁿ: the sign test, Bonferroni over the suspects.
+///
+/// **Verdict.** Slower if confirmed and the fresh values' median reaches the threshold; otherwise the suspect is ambiguous,
+/// which is told and does not fail a check. Faster by the mirror image.
+///
+/// **Suite.** The same on one more series, against its own threshold: a launch's mean over the middle half of the cases
+/// (the interquartile mean), which a shift of all moves and a single slow kernel does not.
+public struct DecisionRule: Sendable {
+    /// Of ordinary and of streaming cases, and of the suite, as a slow-down: 0.03 is 3 %.
+    public var threshold = 0.03
+    public var streamingThreshold = 0.05
+    public var suiteThreshold = 0.015
+    public var marginShare = 2.0 / 3
+    public var screenLaunches = 6
+    public var fewestConfirming = 12
+    public var level = 0.05
+    /// A suite has at least so many cases.
+    public var fewestSuiteCases = 4
+
+    public init() {}
+
+    public init(threshold: Double) {
+        self.threshold = threshold
+        streamingThreshold = threshold * 5 / 3
+        suiteThreshold = threshold / 2
+    }
+
+    /// Values of one series that may lie within the margin without ending the matter.
+    static let misses = 1
+
+    public enum Direction: Double, Sendable, CaseIterable {
+        case slower = 1
+        case faster = -1
+    }
+
+    /// In logarithms.
+    public func margin(_ threshold: Double) -> Double { log1p(threshold * marginShare) }
+
+    /// Whether a value lies beyond the margin on that side.
+    func exceeds(_ value: Double, _ direction: Direction, _ threshold: Double) -> Bool {
+        value * direction.rawValue > margin(threshold)
+    }
+
+    func missed(_ values: [Double], _ direction: Direction, _ threshold: Double) -> Int {
+        values.count { !exceeds($0, direction, threshold) }
+    }
+
+    /// The directions that the screen has not ruled out yet.
+    func open(_ values: [Double], _ threshold: Double) -> [Direction] {
+        Direction.allCases.filter { missed(values, $0, threshold) <= Self.misses }
+    }
+
+    /// The direction of a suspect, once the screen is full.
+    func suspicion(_ values: [Double], _ threshold: Double) -> Direction? {
+        values.count >= screenLaunches ? open(values, threshold).first : nil
+    }
+
+    /// Fresh launches that confirm one of so many suspects.
+    public func confirmingLaunches(suspects: Int) -> Int {
+        var n = fewestConfirming
+        while Double(n + 1) / pow(2, Double(n)) > level / Double(max(suspects, 1)) { n += 1 }
+        return n
+    }
+
+    /// The interquartile mean.
+    static func suite(_ values: [Double]) -> Double {
+        let sorted = values.sorted()
+        let cut = sorted.count / 4
+        return Statistics.mean(Array(sorted[cut..<(sorted.count - cut)]))
+    }
+}
+
+public enum Judgement: Sendable, Equatable {
+    case fine
+    case slower
+    case faster
+    /// A suspect that fresh launches did not confirm, or not in this size.
+    case ambiguous(DecisionRule.Direction)
+    /// Too few launches were undisturbed.
+    case undecided
+}

@@ -1,0 +1,234 @@
+import ConvCore
+import Foundation
+import Harness
+import ThreadPool
+
+/// How the bursts of the two sides are paired.
+public enum Pairing: String, CaseIterable, Sendable {
+    /// One after the other in the same pages on the same CPU, ABBA or BAAB.
+    case alternating
+    /// At the same moment on two CPUs, each in the pages of its place; the sides swap places within a round.
+    /// Source: Bulej et al., "Duet Benchmarking: Improving Measurement Accuracy in the Cloud", ICPE 2020.
+    case duet
+}
+
+public struct LaunchOptions: Sendable {
+    /// Undisturbed rounds of four bursts.
+    public var rounds = 40
+    /// Nanoseconds of a burst. A stranger on the core's other hardware thread comes and goes within milliseconds, and a round that
+    /// is shorter than his visits is not spoilt by them: in the same 0.3 s a case, the standard error of a launch's median was
+    /// 0.09 … 0.15 % with bursts of 0.25 ms, 0.14 … 0.8 % with 0.5 ms and 0.3 … 0.5 % with 2 ms (two vCPUs of a busy host).
+    public var burstNs = 0.25e6
+    public var pairing = Pairing.alternating
+    /// Seconds that a worker may take for a burst.
+    public var patience = WorkerProcess.patience
+    public init() {}
+}
+
+/// One launch: the workers of both sides started anew, in shared pages made anew. What a launch's memory layout adds to a
+/// ratio is the same for all its rounds; that is why launches are counted and rounds are not.
+public final class PairedLaunch {
+    let builds: [Side: String]
+    let options: LaunchOptions
+    private let arenaBytes: Int
+    private var workers: [Side: WorkerProcess] = [:]
+    private var memory: [SharedMemory] = []
+    private var open: [Side: Set<CheckCase>] = [:]
+    private var ids: [CheckCase: Int] = [:]
+    private let cores: QuietCores
+    private let aliases: BuildAliases
+    /// Moves the stacks of this launch's workers, both by as much.
+    private let padding: String
+    private var random: RandomSource
+
+    /// Rounds take turns over so many arenas: their pages' luck is a scatter of the rounds then, and not of the launch.
+    private static let mostPlaces = 10
+    private static let mostBytes = 512 << 20
+
+    /// Rounds between two looks for a quiet CPU.
+    private static let lookEvery = 4
+
+    /// `arenaBytes` fits every case.
+    public init(_ builds: [Side: String], options: LaunchOptions, arenaBytes: Int, cores: QuietCores, seed: UInt64) throws {
+        self.builds = builds
+        self.options = options
+        self.arenaBytes = arenaBytes
+        random = RandomSource(seed: seed)
+        self.cores = cores
+        aliases = try BuildAliases(builds)
+        padding = String(repeating: "x", count: 16 * Int.random(in: 0..<256, using: &random))
+        for _ in 0..<max(2, min(options.rounds, Self.mostPlaces, Self.mostBytes / max(arenaBytes, 1))) { memory.append(try SharedMemory(bytes: arenaBytes)) }
+        for side in builds.keys.shuffled(using: &random) { try start(side) }
+    }
+
+    public func stop() {
+        for worker in workers.values { worker.stop() }
+        workers = [:]
+    }
+
+    /// Starts a side's worker in the launch's pages.
+    private func start(_ side: Side) throws(WorkerError) {
+        workers[side]?.stop()
+        open[side] = []
+        let worker = try WorkerProcess(
+            aliases.path(side), named: builds[side]!, environment: ["ATROUS_PADDING": padding], patience: max(options.patience, 10))
+        for (place, shared) in memory.enumerated() {
+            try worker.ask(
+                ["place", "\(place)", String(SharedMemory.address(place: place), radix: 16), "\(shared.bytes)", shared.path],
+                expecting: "placed")
+        }
+        workers[side] = worker
+    }
+
+    /// Runs the rounds of a case, `a` against `b`. After an error that ends a worker, both are there again.
+    func measure(_ one: CheckCase, runs: Int, _ a: Side, _ b: Side) throws(WorkerError) -> LaunchValue? {
+        do {
+            return try rounds(one, runs: runs, a, b)
+        } catch {
+            if error.endsWorker {
+                try start(a)
+                try start(b)
+            }
+            throw error
+        }
+    }
+
+    /// nil where too few rounds were undisturbed.
+    private func rounds(_ one: CheckCase, runs: Int, _ a: Side, _ b: Side) throws(WorkerError) -> LaunchValue? {
+        for side in [a, b] { try enter(one, side) }
+        // A case with several threads has both CPUs to itself.
+        let duet = options.pairing == .duet && one.threads == 1 && cores.count > 1
+        var collected: [Round] = []
+        var kept: [Round] = []
+        var cpu = 0
+        // Disturbed rounds are replaced, up to as many again.
+        while collected.count < 2 * options.rounds {
+            let turn = collected.count
+            if turn % Self.lookEvery == 0 {
+                if one.threads > 1 || duet { cores.waitForAll() } else { cpu = cores.choose(turn: turn / Self.lookEvery) }
+            }
+            collected.append(duet ? try duetRound(runs, a, b, turn: turn) : try alternatingRound(runs, a, b, turn: turn, cpu: cpu))
+            guard collected.count >= options.rounds else { continue }
+            kept = collected.filter(\.isUndisturbed)
+            if kept.count >= options.rounds { break }
+        }
+        guard kept.count * 2 >= options.rounds, kept.count >= 2 else { return nil }
+        let ratios = kept.map(\.logRatio)
+        let (ofA, ofB) = (kept.flatMap(\.a), kept.flatMap(\.b))
+        return LaunchValue(
+            logRatio: Statistics.median(ratios), error: Self.errorOfMedian(ratios), rounds: ratios,
+            dropped: collected.count - kept.count, baseNs: Statistics.median(ofA.map(\.ns)) / Double(runs),
+            headNs: Statistics.median(ofB.map(\.ns)) / Double(runs), baseChainNs: Statistics.median(ofA.map(\.chainNs)),
+            headChainNs: Statistics.median(ofB.map(\.chainNs)))
+    }
+
+    /// From the order statistics that lie one standard error of the rank, √n/2, to either side of the middle: rounds have heavy
+    /// tails, on which a normal formula with the median absolute deviation puts the error three times too high.
+    static func errorOfMedian(_ values: [Double]) -> Double {
+        let sorted = values.sorted()
+        let middle = Double(sorted.count - 1) / 2
+        let step = Double(sorted.count).squareRoot() / 2
+        let (low, high) = (max(0, Int((middle - step).rounded())), min(sorted.count - 1, Int((middle + step).rounded())))
+        return (sorted[high] - sorted[low]) / 2
+    }
+
+    /// The stack of a round begins so many bytes lower, in both builds: its place is averaged over.
+    private func nextShift() -> Int { 16 * Int.random(in: 0..<256, using: &random) }
+
+    private func enter(_ one: CheckCase, _ side: Side) throws(WorkerError) {
+        let id = ids[one] ?? ids.count
+        ids[one] = id
+        let worker = workers[side]!
+        if open[side]?.contains(one) != true {
+            try worker.ask(["open", "\(id)", "\(one.threads)", one.candidate, one.problem.text], expecting: "opened")
+            open[side, default: []].insert(one)
+        }
+        for place in memory.indices { try worker.ask(["enter", "\(id)", "\(place)"], expecting: "entered") }
+    }
+
+    private func alternatingRound(_ runs: Int, _ a: Side, _ b: Side, turn: Int, cpu: Int) throws(WorkerError) -> Round {
+        let first = Bool.random(using: &random) ? [a, b, b, a] : [b, a, a, b]
+        var round = Round()
+        let shift = nextShift()
+        let steal = Steal.ticks
+        for side in first {
+            let burst = try workers[side]!.burst(runs: runs, place: turn % memory.count, cpu: cpu, shift: shift, within: options.patience)
+            if side == a { round.a.append(burst) } else { round.b.append(burst) }
+        }
+        round.stolen = Steal.ticks != steal
+        return round
+    }
+
+    /// Both at once, then once more with the places swapped, so that what a place does to the time cancels.
+    private func duetRound(_ runs: Int, _ a: Side, _ b: Side, turn: Int) throws(WorkerError) -> Round {
+        let pair = [turn, turn + 1].map { $0 % memory.count }
+        var cpus = Bool.random(using: &random) ? (a: 0, b: 1) : (a: 1, b: 0)
+        var round = Round()
+        let shift = "\(nextShift())"
+        let steal = Steal.ticks
+        for _ in 0..<2 {
+            try workers[a]!.send(["burst", "\(runs)", "\(pair[cpus.a])", "\(cpus.a)", shift])
+            try workers[b]!.send(["burst", "\(runs)", "\(pair[cpus.b])", "\(cpus.b)", shift])
+            round.a.append(try workers[a]!.burstAnswer(within: options.patience))
+            round.b.append(try workers[b]!.burstAnswer(within: options.patience))
+            cpus = (cpus.b, cpus.a)
+        }
+        round.stolen = Steal.ticks != steal
+        return round
+    }
+}
+
+/// Two bursts of each side.
+struct Round {
+    var a: [Burst] = []
+    var b: [Burst] = []
+    var stolen = false
+
+    /// A drift that is linear in time cancels.
+    var logRatio: Double { (log(b[0].ns) + log(b[1].ns) - log(a[0].ns) - log(a[1].ns)) / 2 }
+
+    /// A reference loop that differs by more among the four bursts marks a round: a stranger who came or left shows as 60 %, a
+    /// clock step as 10 % and more.
+    static let slowdown = 1.15
+
+    /// Whether the four bursts had the core under the same conditions, and to themselves. A stranger who stays all the while meets
+    /// both sides alike and leaves the round in.
+    var isUndisturbed: Bool {
+        func even(_ values: [Double]) -> Bool { values.max()! <= values.min()! * Self.slowdown }
+        let bursts = a + b
+        return !stolen && bursts.allSatisfy { $0.switches == 0 } && even(bursts.map(\.chainNs)) && even(bursts.map(\.wideNs))
+    }
+}
+
+/// Time that the hypervisor gave to others.
+enum Steal {
+    /// The eighth figure of /proc/stat's first line, in hundredths of a second; 0 where there is none.
+    static var ticks: Int {
+        guard let file = fopen("/proc/stat", "r") else { return 0 }
+        defer { fclose(file) }
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard fgets(&buffer, 256, file) != nil else { return 0 }
+        let line = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let fields = line.split(separator: " ")
+        return fields.count > 8 ? Int(fields[8]) ?? 0 : 0
+    }
+}
+
+/// Names of one length for all builds: a program's path lies on its stack and would shift it.
+final class BuildAliases {
+    private let folder: String
+
+    init(_ builds: [Side: String]) throws {
+        folder = "\(NSTemporaryDirectory())/atrous-builds-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        for (side, path) in builds {
+            try FileManager.default.createSymbolicLink(
+                atPath: self.path(side), withDestinationPath: URL(fileURLWithPath: path).standardizedFileURL.path)
+        }
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    /// `base`, `head` and `copy` have four letters each.
+    func path(_ side: Side) -> String { "\(folder)/\(side)" }
+}

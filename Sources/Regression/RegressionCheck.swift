@@ -1,0 +1,136 @@
+import ConvCore
+import Foundation
+import Harness
+import ThreadPool
+
+/// Head against base: launches as the ``DecisionRule`` asks for them, sentinels in each, and a second attempt where one fires.
+public final class RegressionCheck {
+    let survey: Survey
+    let rule: DecisionRule
+    let options: LaunchOptions
+    private let builds: [Side: String]
+    private var random: RandomSource
+    private var failures: [CheckCase: String] = [:]
+    private let cores = QuietCores()
+    private var launch = 0
+    private var values: [CheckCase: [LaunchValue]] = [:]
+
+    /// One value as it was measured, for whoever keeps them.
+    public struct Record: Sendable {
+        public let attempt, launch: Int
+        public let one: CheckCase
+        public let sentinel: Bool
+        public let value: LaunchValue?
+    }
+    public var record: (Record) -> Void = { _ in }
+    /// Told the cases of a launch that begins, and how many are done.
+    public var progress: (_ launch: Int, _ done: Int, _ of: Int) -> Void = { _, _, _ in }
+
+    /// `copy` is a copy of the base build.
+    public init(_ survey: Survey, base: String, head: String, copy: String, rule: DecisionRule, options: LaunchOptions, seed: UInt64) {
+        self.survey = survey
+        self.rule = rule
+        self.options = options
+        builds = [.base: base, .head: head, .copy: copy]
+        random = RandomSource(seed: seed)
+    }
+
+    /// Cases that are also measured between base and its copy: the middle one of each layer, three at most.
+    static func sentinels(_ cases: [CheckCase]) -> [CheckCase] {
+        var chosen: [CheckCase] = []
+        for layer in Set(cases.map(\.problem.layer)).sorted(by: { $0.rawValue < $1.rawValue }) {
+            let ofLayer = cases.filter { $0.problem.layer == layer }
+            chosen.append(ofLayer[ofLayer.count / 2])
+        }
+        return Array(chosen.prefix(3))
+    }
+
+    public func run() throws -> CheckOutcome {
+        let start = Date()
+        var attempts = 0
+        while true {
+            attempts += 1
+            values = [:]
+            let steal = Steal.ticks
+            let begun = Date()
+            let cases = survey.shared.filter { failures[$0.one] == nil }
+            let sentinels = Self.sentinels(cases.map(\.one)).compactMap { one in cases.first { $0.one == one } }
+            let all = cases + sentinels
+            var check = SequentialCheck(
+                rule,
+                all.enumerated().map { index, shared in
+                    SequentialCheck.Series(
+                        threshold: shared.one.streaming ? rule.streamingThreshold : rule.threshold, sentinel: index >= cases.count)
+                })
+            launch = 0
+            try check.run { wanted in try measure(wanted, all, sentinelsFrom: cases.count, attempt: attempts) }
+            let seconds = Date().timeIntervalSince(begun)
+            var reasons = check.fired.map { "\(all[$0].one.name): base and its copy differ by \(CheckOutcome.percent(check.series[$0].estimate))" }
+            let stolen = Double(Steal.ticks - steal) / 100 / seconds
+            if stolen > Self.mostSteal { reasons.append("the hypervisor took \(Int(stolen * 100)) % of the time") }
+            if let drift = clockDrift(), drift > Self.mostClockDrift {
+                reasons.append("the clock differed by \(CheckOutcome.percent(drift)) between the sides")
+            }
+            // Once more where the machine was not itself; what it says then is all that it can say.
+            if !reasons.isEmpty, attempts == 1 { continue }
+            return outcome(check, cases, sentinels, reasons: reasons, attempts: attempts, seconds: Date().timeIntervalSince(start))
+        }
+    }
+
+    /// More stolen time than this share of the check's, and the sides cannot be told apart.
+    static let mostSteal = 0.05
+    /// A chain of dependent multiplications takes the same time in any build; see ``Burst/chainNs``.
+    static let mostClockDrift = 0.01
+
+    private func clockDrift() -> Double? {
+        let drifts = values.values.joined().filter { $0.baseChainNs > 0 && $0.headChainNs > 0 }.map { log($0.headChainNs / $0.baseChainNs) }
+        return drifts.isEmpty ? nil : abs(Statistics.median(drifts))
+    }
+
+    private func measure(
+        _ wanted: [Int], _ all: [Survey.Shared], sentinelsFrom: Int, attempt: Int
+    ) throws -> [Int: SequentialCheck.Answer] {
+        launch += 1
+        var sides = builds
+        if !wanted.contains(where: { $0 >= sentinelsFrom }) { sides[.copy] = nil }
+        let paired = try PairedLaunch(sides, options: options, arenaBytes: survey.arenaBytes, cores: cores, seed: random.next())
+        defer { paired.stop() }
+        var answers: [Int: SequentialCheck.Answer] = [:]
+        for (done, index) in wanted.shuffled(using: &random).enumerated() {
+            progress(launch, done, wanted.count)
+            let sentinel = index >= sentinelsFrom
+            let one = all[index].one
+            do {
+                let value = try paired.measure(one, runs: all[index].runs, .base, sentinel ? .copy : .head)
+                record(Record(attempt: attempt, launch: launch, one: one, sentinel: sentinel, value: value))
+                if let value, !sentinel { values[one, default: []].append(value) }
+                answers[index] = value.map { .value($0.logRatio) } ?? .disturbed
+            } catch {
+                failures[one] = "\(error)"
+                answers[index] = .failed
+            }
+        }
+        return answers
+    }
+
+    private func outcome(
+        _ check: SequentialCheck, _ cases: [Survey.Shared], _ sentinels: [Survey.Shared], reasons: [String], attempts: Int,
+        seconds: Double
+    ) -> CheckOutcome {
+        var outcome = CheckOutcome(rule: rule, rounds: options.rounds, launches: launch, attempts: attempts, seconds: seconds)
+        outcome.unfit = reasons
+        outcome.leftOut = survey.leftOut
+        for shared in survey.shared {
+            var row = CaseOutcome(shared, threshold: shared.one.streaming ? rule.streamingThreshold : rule.threshold)
+            row.failure = failures[shared.one]
+            if let index = cases.firstIndex(where: { $0.one == shared.one }) {
+                row.fill(check.series[index], values[shared.one] ?? [])
+            }
+            outcome.cases.append(row)
+        }
+        outcome.suite = check.suite.judgement ?? .fine
+        outcome.suiteChange = check.suite.values.isEmpty ? nil : check.suite.estimate
+        outcome.sentinels = sentinels.indices.map { (sentinels[$0].one.name, check.series[cases.count + $0].estimate) }
+        return outcome
+    }
+}

@@ -1,0 +1,128 @@
+import Foundation
+import Harness
+
+/// Takes series through the screen and the confirmation of a ``DecisionRule``, asking for launches only as long as they can
+/// change an outcome. It knows nothing of processes: launches come from whoever is handed in, so that the rule can be run on
+/// recorded or drawn values too.
+public struct SequentialCheck {
+    public struct Series: Sendable {
+        public let threshold: Double
+        /// Not judged, and measured in every launch.
+        public let sentinel: Bool
+        public fileprivate(set) var screen: [Double] = []
+        public fileprivate(set) var fresh: [Double] = []
+        public fileprivate(set) var judgement: Judgement?
+        fileprivate var suspicion: DecisionRule.Direction?
+        fileprivate var failed = false
+
+        public init(threshold: Double, sentinel: Bool = false) {
+            self.threshold = threshold
+            self.sentinel = sentinel
+        }
+
+        public var values: [Double] { screen + fresh }
+        /// The fresh ones, where there are any: those of the screen made it a suspect.
+        public var estimate: Double { Statistics.median(fresh.isEmpty ? screen : fresh) }
+    }
+
+    public let rule: DecisionRule
+    public private(set) var series: [Series]
+    public private(set) var suite: Series
+    public private(set) var launches = 0
+
+    public enum Answer: Sendable {
+        case value(Double)
+        /// Too few undisturbed rounds.
+        case disturbed
+        /// It cannot run any more; it is left out from here on.
+        case failed
+    }
+
+    public init(_ rule: DecisionRule, _ series: [Series]) {
+        self.rule = rule
+        self.series = series
+        suite = Series(threshold: rule.suiteThreshold)
+    }
+
+    private var cases: [Int] { series.indices.filter { !series[$0].sentinel } }
+    private var live: [Int] { cases.filter { !series[$0].failed } }
+
+    /// `launch` measures the series of those numbers in one fresh launch.
+    public mutating func run(_ launch: ([Int]) throws -> [Int: Answer]) rethrows {
+        try screen(launch)
+        try confirm(launch)
+    }
+
+    private mutating func screen(_ launch: ([Int]) throws -> [Int: Answer]) rethrows {
+        let suiteMatters = cases.count >= rule.fewestSuiteCases
+        func undecided(_ s: Series) -> Bool { s.screen.count < rule.screenLaunches && !rule.open(s.screen, s.threshold).isEmpty }
+        // Disturbed launches are replaced, up to as many again.
+        while launches < 2 * rule.screenLaunches {
+            var wanted = live.filter { undecided(series[$0]) }
+            if suiteMatters, undecided(suite) { wanted = live }
+            if wanted.isEmpty { break }
+            let values = try ask(wanted, launch)
+            for (index, value) in values { series[index].screen.append(value) }
+            // The suite's value is one of all cases.
+            let ofCases = live.compactMap { values[$0] }
+            if ofCases.count == live.count, ofCases.count >= rule.fewestSuiteCases { suite.screen.append(DecisionRule.suite(ofCases)) }
+        }
+        for index in live {
+            series[index].suspicion = rule.suspicion(series[index].screen, series[index].threshold)
+            if series[index].suspicion == nil { series[index].judgement = undecided(series[index]) ? .undecided : .fine }
+        }
+        suite.suspicion = suiteMatters ? rule.suspicion(suite.screen, suite.threshold) : nil
+        if suite.suspicion == nil { suite.judgement = suiteMatters && undecided(suite) ? .undecided : .fine }
+    }
+
+    private mutating func confirm(_ launch: ([Int]) throws -> [Int: Answer]) rethrows {
+        let suspects = series.count { $0.suspicion != nil } + (suite.suspicion == nil ? 0 : 1)
+        guard suspects > 0 else { return }
+        let needed = rule.confirmingLaunches(suspects: suspects)
+        func undecided(_ s: Series) -> Bool {
+            guard let direction = s.suspicion, !s.failed else { return false }
+            return s.fresh.count < needed && rule.missed(s.fresh, direction, s.threshold) <= DecisionRule.misses
+        }
+        for _ in 0..<(2 * needed) {
+            let wanted = undecided(suite) ? live : live.filter { undecided(series[$0]) }
+            if wanted.isEmpty { break }
+            let values = try ask(wanted, launch)
+            for (index, value) in values { series[index].fresh.append(value) }
+            let ofCases = live.compactMap { values[$0] }
+            if undecided(suite), ofCases.count == live.count { suite.fresh.append(DecisionRule.suite(ofCases)) }
+        }
+        for index in live where series[index].suspicion != nil { series[index].judgement = verdict(series[index], needed) }
+        if suite.suspicion != nil { suite.judgement = verdict(suite, needed) }
+    }
+
+    private func verdict(_ s: Series, _ needed: Int) -> Judgement {
+        let direction = s.suspicion!
+        let fresh = Array(s.fresh.prefix(needed))
+        guard rule.missed(fresh, direction, s.threshold) <= DecisionRule.misses else { return .ambiguous(direction) }
+        guard fresh.count == needed else { return .undecided }
+        guard Statistics.median(fresh) * direction.rawValue >= log1p(s.threshold) else { return .ambiguous(direction) }
+        return direction == .slower ? .slower : .faster
+    }
+
+    private mutating func ask(_ wanted: [Int], _ launch: ([Int]) throws -> [Int: Answer]) rethrows -> [Int: Double] {
+        launches += 1
+        let sentinels = series.indices.filter { series[$0].sentinel && !series[$0].failed }
+        var values: [Int: Double] = [:]
+        for (index, answer) in try launch(wanted + sentinels) {
+            switch answer {
+            case .value(let value): values[index] = value
+            case .disturbed: break
+            case .failed: series[index].failed = true
+            }
+        }
+        return values
+    }
+
+    /// Sentinels whose median left the margin: the machine tells one build from its own copy.
+    public var fired: [Int] {
+        series.indices.filter {
+            series[$0].sentinel && !series[$0].values.isEmpty
+                && abs(series[$0].estimate) > rule.margin(series[$0].threshold)
+        }
+    }
+}

@@ -1,0 +1,91 @@
+import ConvCore
+import Foundation
+
+/// What both builds say about the cases before anything is timed: which they share, what each needs, whether they are right.
+public struct Survey: Sendable {
+    /// A case that both builds run.
+    public struct Shared: Sendable {
+        public let one: CheckCase
+        /// Runs of a burst, the same for both sides.
+        public let runs: Int
+        public let base, head: Facts
+    }
+    public struct Facts: Sendable, Equatable {
+        public var packedBytes = 0
+        public var scratchBytes = 0
+        /// The largest |kernel − oracle| on reals.
+        public var maxError = 0.0
+        public init() {}
+    }
+    /// A case that is not timed, and why.
+    public struct LeftOut: Sendable {
+        public let one: CheckCase
+        public let side: Side
+        public let reason: String
+        /// Whether the build has the case and failed on it, rather than not having it.
+        public let failed: Bool
+    }
+
+    public private(set) var shared: [Shared] = []
+    public private(set) var leftOut: [LeftOut] = []
+    public private(set) var arenaBytes = 0
+
+    /// Opens and verifies every case in both builds, and times it once to find the runs of a burst.
+    public init(
+        _ cases: [CheckCase], base: String, head: String, options: LaunchOptions, progress: (Double) -> Void = { _ in }
+    ) throws {
+        let builds: [Side: String] = [.base: base, .head: head]
+        var workers: [Side: WorkerProcess] = [:]
+        defer { for worker in workers.values { worker.stop() } }
+        for side in [Side.base, .head] { workers[side] = try WorkerProcess(builds[side]!) }
+        for (id, one) in cases.enumerated() {
+            progress(Double(id) / Double(cases.count))
+            var facts: [Side: Facts] = [:]
+            var runNs = 0.0
+            for side in [Side.base, .head] {
+                do {
+                    facts[side] = try examine(one, id: id, workers[side]!, runNs: &runNs)
+                } catch let error as WorkerError {
+                    let refused = if case .refused = error { true } else { false }
+                    leftOut.append(LeftOut(one: one, side: side, reason: "\(error)", failed: !refused))
+                    if error.endsWorker { workers[side] = try WorkerProcess(builds[side]!) }
+                } catch let fault as Wrong {
+                    leftOut.append(LeftOut(one: one, side: side, reason: fault.text, failed: true))
+                }
+            }
+            guard let base = facts[.base], let head = facts[.head] else { continue }
+            shared.append(Shared(one: one, runs: max(1, Int((options.burstNs / runNs).rounded(.up))), base: base, head: head))
+        }
+    }
+
+    private struct Wrong: Error { let text: String }
+
+    /// `runNs` becomes the shorter time of one run.
+    private mutating func examine(_ one: CheckCase, id: Int, _ worker: WorkerProcess, runNs: inout Double) throws -> Facts {
+        let opened = try worker.ask(["open", "\(id)", "\(one.threads)", one.candidate, one.problem.text], expecting: "opened").compactMap { Int($0) }
+        guard opened.count == 3 else { throw WorkerError.lied(worker.path, command: "open", answer: "\(opened)") }
+        // The oracle's sums in double may take a while.
+        try worker.send(["verify", "\(id)"])
+        let verdict = try worker.anyAnswer(within: 300)
+        guard verdict.first == "verified", verdict.count > 1, let error = Double(verdict[1]) else {
+            throw Wrong(text: verdict.dropFirst().joined(separator: " "))
+        }
+        let memory = try SharedMemory(bytes: SharedMemory.stackBytes + opened[0])
+        try worker.ask(["place", "0", String(SharedMemory.address(place: 0), radix: 16), "\(memory.bytes)", memory.path], expecting: "placed")
+        try worker.ask(["enter", "\(id)", "0"], expecting: "entered")
+        // Once to see its size, then long enough for the clock.
+        let first = try worker.burst(runs: 1, place: 0, cpu: 0, shift: 0, within: 60)
+        let runs = min(100_000, max(1, Int(3e5 / first.ns)))
+        let ns = try worker.burst(runs: runs, place: 0, cpu: 0, shift: 0, within: 60).ns / Double(runs)
+        runNs = runNs == 0 ? ns : min(runNs, ns)
+        arenaBytes = max(arenaBytes, memory.bytes)
+        var facts = Facts()
+        (facts.packedBytes, facts.scratchBytes, facts.maxError) = (opened[1], opened[2], error)
+        return facts
+    }
+
+    /// The candidates that a build has for a problem.
+    public static func candidates(_ problem: Problem, threads: Int, _ worker: WorkerProcess) throws(WorkerError) -> [String] {
+        try worker.ask(["cases", "\(threads)", problem.text], expecting: "cases")
+    }
+}

@@ -1,0 +1,39 @@
+/// What can go wrong with a worker. One line: what, where, and what to do.
+public enum WorkerError: Error, Equatable, Sendable, CustomStringConvertible {
+    case cannotStart(String, reason: String)
+    case noWorker(String)
+    case otherVersion(String, found: String)
+    case died(String, command: String, last: String)
+    case hung(String, command: String, seconds: Double)
+    case lied(String, command: String, answer: String)
+    case refused(String, reason: String)
+    case badCommand(String)
+    case unsupported(String, reason: String)
+    case noMemory(String)
+
+    public var description: String {
+        switch self {
+        case .cannotStart(let path, let reason): "\(path): cannot be started (\(reason)); give a build of atrous"
+        case .noWorker(let path):
+            "\(path): has no worker (another program, or an atrous from before the regression check); choose a later base"
+        case .otherVersion(let path, let found):
+            "\(path): its worker speaks protocol '\(found)', this build \(WorkerProtocol.version); check with the later build of the two"
+        case .died(let path, let command, let last): "\(path): its worker died at '\(command)'" + (last.isEmpty ? "" : ": \(last)")
+        case .hung(let path, let command, let seconds):
+            "\(path): its worker gave no answer to '\(command)' within \(Int(seconds)) s"
+        case .lied(let path, let command, let answer): "\(path): its worker answered '\(command)' with '\(answer)'"
+        case .refused(let path, let reason): "\(path): \(reason)"
+        case .badCommand(let line): "not understood: \(line)"
+        case .unsupported(let kernel, let reason): "\(kernel) cannot run it: \(reason)"
+        case .noMemory(let reason): "no shared memory: \(reason)"
+        }
+    }
+
+    /// Whether the worker is gone, so that the next case needs a new one.
+    var endsWorker: Bool {
+        switch self {
+        case .died, .hung, .lied: true
+        default: false
+        }
+    }
+}
