@@ -1,6 +1,7 @@
 #include "CPUFeatures.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #if defined(__x86_64__)
@@ -52,6 +53,22 @@ void atrous_cpu_name(char *buffer, int size) {
     for (size_t n = strlen(buffer); n > 0 && buffer[n - 1] == ' '; n--) buffer[n - 1] = 0;
 }
 
+void atrous_cpu_identity(char *buffer, int size) {
+    uint32_t a, b, c, d, words[3];
+    if (size <= 0) return;
+    buffer[0] = 0;
+    if (!__get_cpuid(0, &a, &words[0], &words[2], &words[1])) return;
+    char vendor[13];
+    memcpy(vendor, words, 12);
+    vendor[12] = 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d)) return;
+    // AMD and Intel manuals, leaf 1: the extended fields count for family 15 (and the model's for family 6, too).
+    const uint32_t base = (a >> 8) & 15;
+    const uint32_t family = base == 15 ? base + ((a >> 20) & 255) : base;
+    const uint32_t model = ((a >> 4) & 15) | (base == 15 || base == 6 ? (a >> 12) & 240 : 0);
+    snprintf(buffer, (size_t)size, "%s-%u-%u-%u", vendor, family, model, a & 15);
+}
+
 int atrous_flush_cache(const void *start, unsigned long bytes) {
     const char *line = (const char *)((uintptr_t)start & ~(uintptr_t)63);
     for (; line < (const char *)start + bytes; line += 64) _mm_clflush(line);
@@ -67,6 +84,10 @@ void atrous_cpu_name(char *buffer, int size) {
     if (size <= 0) return;
     strncpy(buffer, "unknown", (size_t)size - 1);
     buffer[size - 1] = 0;
+}
+
+void atrous_cpu_identity(char *buffer, int size) {
+    if (size > 0) buffer[0] = 0;
 }
 
 int atrous_flush_cache(const void *start, unsigned long bytes) {

@@ -6,6 +6,8 @@ import ThreadPool
 /// What this machine is and can do: the denominators of every roofline figure.
 public struct MachineProfile: Sendable, Codable {
     public var cpu: String
+    /// Vendor, family, model and stepping (`AuthenticAMD-25-17-1`); nil in older files and where the CPU does not tell.
+    public var cpuID: String?
     /// CPUs that the process may use.
     public var cpus: Int
     public var caches: [CacheLevel]
@@ -49,11 +51,13 @@ public struct MachineProfile: Sendable, Codable {
         public var wakeNs: Double
     }
 
-    /// A short name for folders: `amd-epyc-2cpu`.
+    /// A short name for folders: `intel-xeon-platinum-8488c-v4-4cpu`. A name without a number, as virtual machines give it, tells
+    /// no model; family and model do: `amd-epyc-25-17-v4-2cpu`.
     public var slug: String {
         let words = cpu.lowercased().map { $0.isLetter || $0.isNumber ? $0 : "-" }
         let name = String(words).split(separator: "-").filter { !["r", "tm", "cpu", "processor", "core"].contains($0) }
             .prefix(5).joined(separator: "-")
+            + (cpu.contains(where: \.isNumber) ? "" : (cpuID ?? "").split(separator: "-").dropFirst().prefix(2).map { "-\($0)" }.joined())
         return "\(name.isEmpty ? "unknown" : name)-\(levels.last ?? "baseline")-\(cpus)cpu"
     }
 
@@ -111,11 +115,17 @@ extension MachineProfile {
         }
     }
 
+    /// What can be told of this machine without measuring.
+    public static func unmeasured(levels: [String]) -> MachineProfile {
+        MachineProfile(
+            cpu: cpuName(), cpuID: cpuIdentity(), cpus: ThreadPool.usableCPUs, caches: cacheLevels(), levels: levels, peaks: [],
+            bandwidths: [], clockStepNs: 0, pool: [])
+    }
+
     private static func pass(probes: [ISAProbe], threads: [Int]) -> MachineProfile {
-        let caches = cacheLevels()
-        var profile = MachineProfile(
-            cpu: cpuName(), cpus: ThreadPool.usableCPUs, caches: caches, levels: probes.map(\.name), peaks: [],
-            bandwidths: [], clockStepNs: Clock.resolutionNs(), pool: [])
+        var profile = unmeasured(levels: probes.map(\.name))
+        profile.clockStepNs = Clock.resolutionNs()
+        let caches = profile.caches
         for count in Set([1] + threads).sorted() {
             let pool = ThreadPool(threads: count, pinned: true)
             for probe in probes {
@@ -204,6 +214,14 @@ extension MachineProfile {
         atrous_cpu_name(&buffer, 64)
         let name = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
         return name == "unknown" ? modelFromSystem() ?? name : name
+    }
+
+    /// Vendor, family, model and stepping of this CPU.
+    public static func cpuIdentity() -> String? {
+        var buffer = [CChar](repeating: 0, count: 64)
+        atrous_cpu_identity(&buffer, 64)
+        let text = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return text.isEmpty ? nil : text
     }
 
     /// /proc/cpuinfo's name, for CPUs that do not tell their own.

@@ -11,6 +11,10 @@ int atrous_x86_level(void);
 // The CPU's own name, cut to `size`, always terminated. "unknown" where the CPU does not tell.
 void atrous_cpu_name(char *buffer, int size);
 
+// Vendor, family, model and stepping: "AuthenticAMD-25-17-1". Empty where the CPU does not tell. Virtual machines often hide the
+// name ("AMD EPYC"), not these.
+void atrous_cpu_identity(char *buffer, int size);
+
 // Flush the cache lines of [start, start + bytes) to memory and wait for it. Returns 0 where the CPU has no
 // instruction for it that a user program may run.
 int atrous_flush_cache(const void *start, unsigned long bytes);
