@@ -81,6 +81,8 @@ public final class Arena {
     public func floats(_ region: Region) -> UnsafeMutablePointer<Float> {
         pointer(region).assumingMemoryBound(to: Float.self)
     }
+    /// Bytes of a region.
+    public func size(_ region: Region) -> Int { sizes[region.rawValue] }
     public var start: UnsafeRawPointer { UnsafeRawPointer(base) }
 
     /// Moves everything into freshly mapped pages: the new mapping is made and touched before the old one is given back, so

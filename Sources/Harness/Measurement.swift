@@ -5,8 +5,12 @@ public struct MeasurementOptions: Sendable {
     public enum Cache: String, CaseIterable, Sendable {
         /// Everything that fits is in the caches: the kernel has just run on the same buffers.
         case warm
+        /// Weights, as given and as packed, are flushed to memory before each run; maps are as the last run left them.
+        case weights
         /// Every line of the arena is flushed to memory before each run.
         case cold
+        /// A neighbour of the same footprint has just run: it read its weights and its map and wrote this one's src.
+        case chain
     }
 
     public var cache: Cache

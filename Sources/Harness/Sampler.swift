@@ -29,6 +29,8 @@ public struct Sampler {
     private static let longRunNs = 2e7
     /// Flushing costs more than most runs; sixteen of them average the clock out.
     private static let mostColdRuns = 16
+    /// A run of 500 µs passes some million branches: what one run before it taught the predictor does not show.
+    private static let forgettingNs = 5e5
     /// The shortest batch, in nanoseconds: a thousand times the clock's step.
     private static let shortestBatchNs = 50_000.0
 
@@ -46,28 +48,23 @@ public struct Sampler {
     private func measurePinned(
         _ verified: [(Verified, ThreadPool)], progress: (Double) -> Void
     ) throws -> [Measurement] {
-        var runs = verified.map { Run(verified: $0, pool: $1, watch: DisturbanceWatch($1, throughput)) }
-        defer { for run in runs { run.watch.close() } }
-        var random = RandomSource(seed: options.seed)
-        fillInputs()
+        let session = SamplingSession(self)
+        for (candidate, pool) in verified { session.add(candidate, on: pool) }
         // Rounds are added for candidates that were disturbed in most of theirs, up to as many again.
         for round in 0..<(2 * options.rounds) {
-            let wanting = runs.indices.filter { round < options.rounds || runs[$0].lacksClean(of: options.rounds) }
+            let wanting = verified.indices.filter { round < options.rounds || session.lacksClean($0, of: options.rounds) }
             if wanting.isEmpty { break }
-            if round > 0 { try arena.renew() }
-            for index in wanting.shuffled(using: &random) {
-                let slow = runs[index].spentNs > Self.slowFactor * options.minTime * 1e9
-                if round >= Self.fewestRounds, slow { continue }
-                sample(&runs[index], round: round)
-            }
+            try session.round(
+                wanting.filter {
+                    round < Self.fewestRounds || session.spentNs($0) <= Self.slowFactor * options.minTime * 1e9
+                })
             progress(min(1, Double(round + 1) / Double(options.rounds)))
         }
-        return runs.map {
-            Measurement(verified: $0.verified, samples: $0.samples, planNs: $0.planNs, seed: options.seed)
-        }
+        return verified.indices.map { session.measurement($0) }
     }
 
-    private struct Run {
+    /// What is known of one candidate of a session.
+    struct Run {
         let verified: Verified
         let pool: ThreadPool
         let watch: DisturbanceWatch
@@ -88,14 +85,15 @@ public struct Sampler {
     }
 
     /// The values do not matter for the time; both layouts read the same ones.
-    private func fillInputs() {
+    func fillInputs() {
         let p = data.problem
         arena.floats(.src).update(from: data.reals.src.floats, count: p.srcCount)
         arena.floats(.weights).update(from: data.reals.weights.floats, count: p.weightCount)
         arena.floats(.bias).update(from: data.reals.bias.floats, count: p.oc)
     }
 
-    private func sample(_ run: inout Run, round: Int) {
+    /// Plans the candidate into the arena, warms up and times one batch.
+    func sample(_ run: inout Run, round: Int, neighbour: Neighbour?) {
         let (candidate, pool, watch) = (run.verified.candidate, run.pool, run.watch)
         let planStart = Clock.now()
         let plan = candidate.plan(data.problem, arena: arena, pool: pool)
@@ -122,20 +120,20 @@ public struct Sampler {
         let estimate = run.estimateNs ?? warmNs / warmRuns
         let target = max(options.minTime * 1e9 / Double(options.rounds), Self.shortestBatchNs)
         var count = max(1, Int((target / max(estimate, 1)).rounded(.up)))
-        if options.cache == .cold { count = min(count, Self.mostColdRuns) }
+        if options.cache != .warm { count = min(count, Self.mostColdRuns) }
         let start = watch.snapshot()
         let ns: Double
         switch options.cache {
         case .warm:
-            // The reference loop of the watch has left the caches alone, but not the branch predictor.
-            plan.run(src, dst)
+            // The reference loop of the watch has left the caches alone, but not the branch predictor; a long run forgets.
+            if estimate < Self.forgettingNs { plan.run(src, dst) }
             let start = Clock.now()
             for _ in 0..<count { plan.run(src, dst) }
             ns = Double(Clock.now() - start)
-        case .cold:
+        case .weights, .cold, .chain:
             var sum: UInt64 = 0
             for _ in 0..<count {
-                _ = atrous_flush_cache(arena.start, UInt(arena.bytes))
+                disturbCaches(neighbour)
                 pool.run { _ in }  // wakes workers that went to sleep meanwhile
                 let start = Clock.now()
                 plan.run(src, dst)
@@ -147,5 +145,17 @@ public struct Sampler {
         run.add(
             Sample(
                 round: round, ns: ns / Double(count), runs: count, disturbed: watch.disturbed(from: start, to: end)))
+    }
+    /// Brings the caches into the state that the options' mode names, before each run.
+    private func disturbCaches(_ neighbour: Neighbour?) {
+        switch options.cache {
+        case .warm: break
+        case .cold: _ = atrous_flush_cache(arena.start, UInt(arena.bytes))
+        case .weights:
+            for region in [Arena.Region.weights, .bias, .packed] {
+                _ = atrous_flush_cache(arena.pointer(region), UInt(arena.size(region)))
+            }
+        case .chain: neighbour?.run(into: arena.floats(.src))
+        }
     }
 }

@@ -1,0 +1,55 @@
+import ConvCore
+import ThreadPool
+
+/// An open measurement: rounds are added to any of its candidates for as long as there is a reason to.
+///
+/// In a round the chosen candidates are timed in shuffled order in the same pages, so that two of them compare by the ratio
+/// of their samples of the same round; between rounds the arena moves to other pages.
+public final class SamplingSession {
+    private let sampler: Sampler
+    private let neighbour: Neighbour?
+    private var runs: [Sampler.Run] = []
+    private var random: RandomSource
+    /// Rounds so far.
+    public private(set) var rounds = 0
+
+    public init(_ sampler: Sampler) {
+        self.sampler = sampler
+        random = RandomSource(seed: sampler.options.seed)
+        neighbour = sampler.options.cache == .chain ? Neighbour(sampler.data.problem) : nil
+    }
+
+    deinit { for run in runs { run.watch.close() } }
+
+    /// Adds a candidate and returns its number. The sampler's arena must fit it.
+    @discardableResult
+    public func add(_ verified: Verified, on pool: ThreadPool) -> Int {
+        precondition(
+            verified.problem == sampler.data.problem && verified.threads == pool.threads, "verified on another problem")
+        runs.append(Sampler.Run(verified: verified, pool: pool, watch: DisturbanceWatch(pool, sampler.throughput)))
+        return runs.count - 1
+    }
+
+    /// One round of the candidates of these numbers. The caller should be pinned (``ThreadPool/withPinnedCaller(_:)``).
+    public func round(_ members: [Int]) throws {
+        if rounds > 0 { try sampler.arena.renew() }
+        // Verifying in between has left other values.
+        sampler.fillInputs()
+        for index in members.shuffled(using: &random) { sampler.sample(&runs[index], round: rounds, neighbour: neighbour) }
+        rounds += 1
+    }
+
+    /// Of one candidate, in the order of the rounds.
+    public func samples(_ index: Int) -> [Sample] { runs[index].samples }
+
+    /// Nanoseconds of its timed batches.
+    public func spentNs(_ index: Int) -> Double { runs[index].spentNs }
+
+    /// Whether most of so many rounds are without an undisturbed sample.
+    func lacksClean(_ index: Int, of rounds: Int) -> Bool { runs[index].lacksClean(of: rounds) }
+
+    public func measurement(_ index: Int) -> Measurement {
+        let run = runs[index]
+        return Measurement(verified: run.verified, samples: run.samples, planNs: run.planNs, seed: sampler.options.seed)
+    }
+}
