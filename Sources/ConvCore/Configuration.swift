@@ -6,6 +6,11 @@ public struct Configuration: Hashable, Sendable, CustomStringConvertible {
     public struct Entry: Hashable, Sendable {
         public let name: String
         public let value: Int
+
+        public init(name: String, value: Int) {
+            self.name = name
+            self.value = value
+        }
     }
 
     public init(_ entries: [Entry]) { self.entries = entries }
@@ -47,7 +52,7 @@ public struct ConfigurationSpace: Sendable {
     public let parameters: [Parameter]
     /// What a configuration must satisfy, as text for the reader and as a test.
     public let constraint: String
-    private let admits: @Sendable (Configuration) -> Bool
+    let admits: @Sendable (Configuration) -> Bool
 
     public init(
         _ parameters: [Parameter], constraint: String = "", admits: @escaping @Sendable (Configuration) -> Bool = { _ in true }

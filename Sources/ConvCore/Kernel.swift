@@ -24,6 +24,8 @@ public struct Kernel: Sendable {
     public let runsInPlace: @Sendable (Problem) -> Bool
     /// One line: what it does.
     public let summary: String
+    /// The file that declares it, as `target/file`: whose code, with what it uses, decides whether stored times still hold.
+    public let source: String
     public let space: ConfigurationSpace
     /// Whether it can run a problem, and if not, why.
     public let supports: @Sendable (Problem) -> Support
@@ -37,7 +39,7 @@ public struct Kernel: Sendable {
         runsInPlace: @escaping @Sendable (Problem) -> Bool = { _ in false }, summary: String,
         space: ConfigurationSpace = .none, supports: @escaping @Sendable (Problem) -> Support = { _ in .yes },
         memory: @escaping @Sendable (Problem, Configuration, Int) -> Memory = { _, _, _ in Memory() },
-        plan: @escaping @Sendable (Problem, Configuration, PlanInputs) -> Plan
+        plan: @escaping @Sendable (Problem, Configuration, PlanInputs) -> Plan, source: String = #fileID
     ) {
         self.name = name
         self.layer = layer
@@ -49,6 +51,7 @@ public struct Kernel: Sendable {
         self.rounding = rounding
         self.runsInPlace = runsInPlace
         self.summary = summary
+        self.source = source
         self.space = space
         self.supports = supports
         self.memory = memory

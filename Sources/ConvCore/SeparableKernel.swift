@@ -11,6 +11,8 @@ public struct SeparableKernel: Sendable {
     public let layout: Layout
     /// One line: what it does.
     public let summary: String
+    /// The file that declares it, as `target/file`: whose code, with what it uses, decides whether stored times still hold.
+    public let source: String
     public let space: ConfigurationSpace
     public let supports: @Sendable (_ depthwise: Problem, _ pointwise: Problem) -> Kernel.Support
     public let memory: @Sendable (_ depthwise: Problem, _ pointwise: Problem, Configuration, _ threads: Int) -> Kernel.Memory
@@ -20,12 +22,13 @@ public struct SeparableKernel: Sendable {
         name: String, isa: String, layout: Layout, summary: String, space: ConfigurationSpace,
         supports: @escaping @Sendable (Problem, Problem) -> Kernel.Support = { _, _ in .yes },
         memory: @escaping @Sendable (Problem, Problem, Configuration, Int) -> Kernel.Memory,
-        plan: @escaping @Sendable (Problem, Problem, Configuration, PlanInputs) -> Kernel.Plan
+        plan: @escaping @Sendable (Problem, Problem, Configuration, PlanInputs) -> Kernel.Plan, source: String = #fileID
     ) {
         self.name = name
         self.isa = isa
         self.layout = layout
         self.summary = summary
+        self.source = source
         self.space = space
         self.supports = supports
         self.memory = memory
