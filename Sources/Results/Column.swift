@@ -8,8 +8,11 @@ struct Column: Sendable {
     /// Whether the text could be read.
     let read: @Sendable (inout ResultRow, String) -> Bool
 
-    /// In the order of the file.
-    static let all: [Column] = [
+    /// Every column that is known, in the order of a tuning store.
+    static let all = measured + tuned
+
+    /// Of every result file, in its order.
+    static let measured: [Column] = [
         text("run", \.run), text("time_utc", \.timeUTC), text("commit", \.commit), text("machine", \.machine),
         text("cpu", \.cpu), text("isa", \.isa), text("dtype", \.dtype), text("layer", \.layer),
         text("problem", \.problem), text("kernel", \.kernel), text("config", \.config), text("layout", \.layout),
@@ -21,6 +24,16 @@ struct Column: Sendable {
         number("max_error", \.maxError), text("verdict", \.verdict), text("family", \.family),
         count("disturbed", \.disturbed), number("plan_ns", \.planNs), count("scratch_bytes", \.scratchBytes),
         count("packed_bytes", \.packedBytes), count("parameters", \.parameters), count("seed", \.seed),
+    ]
+
+    /// Of a tuning store, behind the others.
+    static let tuned: [Column] = [
+        count("schema", \.tuning.schema), text("cpu_id", \.tuning.cpuID), text("fingerprint", \.tuning.fingerprint),
+        text("harness", \.tuning.harness), text("effort", \.tuning.effort), text("strategy", \.tuning.strategy),
+        number("measuring_ns", \.tuning.measuringNs), text("mark", \.tuning.mark), text("runner_up", \.tuning.runnerUp),
+        number("ratio", \.tuning.ratio), number("ratio_low", \.tuning.ratioLow), number("ratio_high", \.tuning.ratioHigh),
+        number("regret", \.tuning.regret), count("evaluations", \.tuning.evaluations),
+        count("space_size", \.tuning.spaceSize), text("covers", \.tuning.covers),
     ]
 
     private typealias Path<T> = WritableKeyPath<ResultRow, T> & Sendable

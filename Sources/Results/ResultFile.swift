@@ -2,15 +2,19 @@ import Foundation
 
 /// Rows in a CSV file.
 public enum ResultFile {
-    public static let header = CSV.line(Column.all.map(\.name))
+    public static let header = CSV.line(Column.measured.map(\.name))
 
-    public static func line(_ row: ResultRow) -> String { CSV.line(Column.all.map { $0.write(row) }) }
+    public static func line(_ row: ResultRow) -> String { CSV.line(Column.measured.map { $0.write(row) }) }
 
     /// What a file holds. A line that does not read is left out and named.
     public struct Contents: Sendable {
         public var rows: [ResultRow] = []
         /// `file:line: what is wrong`
         public var warnings: [String] = []
+        /// The lines that were left out.
+        public var broken: [String] = []
+        /// Columns that this version does not know.
+        public var unknownColumns: [String] = []
     }
 
     /// Columns that tell a result file from others, raw samples and plans among them.
@@ -25,11 +29,13 @@ public enum ResultFile {
         guard let names = CSV.fields(text[..<end]), needed.isSubset(of: names) else { throw .notResults(path) }
         let columns = names.map { name in Column.all.first { $0.name == name } }
         var contents = Contents()
+        contents.unknownColumns = zip(names, columns).filter { $0.1 == nil }.map(\.0)
         var number = 1
         for line in text[end...].split(whereSeparator: \.isNewline) {
             number += 1
             guard let fields = CSV.fields(line), fields.count == columns.count else {
                 contents.warnings.append("\(path):\(number): the line has not \(columns.count) fields; it is left out")
+                contents.broken.append(String(line))
                 continue
             }
             var row = ResultRow()
@@ -37,6 +43,7 @@ public enum ResultFile {
             if let bad {
                 contents.warnings.append(
                     "\(path):\(number): \(bad.0?.name ?? "") '\(bad.1)' is no number; the line is left out")
+                contents.broken.append(String(line))
             } else {
                 contents.rows.append(row)
             }
@@ -81,6 +88,7 @@ public enum ResultError: Error, Equatable, Sendable, CustomStringConvertible {
     case noRows(String)
     case otherColumns(String)
     case cannotWrite(String, reason: String)
+    case newerStore(String, found: String, known: Int)
 
     public var description: String {
         switch self {
@@ -92,6 +100,8 @@ public enum ResultError: Error, Equatable, Sendable, CustomStringConvertible {
         case .otherColumns(let path):
             "\(path): has other columns than this version writes; give --out another name or move the file away"
         case .cannotWrite(let path, let reason): "\(path): cannot be written (\(reason)); choose another --out"
+        case .newerStore(let path, let found, let known):
+            "\(path): written by a newer version (\(found), this one knows schema \(known)); update atrous, or give --store another folder"
         }
     }
 }

@@ -20,7 +20,7 @@ public struct ResultRow: Sendable, Equatable {
     public var config = ""
     public var layout = ""
     public var threads = 1
-    /// `warm` or `cold`
+    /// The state of the caches before a run: `warm`, `weights` (cold), `cold`, `chain`.
     public var cache = ""
     public var samples: Int?
     public var medianNs: Double?
@@ -52,6 +52,8 @@ public struct ResultRow: Sendable, Equatable {
     /// Learnable values of the layer.
     public var parameters: Int?
     public var seed: Int?
+    /// What a tuner adds; empty in rows of others.
+    public var tuning = TuningFields()
 
     public init() {}
 
