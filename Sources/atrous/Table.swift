@@ -1,4 +1,5 @@
 import OptionParsing
+import Tuning
 
 // Every command and option of the tool: what the parser, the help and the completion read.
 
@@ -29,8 +30,12 @@ private let kernelOptions = [
     Option("faults", nil, "add three deliberately wrong kernels per layer, to see them caught (exit code 1)"),
 ]
 
+private let cacheOption = Option(
+    "cache", "MODE", "state of the caches before each run: warm, weights (cold), cold, or chain (after a neighbour of the same size)",
+    default: "warm", choices: ["warm", "weights", "cold", "chain"])
+
 private let measureOptions = [
-    Option("cache", "MODE", "state of the caches before each run", default: "warm", choices: ["warm", "cold"]),
+    cacheOption,
     Option("min-time", "TIME", "measured time per case, over all rounds", default: "50ms"),
     Option("rounds", "N", "interleaved rounds, each in other physical pages", default: "11"),
 ]
@@ -73,6 +78,24 @@ let toolTable = CommandTable(
             ],
             examples: [
                 "atrous bench --preset yolov5s --threads 1,2", "atrous bench --problem pw:c256o512h20 --cache cold",
+            ]),
+        Command(
+            "tune", "the best configuration of every kernel for every problem, found by a search and remembered in a store",
+            options: problemOptions + kernelOptions + [
+                Option("effort", "LEVEL", "how much to measure: estimate (nothing), quick, thorough, exhaustive", default: "quick", choices: Effort.allCases.map(\.rawValue)),
+                Option("budget", "TIME", "stop after so long; the same command goes on where this one ended"),
+                Option("strategy", "NAME", "how to search", default: "that of the effort", choices: Strategy.all.map(\.name)),
+                Option("evaluations", "N", "candidates that are measured, at most", default: "that of the effort"),
+                Option("store", "DIR", "folder of tuning.csv", default: "results/<machine>", isPath: true),
+                Option("shard", "i/n", "only the i-th of n parts of the matrix (`atrous merge` joins their stores)"),
+                cacheOption,
+                Option("trust-verify", nil, "measure stored picks again, and search anew only where one is off"),
+                Option("retune", nil, "search again what is decided"),
+                Option("trace", "F.csv", "how each search's best developed", isPath: true),
+            ],
+            examples: [
+                "atrous tune --preset yolov5s --threads 2", "atrous tune --block literal --effort thorough --budget 5m",
+                "atrous tune --preset yolov5 --shard 2/8 --store parts/2",
             ]),
         Command(
             "pick", "the fastest kernel of every layer; what is not in the store yet is measured first",
@@ -147,5 +170,6 @@ let toolTable = CommandTable(
 /// What each command runs.
 let commandBodies: [String: @Sendable (Values) throws -> ExitCode] = [
     "check": runCheck, "worker": runWorker, "machine": runMachine, "list": runList, "verify": runVerify, "bench": runBench, "pick": runPick, "run": runRun, "plot": runPlot,
+    "tune": runTune,
     "completions": runCompletions,
 ]

@@ -75,7 +75,7 @@ struct BenchRun {
             }
             for (one, (candidate, outcome)) in zip(cases, outcomes) {
                 let threads = one.pool.threads
-                var row = session.row(candidate, problem, threads: threads, machine: machine, options: options)
+                var row = session.row(candidate, problem, threads: threads, machine: machine, cache: options.cache)
                 switch outcome {
                 case .measured(let measurement):
                     row.fill(

@@ -6,6 +6,8 @@ import OptionParsing
 /// The kernels that the options ask for.
 struct KernelSelection {
     let registry: KernelRegistry
+    /// Those that take part.
+    var all: [Kernel] { kernels }
     private let kernels: [Kernel]
     /// Configurations that were named outright, by kernel.
     private let named: [String: [Configuration]]
@@ -13,7 +15,8 @@ struct KernelSelection {
     private let isas: Set<String>
 
     /// `everyLevel`: without --isa the vector kernels of all usable levels take part, otherwise the highest's.
-    init(_ values: Values, everyLevel: Bool) throws {
+    /// `allConfigurations`: each with all its configurations, without an option that says so.
+    init(_ values: Values, everyLevel: Bool, allConfigurations: Bool = false) throws {
         let registry = KernelRegistry(level: try InstructionSet.usable())
         self.registry = registry
         let levels = InstructionSet.allCases.filter { $0 <= registry.level }.map(\.rawValue)
@@ -62,7 +65,7 @@ struct KernelSelection {
         }
         self.kernels = kernels
         self.named = named
-        allConfigurations = values.string("configurations") == "all"
+        self.allConfigurations = allConfigurations || values.string("configurations") == "all"
     }
 
     /// Said where no kernel at all is for the problems' layers and threads.

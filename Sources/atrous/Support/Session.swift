@@ -45,7 +45,7 @@ struct Session {
 
     /// A row with what does not depend on the outcome.
     func row(
-        _ candidate: Candidate, _ p: Problem, threads: Int, machine: MachineProfile, options: MeasurementOptions
+        _ candidate: Candidate, _ p: Problem, threads: Int, machine: MachineProfile, cache: MeasurementOptions.Cache
     ) -> ResultRow {
         var row = ResultRow()
         row.run = runID
@@ -60,7 +60,7 @@ struct Session {
         row.config = candidate.configuration.description
         row.layout = candidate.kernel.layout.rawValue
         row.threads = threads
-        row.cache = options.cache.rawValue
+        row.cache = cache.rawValue
         row.nominalFLOPs = p.nominalFLOPs
         row.effectiveFLOPs = p.effectiveFLOPs
         row.bytes = p.compulsoryBytes

@@ -1,0 +1,73 @@
+import ConvCore
+import Results
+
+/// Joins the rows of several stores, of any machines.
+public enum StoreMerge {
+    public struct Merged: Sendable {
+        public var rows: [ResultRow]
+        /// Keys that two stores held with different rows.
+        public var conflicts: Int
+    }
+
+    /// What makes two rows the same measurement.
+    private struct Key: Hashable {
+        let text: [String]
+        let threads: Int
+
+        init(_ row: ResultRow) {
+            let t = row.tuning
+            text = [t.cpuID, row.isa, row.dtype, Self.problem(row.problem), row.kernel, row.config, row.cache, t.fingerprint, t.harness]
+            threads = row.threads
+        }
+
+        /// Without the name, which is no part of a problem.
+        static func problem(_ text: String) -> String { (try? Problem(parsing: text))?.text ?? text }
+    }
+
+    /// A decision is for one machine, case and version of the harness.
+    private struct Decided: Hashable {
+        let text: [String]
+        let threads: Int
+
+        init(_ row: ResultRow) {
+            text = [row.tuning.cpuID, row.dtype, Key.problem(row.problem), row.cache, row.tuning.harness]
+            threads = row.threads
+        }
+    }
+
+    /// Of two rows with the same key the one of the greater effort stays, of equal efforts the later, of equal times the faster. So
+    /// does the pick of a case that was decided twice; the other becomes a plain row.
+    public static func merge(_ stores: [[ResultRow]]) -> Merged {
+        var places: [Key: Int] = [:]
+        var rows: [ResultRow] = []
+        var conflicts = 0
+        for row in stores.joined() {
+            let key = Key(row)
+            guard let place = places[key] else {
+                places[key] = rows.count
+                rows.append(row)
+                continue
+            }
+            if rows[place] != row { conflicts += 1 }
+            if isBetter(row, than: rows[place]) { rows[place] = row }
+        }
+        var picks: [Decided: Int] = [:]
+        for (place, row) in rows.enumerated() where row.tuning.mark == "pick" {
+            let key = Decided(row)
+            guard let other = picks[key] else {
+                picks[key] = place
+                continue
+            }
+            let loser = isBetter(row, than: rows[other]) ? other : place
+            picks[key] = loser == other ? place : other
+            rows[loser].clearDecision()
+        }
+        return Merged(rows: rows, conflicts: conflicts)
+    }
+
+    private static func isBetter(_ a: ResultRow, than b: ResultRow) -> Bool {
+        if a.effort != b.effort { return a.effort > b.effort }
+        if a.timeUTC != b.timeUTC { return a.timeUTC > b.timeUTC }
+        return (a.medianNs ?? .infinity) < (b.medianNs ?? .infinity)
+    }
+}

@@ -1,0 +1,24 @@
+extension Strategy {
+    /// The model's order decides what is measured: what won on the nearest shapes, the standards, the most promising, a few drawn
+    /// against the model's blind spots; then the neighbours of the best. What cannot win by its bound is left out.
+    public static let model = Strategy(
+        name: "model", summary: "stored neighbours, standards and the model's favourites, then steps around the best"
+    ) { search in
+        let limit = search.limits.evaluations
+        let order = search.space.byExpectation
+        // Shares of the evaluations: half go to the first field, the rest to steps from what it shows.
+        var field: [Int] = []
+        func add(_ candidates: some Sequence<Int>, _ most: Int) {
+            field += candidates.filter { !field.contains($0) }.prefix(max(0, min(most, limit - field.count)))
+        }
+        add(search.seeds, limit / 4)
+        add(order.filter { search.space.standards.contains($0) }, limit / 3)
+        add(order, limit / 3)
+        add(order.dropFirst(limit).shuffled(using: &search.random), limit / 12)
+        // The favourite alone first: then the bound can spare the hopeless their verification.
+        try search.measure(Array(field.prefix(2)), rounds: search.limits.screenRounds)
+        try search.measure(field.dropFirst(2).filter { !search.isHopeless($0) }, rounds: search.limits.screenRounds)
+        if let best = search.best { try search.climb(from: best) }
+        try search.race()
+    }
+}

@@ -1,0 +1,14 @@
+extension Strategy {
+    /// All candidates where they are few, otherwise the standards and others drawn by seed, first on one round each.
+    public static let racing = Strategy(
+        name: "racing", summary: "successive halving: candidates go as soon as the paired evidence beats them"
+    ) { search in
+        let others = search.space.candidates.indices.filter { !search.space.standards.contains($0) }
+            .shuffled(using: &search.random)
+        let field = (search.space.standards + others).prefix(search.limits.evaluations)
+        try search.measure(Array(field), rounds: 1)
+        let half = search.ranking.prefix((search.ranking.count + 1) / 2)
+        try search.measure(Array(half), rounds: search.limits.screenRounds)
+        try search.race()
+    }
+}

@@ -1,0 +1,42 @@
+/// A way through a space. To add one: write its file, add its line to ``all``.
+public struct Strategy: Sendable {
+    public let name: String
+    /// One line: what it does.
+    public let summary: String
+    /// Measures what it chooses; what is then fastest goes on to the final.
+    let run: @Sendable (Search) throws -> Void
+
+    public static let all = [exhaustive, racing, model, local, random]
+
+    public static func named(_ name: String) -> Strategy? { all.first { $0.name == name } }
+
+    /// Searches, runs the fastest against each other and decides; nil where nothing passed.
+    public func decide(_ search: Search) throws -> Decision? {
+        try run(search)
+        let finalists = search.ranking.prefix(search.limits.finalists).filter { candidate in
+            candidate == search.best || !search.isBeaten(candidate) || search.isClose(candidate)
+        }
+        return try Decision.make(search, finalists: Array(finalists))
+    }
+}
+
+extension Search {
+    /// Whether a candidate is near enough to the best for a final: short samples err by a few percent.
+    func isClose(_ candidate: Int) -> Bool {
+        guard let best, let own = score(candidate), let other = score(best) else { return false }
+        return own - other < 0.06
+    }
+
+    /// Levels of more rounds for fewer: after each, those that the evidence beats go, and of the rest the slower half.
+    /// Source: successive halving (Karnin, Koren, Somekh, ICML 2013) with the elimination of Hoeffding races (Maron, Moore, 1994),
+    /// on paired ratios.
+    func race() throws {
+        var field = ranking.filter { !isBeaten($0) }
+        for rounds in limits.raceRounds {
+            field = Array(field.prefix(max(limits.finalists, (field.count + 1) / 2)))
+            guard field.count > 1, !isOver else { return }
+            try measure(field, rounds: rounds)
+            field = ranking.filter { field.contains($0) && !isBeaten($0) }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+import BlockRuntime
+import ConvCore
+import Foundation
+import Harness
+import KernelRegistry
+import OptionParsing
+import Results
+import Tuning
+
+/// The best configuration of every kernel for every case, remembered in a store; exit 1 if a kernel was wrong.
+func runTune(_ values: Values) throws -> ExitCode {
+    let options = try TuneOptions(values)
+    let selection = try ProblemSelection.nonEmpty(values, command: "tune")
+    let kernels = try KernelSelection(values, everyLevel: false, allConfigurations: true)
+    let session = try Session(values)
+    for line in selection.skipped where !session.quiet { Console.note("skipped \(line)") }
+    let all = session.threads.flatMap { threads in
+        selection.problems.map { TuningCase($0, threads: threads, regime: options.regime) }
+    }.filter { !kernels.candidates(for: $0.problem, threads: $0.threads).able.isEmpty }
+    guard !all.isEmpty else { throw KernelSelection.nothingLeft("tune") }
+    let cases = options.shard?.part(of: all) ?? all
+    try options.check(cases, kernels)
+
+    let place = StorePlace(values)
+    let machine = try place.profile(session, kernels, write: options.limits != nil && !values.flag("dry-run"))
+    let store = try place.open(machine, kernels, quiet: session.quiet)
+    guard let limits = options.limits, let strategy = options.strategy else {
+        return estimate(cases, store, machine, kernels, place)
+    }
+    var settings = Tuner.Settings(effort: options.effort, limits: limits, strategy: strategy, seed: session.seed)
+    settings.trustVerify = values.flag("trust-verify")
+    settings.retune = values.flag("retune")
+    let probe = kernels.registry.probes.last!
+    let tuner = Tuner(
+        store, machine: machine, throughput: Throughput(probe, peakGflops: machine.peakGflops(isa: probe.name)), settings: settings,
+        candidates: { kernels.candidates(for: $0, threads: $1).able },
+        makeRow: { candidate, subject, measurement in
+            var row = session.row(
+                candidate, subject.problem, threads: subject.threads, machine: machine, cache: subject.regime)
+            if let measurement {
+                row.fill(measurement, roofline: Roofline(machine, threads: subject.threads), cold: subject.regime == .cold)
+            }
+            return row
+        })
+    if values.flag("dry-run") {
+        for subject in cases {
+            let work = tuner.work(subject)
+            print("\(work.isDecided ? "DECIDED" : "OPEN   ")  \(subject)  \(work.candidates.count) candidates, \(work.open.count) open")
+        }
+        return .fine
+    }
+    // What cannot be written is said before anything is measured.
+    if try store.file.prepare(), !session.quiet {
+        Console.warning("\(store.file.path): the last line was torn by a killed run and is cut off")
+    }
+    let run = TuneRun(
+        session: session, kernels: kernels, machine: machine, store: store, tuner: tuner, budget: options.budget,
+        trace: try values.string("trace").map { try TraceFile($0, strategy: strategy.name) })
+    var results: [TuneRun.Result] = []
+    let (passed, left) = try run.run(cases) { results.append($0) }
+    try store.compact()
+    print(tuneTable(results))
+    if !session.quiet { Console.note(summary(results, store)) }
+    if !left.isEmpty {
+        Console.warning("the budget ended before \(left.count) of \(cases.count) cases; run the same command again to go on")
+    }
+    return passed ? .fine : .failed
+}
+
+private func tuneTable(_ results: [TuneRun.Result]) -> String {
+    Console.table(
+        ["layer", "shape", "threads", "pick", "ms", "% of roofline", "next ×", "regret", "measured", "of", "from"],
+        results.map { result in
+            let o = result.outcome
+            let head = [o.subject.problem.layer.rawValue, o.subject.problem.name ?? o.subject.problem.text, "\(o.subject.threads)"]
+            guard let pick = o.pick else { return head + ["-", "-", "-", "-", "-", "\(o.evaluations)", "\(o.spaceSize)", "not decided"] }
+            return head + [
+                pick.candidate, Format.ms(pick.medianNs ?? .nan), Format.percent(pick.attainable),
+                pick.tuning.ratio.map { Format.number($0, digits: 4) } ?? "-",
+                pick.tuning.regret.map { String(format: "%.1f %%", 100 * $0) } ?? "-", "\(o.evaluations)", "\(o.spaceSize)",
+                o.stored ? "store" : pick.tuning.strategy,
+            ]
+        }, right: [2, 4, 5, 6, 7, 8, 9])
+}
+
+private func summary(_ results: [TuneRun.Result], _ store: TuningStore) -> String {
+    let stored = results.filter(\.outcome.stored).count
+    let seconds = results.map(\.seconds).reduce(0, +)
+    let measuring = results.map(\.outcome.spentNs).reduce(0, +) / 1e9
+    return "\(results.count) cases (\(stored) from the store) in \(Format.number(seconds, digits: 3)) s, \(Format.number(measuring, digits: 3)) s of it measuring; store \(store.file.path)"
+}
+
+/// `--effort estimate`: what the store and the model say, nothing measured and nothing written.
+private func estimate(
+    _ cases: [TuningCase], _ store: TuningStore, _ machine: MachineProfile, _ kernels: KernelSelection, _ place: StorePlace
+) -> ExitCode {
+    let lookup = TunedLookup(store, machine: machine)
+    print(
+        Console.table(
+            ["layer", "shape", "threads", "pick", "source", "expected loss"],
+            cases.map { subject in
+                let head = [subject.problem.layer.rawValue, subject.problem.name ?? subject.problem.text, "\(subject.threads)"]
+                let able = kernels.candidates(for: subject.problem, threads: subject.threads).able
+                guard let choice = lookup.choose(subject, among: able) else { return head + ["-", "-", "-"] }
+                return head + [choice.candidate.name, choice.source.description, choice.lossText]
+            }, right: [2]))
+    return .fine
+}

@@ -1,0 +1,63 @@
+import ConvCore
+import Foundation
+import Harness
+import OptionParsing
+import Results
+import Tuning
+
+/// Where a tuning store lies, and the machine profile beside it.
+struct StorePlace {
+    /// `--store DIR`; nil for the default, `results/<machine>`.
+    let folder: String?
+
+    init(_ values: Values) { folder = values.string("store") }
+
+    func folder(_ machine: MachineProfile) -> String { folder ?? "results/\(machine.slug)" }
+    func path(_ machine: MachineProfile) -> String { "\(folder(machine))/tuning.csv" }
+
+    /// This machine's profile: the one beside the store where it is of this machine, so that a tuning that goes on orders its
+    /// candidates as the one before it did; otherwise measured, and with `write` kept there.
+    func profile(_ session: Session, _ kernels: KernelSelection, write: Bool) throws -> MachineProfile {
+        let levels = kernels.registry.probes.map(\.name)
+        for path in [folder.map { "\($0)/machine.json" }, MachineProfile.defaultFolder(levels: levels).map { "\($0)/machine.json" }].compactMap(\.self) {
+            if let stored = MachineProfile.stored(path), stored.fits(levels: levels, threads: session.threads) { return stored }
+        }
+        if !session.quiet { Console.note("measuring this machine's peaks") }
+        let profile = MachineProfile.measure(probes: kernels.registry.probes, threads: session.threads)
+        if !profile.scales {
+            Console.warning(
+                "the threads together stay below 80 % of their share of the FMA peak: something else uses this machine, and figures with several threads will mislead")
+        }
+        if write { try FileWriting.replace("\(folder(profile))/machine.json", with: profile.json) }
+        return profile
+    }
+
+    /// Opens the store and says which of its rows are not used.
+    func open(_ machine: MachineProfile, _ kernels: KernelSelection, quiet: Bool) throws -> TuningStore {
+        let identity = StoreIdentity(machine, kernels: kernels.registry.kernels, library: kernels.registry.openBLASCore)
+        let store = try TuningStore(path(machine), identity: identity)
+        for warning in store.warnings { Console.warning(warning) }
+        if !quiet { for line in store.unusedSummary { Console.warning(line) } }
+        return store
+    }
+}
+
+extension MachineProfile {
+    /// nil where there is none that reads.
+    static func stored(_ path: String) -> MachineProfile? {
+        FileManager.default.contents(atPath: path).flatMap { try? JSONDecoder().decode(MachineProfile.self, from: $0) }
+    }
+
+    /// Where this machine's results lie by default.
+    static func defaultFolder(levels: [String]) -> String? {
+        let bare = MachineProfile.unmeasured(levels: levels)
+        return "results/\(bare.slug)"
+    }
+
+    /// Whether it is of this machine and holds what a roofline with so many threads needs.
+    func fits(levels: [String], threads: [Int]) -> Bool {
+        let bare = MachineProfile.unmeasured(levels: levels)
+        return slug == bare.slug && cpuID == bare.cpuID && self.levels == levels
+            && ([1] + threads).allSatisfy { count in peaks.contains { $0.threads == count } }
+    }
+}

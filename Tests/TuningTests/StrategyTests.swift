@@ -1,0 +1,121 @@
+import ConvCore
+import Foundation
+import Testing
+
+import Tuning
+
+@Suite struct StrategyTests {
+    private func search(
+        _ space: SearchSpace, _ meter: SyntheticMeter, _ effort: Effort = .quick, seeds: [Int] = [], seed: UInt64 = 1,
+        evaluated: @escaping ([Int]) throws -> Void = { _ in }
+    ) -> Search {
+        Search(space, meter: meter, limits: effort.limits!, seeds: seeds, seed: seed, evaluated: evaluated)
+    }
+
+    @Test func exhaustiveFindsTheFloorOfTheValley() throws {
+        let space = madeUpSpace([madeUpKernel("pw-a-test", space: grid)])
+        let meter = SyntheticMeter(space, cost: valley)
+        let decision = try #require(try Strategy.exhaustive.decide(search(space, meter, .exhaustive)))
+        #expect(valley(space.candidates[decision.pick]) <= 1.02 * 1030)  // a·b ≤ 32 excludes 5·6 … 8; 5·6 = 30 is in
+        #expect(Set(space.candidates.indices.filter { !meter.samples($0, disturbed: true).isEmpty }) == Set(space.candidates.indices))
+    }
+
+    @Test(arguments: Strategy.all.map(\.name), [1, 2, 3, 4, 5] as [UInt64])
+    func everyStrategyKeepsToItsEvaluationsAndBeatsTheStandard(name: String, seed: UInt64) throws {
+        let space = madeUpSpace([madeUpKernel("pw-a-test", space: grid)])
+        let meter = SyntheticMeter(space, seed: seed, cost: valley)
+        let search = search(space, meter, seed: seed)
+        let decision = try #require(try Strategy.named(name)!.decide(search))
+        if name != "exhaustive" { #expect(search.measured.count <= Effort.quick.limits!.evaluations) }
+        #expect(Set(search.measured).count == search.measured.count)
+        #expect(valley(space.candidates[decision.pick]) < valley(space.candidates[space.standards[0]]))
+    }
+
+    @Test func theModelGuidedSearchClimbsFromWhatItsModelProposes() throws {
+        // A model that errs by a step or two of every parameter.
+        let space = madeUpSpace([madeUpKernel("pw-a-test", space: grid)]) { c in
+            abs(Double(c.configuration["a"]) - 4) + abs(Double(c.configuration["b"]) - 4)
+        }
+        for seed in 1...10 as ClosedRange<UInt64> {
+            let decision = try #require(try Strategy.model.decide(search(space, SyntheticMeter(space, seed: seed, cost: valley), seed: seed)))
+            #expect(valley(space.candidates[decision.pick]) < 1.06 * 1000, "seed \(seed)")
+        }
+    }
+
+    @Test func seedsAreMeasuredFirst() throws {
+        let space = madeUpSpace([madeUpKernel("pw-a-test", space: grid)])
+        let seed = try #require(space.place(of: "pw-a-test@a5b6c2"))
+        let search = search(space, SyntheticMeter(space, cost: valley), seeds: [seed])
+        _ = try Strategy.model.decide(search)
+        #expect(search.measured.first == seed)
+    }
+
+    @Test func driftBetweenBlocksDoesNotDecide() throws {
+        // Rounds differ by up to 50 %, candidates by 4 %: only paired evidence can tell them.
+        let space = madeUpSpace([madeUpKernel("pw-a-test", space: grid)])
+        let meter = SyntheticMeter(space, noise: 0.002) { $0.name == "pw-a-test@a3b3c2" ? 960 : 1000 }
+        let decision = try #require(try Strategy.exhaustive.decide(search(space, meter, .exhaustive)))
+        #expect(space.candidates[decision.pick].name == "pw-a-test@a3b3c2")
+    }
+
+    @Test func wrongCandidatesAreNeverPicked() throws {
+        let space = madeUpSpace([madeUpKernel("pw-a-test", space: grid)])
+        let meter = SyntheticMeter(space, wrong: ["pw-a-test@a5b6c2"], cost: valley)
+        let decision = try #require(try Strategy.exhaustive.decide(search(space, meter, .exhaustive)))
+        #expect(!decision.finalists.contains(space.place(of: "pw-a-test@a5b6c2")!))
+        let none = SyntheticMeter(space, wrong: Set(space.candidates.map(\.name)), cost: valley)
+        #expect(try Strategy.exhaustive.decide(search(space, none, .exhaustive)) == nil)
+    }
+
+    @Test func aSearchWhoseTimeIsOverStillDecides() throws {
+        let space = madeUpSpace([madeUpKernel("pw-a-test", space: grid)])
+        let meter = SyntheticMeter(space, cost: valley)
+        meter.budget = 20
+        let search = search(space, meter, .exhaustive)
+        #expect(try Strategy.exhaustive.decide(search) != nil)
+        #expect(search.measured.count < 40)
+    }
+
+    @Test func tiesGoToLessScratchThenTheStandardThenTheName() throws {
+        let pair = ConfigurationSpace([Parameter("a", [1, 2], standard: 2, "")])
+        let heavy = madeUpKernel("pw-heavy-test", space: .none, scratch: { _ in 4096 })
+        let light = madeUpKernel("pw-light-test", space: pair)
+        let space = madeUpSpace([heavy, light])
+        for seed in 1...20 as ClosedRange<UInt64> {
+            // All within one percent: whatever the noise says, the pick is the same.
+            let meter = SyntheticMeter(space, noise: 0.004, seed: seed) { $0.kernel.name == "pw-heavy-test" ? 1000 : 1005 }
+            let decision = try #require(try Strategy.exhaustive.decide(search(space, meter, .exhaustive)))
+            #expect(space.candidates[decision.pick].name == "pw-light-test@a2")
+            #expect(decision.regret < 0.02)
+        }
+    }
+
+    @Test func aClearWinnerCarriesItsRunnerUpAndTheRatio() throws {
+        let space = madeUpSpace([madeUpKernel("pw-fast-test", space: .none), madeUpKernel("pw-slow-test", space: .none)])
+        let meter = SyntheticMeter(space) { $0.kernel.name == "pw-fast-test" ? 1000 : 1050 }
+        let decision = try #require(try Strategy.exhaustive.decide(search(space, meter, .exhaustive)))
+        #expect(space.candidates[decision.pick].name == "pw-fast-test")
+        #expect(decision.runnerUp.map { space.candidates[$0].name } == "pw-slow-test")
+        let ratio = try #require(decision.ratio), interval = try #require(decision.interval)
+        #expect(abs(ratio - 1.05) < 0.01 && interval.contains(1.05) && decision.regret == 0)
+    }
+
+    @Test func theSameSeedMeasuresTheSameCandidates() throws {
+        let space = madeUpSpace([madeUpKernel("pw-a-test", space: grid)])
+        for strategy in Strategy.all {
+            let runs = try (0..<2).map { _ in
+                let search = search(space, SyntheticMeter(space, cost: valley))
+                _ = try strategy.decide(search)
+                return search.measured
+            }
+            #expect(runs[0] == runs[1], "\(strategy.name)")
+        }
+    }
+
+    @Test func aSpaceWithoutAValidPointIsNamed() {
+        let empty = ConfigurationSpace([Parameter("a", [1, 2], standard: 1, "")], constraint: "a > 2", admits: { $0["a"] > 2 })
+        #expect(throws: SpaceError.self) { try SpaceError.check([madeUpKernel("pw-none-test", space: empty)]) }
+        let odd = ConfigurationSpace([Parameter("a", [1, 2], standard: 1, "")], constraint: "a > 1", admits: { $0["a"] > 1 })
+        #expect(throws: SpaceError.self) { try SpaceError.check([madeUpKernel("pw-odd-test", space: odd)]) }
+    }
+}
