@@ -52,11 +52,12 @@ let toolTable = CommandTable(
             ],
             examples: ["atrous machine", "atrous machine --json"]),
         Command(
-            "list", "kernels, problems, presets or figures, one a line",
-            arguments: [.init("WHAT", "what to list", choices: ["kernels", "problems", "presets", "figures"])],
+            "list", "kernels, problems, presets, figures or tuned picks, one a line",
+            arguments: [.init("WHAT", "what to list", choices: ["kernels", "problems", "presets", "figures", "tuned"])],
             options: problemOptions + [
                 Option("kernel", "REGEX", "only kernels whose name matches", repeatable: true),
                 Option("spaces", nil, "kernels with their parameters and the size of their configuration space"),
+                Option("store", "DIR", "the tuning store whose picks are listed", default: "results/<machine>", isPath: true),
             ],
             examples: ["atrous list kernels --spaces", "atrous list problems --preset yolov5s"]),
         Command(
@@ -97,6 +98,24 @@ let toolTable = CommandTable(
                 "atrous tune --preset yolov5s --threads 2", "atrous tune --block literal --effort thorough --budget 5m",
                 "atrous tune --preset yolov5 --shard 2/8 --store parts/2",
             ]),
+        Command(
+            "merge", "join tuning stores: the better effort stays, then the later row",
+            options: [
+                Option("from", "DIR|F.csv", "a store that is read", repeatable: true, isPath: true),
+                Option("store", "DIR", "the store that is written", default: "results/<machine>", isPath: true),
+                Option("quiet", nil, "no notes"),
+            ],
+            examples: ["atrous merge --from parts/1 --from parts/2 --store results/mine"]),
+        Command(
+            "export", "a tuning store in a form that other tools read",
+            options: [
+                Option("store", "DIR", "the store that is read", default: "results/<machine>", isPath: true),
+                Option("format", "NAME", "t4 (KernelTuner's and others' JSON) or csv", default: "t4", choices: ["t4", "csv"]),
+                Option("out", "FILE", "the file", default: "stdout", isPath: true),
+                Option("picks", nil, "only the picks"),
+                Option("quiet", nil, "no notes"),
+            ],
+            examples: ["atrous export --format t4 --out tuning.t4.json"]),
         Command(
             "pick", "the fastest kernel of every layer; what is not in the store yet is measured first",
             options: problemOptions + kernelOptions + measureOptions + [
@@ -170,6 +189,6 @@ let toolTable = CommandTable(
 /// What each command runs.
 let commandBodies: [String: @Sendable (Values) throws -> ExitCode] = [
     "check": runCheck, "worker": runWorker, "machine": runMachine, "list": runList, "verify": runVerify, "bench": runBench, "pick": runPick, "run": runRun, "plot": runPlot,
-    "tune": runTune,
+    "tune": runTune, "merge": runMerge, "export": runExport,
     "completions": runCompletions,
 ]

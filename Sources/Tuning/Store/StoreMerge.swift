@@ -7,6 +7,11 @@ public enum StoreMerge {
         public var rows: [ResultRow]
         /// Keys that two stores held with different rows.
         public var conflicts: Int
+
+        public init(rows: [ResultRow] = [], conflicts: Int = 0) {
+            self.rows = rows
+            self.conflicts = conflicts
+        }
     }
 
     /// What makes two rows the same measurement.

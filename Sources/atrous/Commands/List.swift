@@ -24,6 +24,7 @@ func runList(_ values: Values) throws -> ExitCode {
                 + "\(Format.number(problem.effectiveMACs / 1e6, digits: 4)) effective")
         }
         for line in selection.skipped { print("# skipped: \(line)") }
+    case "tuned": try listTuned(values)
     case "presets":
         for preset in Preset.all { print("\(preset.name)  \(preset.summary)") }
     default:

@@ -1,6 +1,7 @@
 import ConvCore
 import Foundation
 import Harness
+import KernelRegistry
 import OptionParsing
 import Results
 import Tuning
@@ -14,6 +15,16 @@ struct StorePlace {
 
     func folder(_ machine: MachineProfile) -> String { folder ?? "results/\(machine.slug)" }
     func path(_ machine: MachineProfile) -> String { "\(folder(machine))/tuning.csv" }
+
+    /// The same where the machine need not be known.
+    func pathUnmeasured() throws -> String {
+        if let folder { return Self.file(folder) }
+        let registry = KernelRegistry(level: try InstructionSet.usable())
+        return path(MachineProfile.unmeasured(levels: registry.probes.map(\.name)))
+    }
+
+    /// The store's file where a folder or the file itself is named.
+    static func file(_ text: String) -> String { text.hasSuffix(".csv") ? text : "\(text)/tuning.csv" }
 
     /// This machine's profile: the one beside the store where it is of this machine, so that a tuning that goes on orders its
     /// candidates as the one before it did; otherwise measured, and with `write` kept there.

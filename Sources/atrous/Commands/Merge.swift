@@ -1,0 +1,76 @@
+import ConvCore
+import Foundation
+import Harness
+import KernelRegistry
+import OptionParsing
+import Results
+import Tuning
+
+/// Joins tuning stores into one: the parts of a sharded matrix, or another machine's.
+func runMerge(_ values: Values) throws -> ExitCode {
+    let sources = values.strings("from")
+    guard !sources.isEmpty else { throw UsageError("merge needs the stores to join; write --from DIR once for each") }
+    let target = try TuningFile(StorePlace(values).pathUnmeasured())
+    // All parts are read before anything is written.
+    var parts: [[ResultRow]] = []
+    for source in sources {
+        let path = StorePlace.file(source)
+        guard FileManager.default.fileExists(atPath: path) else { throw ResultError.missing(path) }
+        let contents = try TuningFile(path).read()
+        for warning in contents.warnings { Console.warning(warning) }
+        if let row = contents.rows.first, row.tuning.schema == 0 { throw UsageError("--from \(source): \(path) is no tuning store; `atrous tune --store` writes one") }
+        parts.append(contents.rows)
+    }
+    try target.prepare()
+    var merged = StoreMerge.Merged()
+    try target.rewrite { own in
+        merged = StoreMerge.merge([own] + parts)
+        return merged.rows
+    }
+    if !values.flag("quiet") {
+        Console.note("\(merged.rows.count) rows in \(target.path); \(merged.conflicts) keys were held twice, and the better effort or the later row stayed")
+    }
+    return .fine
+}
+
+/// Writes a store in another form.
+func runExport(_ values: Values) throws -> ExitCode {
+    let path = try StorePlace(values).pathUnmeasured()
+    let contents = try TuningFile(path).read()
+    for warning in contents.warnings { Console.warning(warning) }
+    let rows = contents.rows.filter { !values.flag("picks") || $0.tuning.mark == "pick" }
+    guard !rows.isEmpty else { throw UsageError("\(path): nothing is stored there; `atrous tune` fills it, --store names another folder") }
+    let data =
+        values.string("format") == "csv"
+        ? Data(([TuningFile.header] + rows.map(TuningFile.line)).map { $0 + "\n" }.joined().utf8) : try T4.encode(rows)
+    if let out = values.string("out"), out != "-" {
+        try FileWriting.replace(out, with: data)
+        if !values.flag("quiet") { Console.note("\(rows.count) rows in \(out)") }
+    } else {
+        FileHandle.standardOutput.write(data)
+    }
+    return .fine
+}
+
+/// `list tuned`: every pick of a store, this machine's or not, and why one is not used here.
+func listTuned(_ values: Values) throws {
+    let registry = KernelRegistry(level: try InstructionSet.usable())
+    let profile = MachineProfile.unmeasured(levels: registry.probes.map(\.name))
+    let identity = StoreIdentity(profile, kernels: registry.kernels, library: registry.openBLASCore)
+    let store = try TuningStore(StorePlace(values).path(profile), identity: identity)
+    for warning in store.warnings { Console.warning(warning) }
+    let picks = store.all.filter { $0.row.tuning.mark == "pick" }
+    guard !picks.isEmpty else { throw UsageError("\(store.file.path): no pick is stored there; `atrous tune` decides some, --store names another folder") }
+    print(
+        Console.table(
+            ["shape", "threads", "cache", "pick", "ms", "runner-up ×", "regret", "effort", "machine", "here"],
+            picks.map { stored in
+                let row = stored.row
+                let interval = row.tuning.ratioLow.flatMap { low in row.tuning.ratioHigh.map { "\(Format.number(low, digits: 4))–\(Format.number($0, digits: 4))" } }
+                return [
+                    row.problemName, "\(row.threads)", row.cache, row.candidate, row.medianNs.map(Format.ms) ?? "-",
+                    interval.map { "\(row.tuning.runnerUp) \($0)" } ?? "-", row.tuning.regret.map { String(format: "%.1f %%", 100 * $0) } ?? "-",
+                    row.tuning.effort, row.machine, stored.validity.reason.isEmpty ? "used" : stored.validity.decides ? "used; \(stored.validity.reason)" : "not used: \(stored.validity.reason)",
+                ]
+            }, right: [1, 4]))
+}
