@@ -169,6 +169,15 @@ let toolTable = CommandTable(
             examples: ["atrous check --base old/atrous --preset smoke", "atrous check --base old/atrous --head new/atrous --preset yolov5s --threshold 2%"]),
         Command("worker", "runs one case at a time for `atrous check`", hidden: true),
         Command(
+            "asm", "the machine code of the loop that a kernel spends its time in, with the instructions counted",
+            arguments: [.init("KERNEL", "a kernel, with @configuration if wanted", required: false)],
+            options: [
+                Option("problem", "TEXT", "what it is to run", default: "a layer of its kind that fits the caches"),
+                Option("min-time", "TIME", "how long it is sampled", default: "1s"),
+                Option("check", nil, "instead: no micro-kernel of any level spills or multiplies single values; exit code 1"),
+            ],
+            examples: ["atrous asm pw-tile-v4@m12n2", "atrous asm dw-tile-v3 --problem dw:c64h20k9d9", "atrous asm --check"]),
+        Command(
             "plot", "figures from stored results, as SVG and PNG",
             options: [
                 Option("results", "DIR", "folder or file of stored results", default: "results", isPath: true),
@@ -188,7 +197,7 @@ let toolTable = CommandTable(
 
 /// What each command runs.
 let commandBodies: [String: @Sendable (Values) throws -> ExitCode] = [
-    "check": runCheck, "worker": runWorker, "machine": runMachine, "list": runList, "verify": runVerify, "bench": runBench, "pick": runPick, "run": runRun, "plot": runPlot,
+    "check": runCheck, "worker": runWorker, "machine": runMachine, "list": runList, "verify": runVerify, "bench": runBench, "pick": runPick, "run": runRun, "plot": runPlot, "asm": runAsm,
     "tune": runTune, "merge": runMerge, "export": runExport,
     "completions": runCompletions,
 ]

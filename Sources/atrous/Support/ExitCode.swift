@@ -1,3 +1,4 @@
+import Disassembly
 import Foundation
 import Harness
 import Plotting
@@ -13,7 +14,7 @@ enum ExitCode: Int32 {
     case machine = 3
 
     init(for error: Error) {
-        self = error is HarnessError || (error as? PlotError)?.isMissingTool == true ? .machine : .badInput
+        self = error is HarnessError || error is DisassemblyError || (error as? PlotError)?.isMissingTool == true ? .machine : .badInput
     }
 }
 

@@ -74,8 +74,8 @@ struct KernelSelection {
             "\(command): no kernel is left for these layers and threads; naive and simd kernels use one thread; loosen --kernel, --family or --isa, or write --threads 1")
     }
 
-    private static func unknown(_ text: String, _ registry: KernelRegistry) -> UsageError {
-        let nearest = nearestName(to: text, in: registry.kernels.map(\.name))
+    static func unknown(_ text: String, _ registry: KernelRegistry) -> UsageError {
+        let nearest = nearestName(to: text, in: registry.kernels.map(\.name) + registry.separableKernels.map(\.name))
         return UsageError(
             "--kernel '\(text)' matches no kernel" + (nearest.map { "; did you mean \($0)?" } ?? "")
                 + "; `atrous list kernels` lists them")

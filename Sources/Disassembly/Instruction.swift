@@ -1,0 +1,89 @@
+/// One instruction of x86-64, in objdump's AT&T text: sources first, destination last.
+public struct Instruction: Sendable, Equatable {
+    public let address: UInt64
+    public let mnemonic: String
+    /// As printed, without the mnemonic.
+    public let operands: String
+
+    public init(address: UInt64, mnemonic: String, operands: String) {
+        self.address = address
+        self.mnemonic = mnemonic
+        self.operands = operands
+    }
+
+    /// Reads `  1355b0:\tvmovaps 0x40(%rdx),%zmm6`; nil for lines that are no instruction.
+    public init?(line: Substring) {
+        guard let colon = line.firstIndex(of: ":"), let address = UInt64(line[..<colon].drop { $0 == " " }, radix: 16),
+            line[colon...].dropFirst().first == "\t"
+        else { return nil }
+        var rest = line[colon...].dropFirst(2)
+        var mnemonic: Substring
+        repeat {
+            rest = rest.drop { $0 == " " }
+            mnemonic = rest.prefix { $0 != " " }
+            rest = rest.dropFirst(mnemonic.count).drop { $0 == " " }
+            // A prefix stands as a word of its own.
+        } while Self.prefixes.contains(mnemonic) && !rest.isEmpty
+        guard !mnemonic.isEmpty else { return nil }
+        self.address = address
+        self.mnemonic = String(mnemonic)
+        // The comment names what an address is.
+        operands = String((rest.firstIndex(of: "#").map { rest[..<$0] } ?? rest).trimmingSuffix { $0 == " " })
+    }
+
+    private static let prefixes: Set<Substring> = ["notrack", "lock", "rep", "repz", "repnz", "bnd", "data16", "cs"]
+
+    /// Where a direct jump goes; nil for everything else, calls included.
+    public var jumpTarget: UInt64? {
+        guard mnemonic.hasPrefix("j") else { return nil }
+        return UInt64(operands.prefix { $0 != " " }, radix: 16)
+    }
+
+    public var isCall: Bool { mnemonic.hasPrefix("call") }
+
+    /// A fused multiply-add of whole vectors.
+    public var isVectorFMA: Bool { isFMA && mnemonic.hasSuffix("ps") }
+    /// A fused multiply-add of one value.
+    public var isScalarFMA: Bool { isFMA && mnemonic.hasSuffix("ss") }
+    private var isFMA: Bool { mnemonic.hasPrefix("vfmadd") || mnemonic.hasPrefix("vfnmadd") || mnemonic.hasPrefix("vfmsub") }
+    /// A product of whole vectors: half of a multiply-add where there is no fused one.
+    public var isVectorProduct: Bool { mnemonic == "mulps" || mnemonic == "vmulps" }
+
+    /// Whether it reads memory that its operands name.
+    public var loads: Bool {
+        guard let memory, !isAddressOnly else { return false }
+        return !isMove || memory != .destination
+    }
+    /// Whether it writes memory that its operands name.
+    public var stores: Bool {
+        guard memory == .destination, !isAddressOnly else { return false }
+        return !["cmp", "test", "vucomi", "ucomi", "vcomi", "comi"].contains { mnemonic.hasPrefix($0) }
+    }
+    /// Whether a vector goes to the stack or comes from it: a register that did not suffice.
+    public var spills: Bool {
+        (loads || stores) && ["%xmm", "%ymm", "%zmm"].contains { operands.contains($0) }
+            && (operands.contains("(%rsp") || operands.contains("(%rbp"))
+    }
+    public var broadcasts: Bool { loads && (mnemonic.contains("broadcast") || operands.contains("{1to")) }
+
+    private enum Memory { case source, destination }
+
+    private var memory: Memory? {
+        guard let open = operands.lastIndex(of: "(") else { return nil }
+        // Behind a destination only its closing parenthesis and a mask may follow.
+        return operands[open...].drop { $0 != ")" }.contains(",") ? .source : .destination
+    }
+
+    private var isMove: Bool { mnemonic.hasPrefix("mov") || mnemonic.hasPrefix("vmov") || mnemonic.hasPrefix("vextract") }
+    private var isAddressOnly: Bool {
+        mnemonic.hasPrefix("lea") || mnemonic.hasPrefix("nop") || mnemonic.hasPrefix("prefetch")
+    }
+}
+
+extension Substring {
+    fileprivate func trimmingSuffix(_ drop: (Character) -> Bool) -> Substring {
+        var text = self
+        while let last = text.last, drop(last) { text.removeLast() }
+        return text
+    }
+}

@@ -1,0 +1,65 @@
+import Disassembly
+import Testing
+
+@Suite struct LoopTests {
+    static func function(_ text: String) -> Function {
+        Function(symbol: "f", instructions: text.split(separator: "\n").compactMap { Instruction(line: $0) })
+    }
+
+    /// A register tile in one of two nested loops, with a vector that goes through the stack.
+    static let nested = function("""
+          1000:\txor    %eax,%eax
+          1004:\tvmovups (%rsi),%zmm4
+          100a:\tvfmadd231ps (%rdi){1to16},%zmm4,%zmm0
+          1010:\tvfmadd231ps %zmm4,%zmm5,%zmm1        # 2000 <x>
+          1016:\tvmovups %zmm1,0x40(%rsp)
+          101c:\tvmovups 0x40(%rsp),%zmm1
+          1022:\tvmovups %zmm0,(%rdx){%k1}
+          1028:\tlea    0x4(%rdi),%rdi
+          102c:\tnotrack jmp *%rax
+          1030:\tjne    1004 <f+0x4>
+          1032:\tcall   3000 <fmaf@plt>
+          1037:\tvfmadd231ss (%rdi),%xmm1,%xmm0
+          103c:\tjmp    1000 <f>
+          103e:\tret
+        """)
+
+    @Test func onlyTheInnermostLoopIsOne() {
+        let loops = Self.nested.innermostLoops
+        #expect(loops.map(\.addresses) == [0x1004...0x1030])
+    }
+
+    @Test func instructionsAreCountedByWhatTheyDo() throws {
+        let loop = try #require(Self.nested.innermostLoops.first)
+        #expect(loop.multiplyAdds == 2)
+        #expect(loop.loads == 3)
+        #expect(loop.broadcasts == 1)
+        #expect(loop.stores == 2)
+        #expect(loop.spills == 2)
+        #expect(loop.scalarFMAs == 0)
+        #expect(loop.calls == 0)
+    }
+
+    @Test func productsCountWhereNothingIsFused() {
+        let loops = Self.function("""
+              10:\tmovups (%rsi,%rax,4),%xmm1
+              14:\tmulps  %xmm2,%xmm1
+              17:\taddps  %xmm1,%xmm0
+              1a:\tcmp    %rcx,(%rdi,%rax,4)
+              1d:\tjl     10 <f>
+            """).innermostLoops
+        #expect(loops.map(\.multiplyAdds) == [1])
+        #expect(loops.map(\.loads) == [2])
+        #expect(loops.map(\.stores) == [0])
+    }
+
+    @Test func scalarCodeIsSeen() {
+        let loops = Self.function("""
+              20:\tvfmadd231ss (%rdi),%xmm1,%xmm0
+              25:\tcall   3000 <fmaf@plt>
+              2a:\tjne    20 <f>
+            """).innermostLoops
+        #expect(loops.map(\.scalarFMAs) == [1])
+        #expect(loops.map(\.calls) == [1])
+    }
+}
