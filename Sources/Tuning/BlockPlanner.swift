@@ -15,8 +15,14 @@ public struct BlockPlanner {
     let registry: KernelRegistry
     let pool: ThreadPool
     let seed: UInt64
+    /// What a tuning store says of a layer.
+    let tuned: (Problem) -> TunedChoice?
 
-    public init(_ parameters: BlockParameters, size: BlockSize, registry: KernelRegistry, pool: ThreadPool, seed: UInt64) {
+    public init(
+        _ parameters: BlockParameters, size: BlockSize, registry: KernelRegistry, pool: ThreadPool, seed: UInt64,
+        tuned: @escaping (Problem) -> TunedChoice? = { _ in nil }
+    ) {
+        self.tuned = tuned
         self.parameters = parameters
         self.size = size
         self.registry = registry
@@ -167,6 +173,15 @@ public struct BlockPlanner {
                 guard let kernel = able.last(where: { $0.family == .tiled && $0.isa == isa }) else { return stage }
                 return BlockStage(units: stage.units, kernel: .layer(Candidate(kernel)))
             }))
+        // What a tuner picked for the very layer, or for the nearest; where it knows nothing, the kernel stays.
+        for exact in [true, false] {
+            result.append(
+                (exact ? "tuned" : "tuned, nearest shapes", tiled.map { stage in
+                    guard let choice = tuned(problems[stage.units.lowerBound]), choice.source.isExact || !exact, choice.expectedLoss != nil
+                    else { return stage }
+                    return BlockStage(units: stage.units, kernel: .layer(choice.candidate))
+                }))
+        }
         for text in Self.productBlockings { result.append(("tiled, \(text)", tiled.map { $0.reconfigured(text) })) }
         for text in Self.fusedBlockings { result.append(("fused, \(text)", fused.map { $0.reconfigured(text) })) }
         var seen: Set<String> = []

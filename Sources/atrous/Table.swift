@@ -92,6 +92,7 @@ let toolTable = CommandTable(
                 cacheOption,
                 Option("trust-verify", nil, "measure stored picks again, and search anew only where one is off"),
                 Option("retune", nil, "search again what is decided"),
+                Option("wanted", nil, "also what `atrous pick` found untuned and noted in the store's wanted.txt"),
                 Option("trace", "F.csv", "how each search's best developed", isPath: true),
             ],
             examples: [
@@ -121,6 +122,7 @@ let toolTable = CommandTable(
             options: problemOptions + kernelOptions + measureOptions + [
                 Option("store", "DIR", "folder of stored results", default: "results", isPath: true),
                 Option("out", "plan.csv", "write the picks as a plan", isPath: true),
+                Option("estimate", nil, "measure nothing: tuned picks, the nearest tuned shapes, the model, with their source"),
                 Option("compare", "WITH", "set each branch's separable beside the dense convolution that it replaces", choices: ["dense"]),
                 Option("layout", "LAYOUT", "only kernels of this layout", choices: ["nchw", "nhwc"]),
             ],

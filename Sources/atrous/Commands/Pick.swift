@@ -4,27 +4,40 @@ import Foundation
 import Harness
 import OptionParsing
 import Results
+import Tuning
 
-/// The fastest verified kernel of every layer, from stored rows; what they lack is measured first.
+/// The fastest verified kernel of every layer: the tuner's pick where there is one, otherwise from stored rows; what they lack is
+/// measured first, or, with --estimate, answered from the nearest shapes and the model.
 func runPick(_ values: Values) throws -> ExitCode {
     let comparing = values.string("compare") == "dense"
     let selection = try ProblemSelection.nonEmpty(values, command: "pick")
     let kernels = try KernelSelection(values, everyLevel: false)
     let session = try Session(values)
-    let bench = try BenchRun(values, session: session, kernels: kernels)
+    var bench = try BenchRun(values, session: session, kernels: kernels)
     let comparisons = comparing ? try denseComparisons(values) : []
     try bench.requireCases(selection.problems, command: "pick")
     let folder = values.string("store") ?? "results"
     let machine = bench.profile()
-    var store = try Store(folder, machine: machine.slug, cache: bench.options.cache.rawValue)
+    let regime = bench.options.cache
+    var store = try Store(folder, machine: machine, cache: regime.rawValue, registry: kernels.registry, quiet: session.quiet)
+    let choices = TunedChoices(lookup: store.lookup, kernels: kernels, regime: regime)
+    bench.extra = { problem, threads in choices[problem, threads].map { [$0.candidate] } ?? [] }
 
     let wanted = selection.problems + comparisons.flatMap { $0.separable + [$0.dense] }
     var seen: Set<Problem> = []
     let missing = wanted.filter { problem in
         seen.insert(problem).inserted
             && bench.cases(problem).contains { threads, candidates, _ in
-                candidates.contains { store.row(problem, $0, threads: threads) == nil }
+                !(choices[problem, threads]?.source.isExact ?? false)
+                    && candidates.contains { store.row(problem, $0, threads: threads) == nil }
             }
+    }
+    if values.flag("estimate") {
+        guard !comparing, values.string("out") == nil else { throw UsageError("--estimate measures nothing; leave --compare and --out out, or --estimate") }
+        let cases = session.threads.flatMap { threads in selection.problems.map { TuningCase($0, threads: threads, regime: regime) } }
+        print(estimateTable(cases) { choices[$0.problem, $0.threads] })
+        WantedCases.note(choices.inexact(selection.problems, session.threads), beside: store.tuned)
+        return .fine
     }
     if values.flag("dry-run") {
         for problem in missing { print("LISTED   \(problem)  to be measured") }
@@ -37,8 +50,9 @@ func runPick(_ values: Values) throws -> ExitCode {
         passed = try bench.run(missing, machine: machine, emit: sink.append)
         for row in sink.rows { store.add(row) }
     }
+    WantedCases.note(choices.inexact(selection.problems, session.threads), beside: store.tuned)
 
-    let picker = Picker(bench: bench, store: store)
+    let picker = Picker(bench: bench, store: store, choices: choices)
     let picks = session.threads.flatMap { threads in selection.problems.compactMap { picker.pick($0, threads: threads) } }
     print(pickTable(picks))
     if comparing {
@@ -52,7 +66,9 @@ func runPick(_ values: Values) throws -> ExitCode {
             try FileWriting.replace(out, with: Data(planText(picks).utf8))
             if !session.quiet { Console.note("the layers' kernels in \(out)") }
         } else {
-            try writeBlockPlan(values, to: out, session: session, machine: machine.slug, registry: kernels.registry)
+            try writeBlockPlan(
+                values, to: out, session: session, machine: machine.slug, registry: kernels.registry,
+                tuned: { choices.inBlock($0, $1) })
         }
     }
     return passed ? .fine : .failed
@@ -66,39 +82,45 @@ struct Pick {
     let naive: ResultRow?
     /// im2col + GEMM with the winner's threads.
     let im2col: ResultRow?
+    /// `tuned (quick)`, or `measured` among standard configurations.
+    let source: String
 }
 
 /// Finds winners among the candidates that the options admit.
 struct Picker {
     let bench: BenchRun
     let store: Store
+    let choices: TunedChoices
 
     /// nil where no candidate has a passing row.
     func pick(_ problem: Problem, threads: Int) -> Pick? {
-        let candidates = bench.kernels.candidates(for: problem, threads: threads).able
+        let candidates = bench.candidates(problem, threads: threads).able
         let rows = candidates.compactMap { store.row(problem, $0, threads: threads) }
+        let choice = choices[problem, threads]
+        let tuned = choice?.source.isExact ?? false ? choice?.row : nil
         // Ties go to the earlier candidate, so that a pick does not flip from run to run for nothing.
-        guard let winner = rows.min(by: { $0.medianNs! < $1.medianNs! }) else { return nil }
+        guard let winner = tuned ?? rows.min(by: { $0.medianNs! < $1.medianNs! }) else { return nil }
         func row(_ family: Kernel.Family, threads: Int) -> ResultRow? {
             bench.kernels.candidates(for: problem, threads: threads).able.lazy
                 .filter { $0.kernel.family == family }
                 .compactMap { store.row(problem, $0, threads: threads) }.first
         }
         return Pick(
-            problem: problem, winner: winner, naive: row(.naive, threads: 1), im2col: row(.im2col, threads: threads))
+            problem: problem, winner: winner, naive: row(.naive, threads: 1), im2col: row(.im2col, threads: threads),
+            source: tuned.map { "tuned (\($0.tuning.effort))" } ?? "measured")
     }
 }
 
 private func pickTable(_ picks: [Pick]) -> String {
     Console.table(
-        ["layer", "shape", "threads", "fastest kernel", "ms", "GFLOP/s", "% of roofline", "× naive", "× im2col+GEMM"],
+        ["layer", "shape", "threads", "fastest kernel", "ms", "GFLOP/s", "% of roofline", "× naive", "× im2col+GEMM", "source"],
         picks.map { pick in
             let median = pick.winner.medianNs!
             return [
                 pick.problem.layer.rawValue, pick.problem.name ?? pick.problem.text, "\(pick.winner.threads)",
                 pick.winner.candidate, Format.ms(median), Format.number(pick.winner.gflops ?? .nan, digits: 3),
                 Format.percent(pick.winner.attainable), Format.times(pick.naive.map { $0.medianNs! / median }),
-                Format.times(pick.im2col.map { $0.medianNs! / median }),
+                Format.times(pick.im2col.map { $0.medianNs! / median }), pick.source,
             ]
         }, right: [2, 4, 5, 6, 7, 8])
 }

@@ -10,22 +10,32 @@ import Tuning
 /// The best configuration of every kernel for every case, remembered in a store; exit 1 if a kernel was wrong.
 func runTune(_ values: Values) throws -> ExitCode {
     let options = try TuneOptions(values)
-    let selection = try ProblemSelection.nonEmpty(values, command: "tune")
+    let wanted = values.flag("wanted")
+    let selection = try wanted ? ProblemSelection(values) : ProblemSelection.nonEmpty(values, command: "tune")
     let kernels = try KernelSelection(values, everyLevel: false, allConfigurations: true)
     let session = try Session(values)
     for line in selection.skipped where !session.quiet { Console.note("skipped \(line)") }
-    let all = session.threads.flatMap { threads in
+    let place = StorePlace(values)
+    let store = try place.open(kernels, quiet: session.quiet)
+    var seen: Set<TuningCase> = []
+    let all = try (session.threads.flatMap { threads in
         selection.problems.map { TuningCase($0, threads: threads, regime: options.regime) }
-    }.filter { !kernels.candidates(for: $0.problem, threads: $0.threads).able.isEmpty }
-    guard !all.isEmpty else { throw KernelSelection.nothingLeft("tune") }
-    let cases = options.shard?.part(of: all) ?? all
+    } + (wanted ? WantedCases.open(beside: store) : [])).filter { seen.insert($0).inserted }
+    let able = all.filter { !kernels.candidates(for: $0.problem, threads: $0.threads).able.isEmpty }
+    guard !able.isEmpty else {
+        if wanted, all.isEmpty { throw UsageError("tune --wanted: nothing is noted in \(WantedCases.path(beside: store)); `atrous pick` notes what it finds untuned") }
+        throw KernelSelection.nothingLeft("tune")
+    }
+    let cases = options.shard?.part(of: able) ?? able
     try options.check(cases, kernels)
 
-    let place = StorePlace(values)
-    let machine = try place.profile(session, kernels, write: options.limits != nil && !values.flag("dry-run"))
-    let store = try place.open(machine, kernels, quiet: session.quiet)
+    let machine = try place.profile(
+        threads: Set(cases.map(\.threads)).sorted(), kernels, quiet: session.quiet, write: options.limits != nil && !values.flag("dry-run"))
     guard let limits = options.limits, let strategy = options.strategy else {
-        return estimate(cases, store, machine, kernels, place)
+        // Nothing is measured and nothing written.
+        let lookup = TunedLookup(store, machine: machine)
+        print(estimateTable(cases) { lookup.choose($0, among: kernels.candidates(for: $0.problem, threads: $0.threads).able) })
+        return .fine
     }
     var settings = Tuner.Settings(effort: options.effort, limits: limits, strategy: strategy, seed: session.seed)
     settings.trustVerify = values.flag("trust-verify")
@@ -59,6 +69,7 @@ func runTune(_ values: Values) throws -> ExitCode {
     var results: [TuneRun.Result] = []
     let (passed, left) = try run.run(cases) { results.append($0) }
     try store.compact()
+    try WantedCases.prune(beside: store)
     print(tuneTable(results))
     if !session.quiet { Console.note(summary(results, store)) }
     if !left.isEmpty {
@@ -88,21 +99,4 @@ private func summary(_ results: [TuneRun.Result], _ store: TuningStore) -> Strin
     let seconds = results.map(\.seconds).reduce(0, +)
     let measuring = results.map(\.outcome.spentNs).reduce(0, +) / 1e9
     return "\(results.count) cases (\(stored) from the store) in \(Format.number(seconds, digits: 3)) s, \(Format.number(measuring, digits: 3)) s of it measuring; store \(store.file.path)"
-}
-
-/// `--effort estimate`: what the store and the model say, nothing measured and nothing written.
-private func estimate(
-    _ cases: [TuningCase], _ store: TuningStore, _ machine: MachineProfile, _ kernels: KernelSelection, _ place: StorePlace
-) -> ExitCode {
-    let lookup = TunedLookup(store, machine: machine)
-    print(
-        Console.table(
-            ["layer", "shape", "threads", "pick", "source", "expected loss"],
-            cases.map { subject in
-                let head = [subject.problem.layer.rawValue, subject.problem.name ?? subject.problem.text, "\(subject.threads)"]
-                let able = kernels.candidates(for: subject.problem, threads: subject.threads).able
-                guard let choice = lookup.choose(subject, among: able) else { return head + ["-", "-", "-"] }
-                return head + [choice.candidate.name, choice.source.description, choice.lossText]
-            }, right: [2]))
-    return .fine
 }

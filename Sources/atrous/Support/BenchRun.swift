@@ -11,6 +11,8 @@ struct BenchRun {
     let options: MeasurementOptions
     let kernels: KernelSelection
     let faults: Bool
+    /// Candidates that take part besides those that the options choose.
+    var extra: (_ problem: Problem, _ threads: Int) -> [Candidate] = { _, _ in [] }
 
     init(_ values: Values, session: Session, kernels: KernelSelection) throws {
         self.session = session
@@ -25,9 +27,14 @@ struct BenchRun {
     /// The cases of each problem, as they would run.
     func cases(_ problem: Problem) -> [(threads: Int, candidates: [Candidate], unable: [(name: String, reason: String)])] {
         session.threads.map { threads in
-            let (able, unable) = kernels.candidates(for: problem, threads: threads)
+            let (able, unable) = candidates(problem, threads: threads)
             return (threads, able, unable)
         }
+    }
+
+    func candidates(_ problem: Problem, threads: Int) -> (able: [Candidate], unable: [(name: String, reason: String)]) {
+        let (able, unable) = kernels.candidates(for: problem, threads: threads)
+        return (able + extra(problem, threads).filter { one in !able.contains { $0.name == one.name } }, unable)
     }
 
     /// Throws where the options leave no kernel for any of the problems.
@@ -64,7 +71,7 @@ struct BenchRun {
             let data = try ProblemData(problem, seed: session.seed)
             var cases: [Trial.Case] = []
             for pool in pools {
-                let (able, unable) = kernels.candidates(for: problem, threads: pool.threads)
+                let (able, unable) = candidates(problem, threads: pool.threads)
                 cases += able.map { Trial.Case($0, on: pool) }
                 for (name, reason) in unable where !session.quiet {
                     Console.note("skipped \(name) on \(problem): \(reason)")

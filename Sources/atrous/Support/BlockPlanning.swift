@@ -9,7 +9,8 @@ import Tuning
 
 /// Plans the one block that the options name, prints what it was measured against, and writes the plan.
 func writeBlockPlan(
-    _ values: Values, to out: String, session: Session, machine: String, registry: KernelRegistry
+    _ values: Values, to out: String, session: Session, machine: String, registry: KernelRegistry,
+    tuned: @escaping (_ problem: Problem, _ threads: Int) -> TunedChoice?
 ) throws {
     guard values.strings("block").count == 1, session.threads.count == 1 else {
         throw UsageError("pick --out: a plan is for one block and one thread count; give --block once and one number to --threads")
@@ -18,7 +19,8 @@ func writeBlockPlan(
     let outcome = try ThreadPool.withPinnedCaller {
         let planner = BlockPlanner(
             block.parameters, size: block.size, registry: registry,
-            pool: ThreadPool(threads: session.threads[0], pinned: true), seed: session.seed)
+            pool: ThreadPool(threads: session.threads[0], pinned: true), seed: session.seed,
+            tuned: { [threads = session.threads[0]] in tuned($0, threads) })
         return try planner.choose(machine: machine) { what in
             if !session.quiet { Console.note("planning \(block.name): \(what)") }
         }

@@ -100,4 +100,11 @@ struct KernelSelection {
         }
         return (able, unable)
     }
+
+    /// Every configuration that a tuner may have picked.
+    func tunable(for problem: Problem, threads: Int) -> [Candidate] {
+        kernels.filter { $0.layer == problem.layer && (threads == 1 || $0.threaded) && $0.supports(problem) == .yes }.flatMap { kernel in
+            (named[kernel.name] ?? kernel.space.all).map { Candidate(kernel, $0) }
+        }
+    }
 }

@@ -1,10 +1,16 @@
 import ConvCore
+import Foundation
 import Harness
+import KernelRegistry
 import Results
+import Tuning
 
-/// Stored measurements of one machine: the newest of each case.
+/// Stored measurements of one machine: the newest of each case, and the tuner's picks.
 struct Store {
     private var newest: [Key: ResultRow] = [:]
+    /// The machine's tuning store; an empty one where nothing was tuned.
+    let tuned: TuningStore
+    let lookup: TunedLookup
 
     private struct Key: Hashable {
         let problem: Problem
@@ -12,9 +18,22 @@ struct Store {
         let threads: Int
     }
 
-    /// Rows that fit the machine and cache mode; a missing folder is an empty store.
-    init(_ path: String, machine: String, cache: String) throws {
-        for row in try Self.rows(path) where row.machine == machine && row.cache == cache { add(row) }
+    /// Rows below a folder that fit the machine and cache mode; a missing folder is an empty store. A tuner's rows count where they
+    /// may decide here.
+    init(_ path: String, machine: MachineProfile, cache: String, registry: KernelRegistry, quiet: Bool) throws {
+        tuned = try Self.openTuned(path, machine: machine, registry: registry, quiet: quiet)
+        lookup = TunedLookup(tuned, machine: machine)
+        for row in try Self.rows(path) where row.machine == machine.slug && row.cache == cache && row.tuning.schema == 0 { add(row) }
+        for stored in tuned.all where stored.validity.decides && stored.row.cache == cache { add(stored.row) }
+    }
+
+    /// The tuning store of a folder of results, or of the machine's folder in it.
+    static func openTuned(_ path: String, machine: MachineProfile, registry: KernelRegistry, quiet: Bool) throws -> TuningStore {
+        let identity = StoreIdentity(machine, kernels: registry.kernels, library: registry.openBLASCore)
+        let own = "\(path)/\(machine.slug)/tuning.csv"
+        let store = try TuningStore(FileManager.default.fileExists(atPath: own) ? own : "\(path)/tuning.csv", identity: identity)
+        if !quiet { for line in store.unusedSummary { Console.warning(line) } }
+        return store
     }
 
     private static func rows(_ path: String) throws -> [ResultRow] {

@@ -28,13 +28,13 @@ struct StorePlace {
 
     /// This machine's profile: the one beside the store where it is of this machine, so that a tuning that goes on orders its
     /// candidates as the one before it did; otherwise measured, and with `write` kept there.
-    func profile(_ session: Session, _ kernels: KernelSelection, write: Bool) throws -> MachineProfile {
+    func profile(threads: [Int], _ kernels: KernelSelection, quiet: Bool, write: Bool) throws -> MachineProfile {
         let levels = kernels.registry.probes.map(\.name)
         for path in [folder.map { "\($0)/machine.json" }, MachineProfile.defaultFolder(levels: levels).map { "\($0)/machine.json" }].compactMap(\.self) {
-            if let stored = MachineProfile.stored(path), stored.fits(levels: levels, threads: session.threads) { return stored }
+            if let stored = MachineProfile.stored(path), stored.fits(levels: levels, threads: threads) { return stored }
         }
-        if !session.quiet { Console.note("measuring this machine's peaks") }
-        let profile = MachineProfile.measure(probes: kernels.registry.probes, threads: session.threads)
+        if !quiet { Console.note("measuring this machine's peaks") }
+        let profile = MachineProfile.measure(probes: kernels.registry.probes, threads: threads)
         if !profile.scales {
             Console.warning(
                 "the threads together stay below 80 % of their share of the FMA peak: something else uses this machine, and figures with several threads will mislead")
@@ -44,7 +44,8 @@ struct StorePlace {
     }
 
     /// Opens the store and says which of its rows are not used.
-    func open(_ machine: MachineProfile, _ kernels: KernelSelection, quiet: Bool) throws -> TuningStore {
+    func open(_ kernels: KernelSelection, quiet: Bool) throws -> TuningStore {
+        let machine = MachineProfile.unmeasured(levels: kernels.registry.probes.map(\.name))
         let identity = StoreIdentity(machine, kernels: kernels.registry.kernels, library: kernels.registry.openBLASCore)
         let store = try TuningStore(path(machine), identity: identity)
         for warning in store.warnings { Console.warning(warning) }
