@@ -128,6 +128,8 @@ private func matrixTile<let MR: Int, let NR: Int>(
 /// B packed: its vectors are whole (zero-filled), only C may end inside the last one.
 @inline(never)
 private func packed<let MR: Int, let NR: Int>(_ t: borrowing TileArguments, _ shape: TileShape<MR, NR>.Type) {
+    // No configuration admits the others: no code is made for them.
+    guard fitsRegisters(MR, NR) else { return }
     matrixTile(t, maskedB: false, as: shape)
 }
 

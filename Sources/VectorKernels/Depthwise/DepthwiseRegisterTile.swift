@@ -99,6 +99,8 @@ private func read(_ p: UnsafePointer<Float>, _ partial: Bool, _ last: Int) -> Ve
 
 @inline(never)
 private func whole<let T: Int, let V: Int>(_ a: borrowing DepthwiseTileArguments, _ shape: TileShape<T, V>.Type) {
+    // No configuration admits the others: no code is made for them.
+    guard fitsRegisters(T, V) else { return }
     depthwiseTile(a, masked: false, as: shape)
 }
 
