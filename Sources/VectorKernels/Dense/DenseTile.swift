@@ -3,9 +3,11 @@ import ThreadPool
 
 /// Dense or grouped convolution as an implicit matrix product, NHWC: no im2col buffer exists.
 ///
-/// A register tile holds m neighbouring output pixels of one row × n vectors of output channels over all live taps and
-/// input channels; for each tap it reads src at that tap's offset. The columns of a row are cut where the set of live
-/// taps changes (`Axis.segments`), so a tap in the padding costs nothing. Weights are packed into panels per group.
+/// A register tile holds m output pixels × n vectors of output channels over all live taps and input channels; for each tap
+/// it reads src at that tap's offset. The map is cut into rectangles of pixels that share their live taps
+/// (`Axis.segments`), so a tap in the padding costs nothing; a tile's pixels lie along the rectangle's row or its column,
+/// whichever takes fewer tiles. Weights are packed into panels per group. Lost: blocks of 64, 128 or 256 input channels, no
+/// faster on any map tried.
 /// Compute-bound. Threads share output rows × panels.
 let denseTile = Kernel(
     name: "conv-tile-\(isaName)", layer: .conv, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
@@ -31,7 +33,7 @@ let denseTile = Kernel(
         }
         let job = DenseJob(
             problem: p, panels: panels, tileRows: c["m"], weights: packed,
-            bias: inputs.bias, segments: p.columns.segments,
+            bias: inputs.bias, rowSegments: p.rows.segments, segments: p.columns.segments,
             dstStep: inputs.dstStep ?? p.oc)
         let tapBytes = AlignedMemory.rounded(p.kh * p.kw * MemoryLayout<Tap>.stride)
         let units = p.batch * p.oh * p.groups * panels.panels
@@ -39,7 +41,7 @@ let denseTile = Kernel(
             pool.run { index in
                 let share = ThreadPool.share(of: units, index: index, parts: pool.threads)
                 let taps = (scratch + index * tapBytes).assumingMemoryBound(to: Tap.self)
-                for unit in share { job.run(unit: unit, src: src, dst: dst, taps: taps) }
+                job.run(units: share, src: src, dst: dst, taps: taps)
             }
         }
     })
@@ -50,47 +52,81 @@ private struct DenseJob {
     let tileRows: Int
     let weights: UnsafePointer<Float>
     let bias: UnsafePointer<Float>?
+    let rowSegments: [Axis.Segment]
     let segments: [Axis.Segment]
     let dstStep: Int
 
-    /// One output row of one panel. Units run panel by panel, so a panel's weights stay in cache over the rows.
-    func run(unit: Int, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>, taps: UnsafeMutablePointer<Tap>) {
+    /// Units are output rows of a panel: panel by panel, so that a panel's weights stay in cache, and image by image.
+    func run(units: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>, taps: UnsafeMutablePointer<Tap>) {
+        let height = problem.oh
+        var first = units.lowerBound
+        while first < units.upperBound {
+            let start = first / height * height
+            let rows = (first - start)..<min(units.upperBound - start, height)
+            let image = first / height % problem.batch
+            let panel = first / height / problem.batch
+            for segment in rowSegments {
+                let part = segment.outputs.clamped(to: rows)
+                guard !part.isEmpty else { continue }
+                for columns in segments {
+                    run(image, panel, rows: part, segment.taps, columns, src: src, dst: dst, taps: taps)
+                }
+            }
+            first = start + rows.upperBound
+        }
+    }
+
+    /// A rectangle of pixels that share their live taps.
+    private func run(
+        _ image: Int, _ panelOfAll: Int, rows: Range<Int>, _ liveRows: Range<Int>, _ segment: Axis.Segment,
+        src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>, taps: UnsafeMutablePointer<Tap>
+    ) {
         let p = problem
-        let rowUnits = p.batch * p.oh
-        let image = unit % rowUnits / p.oh
-        let oh = unit % p.oh
-        let group = unit / rowUnits / panels.panels
-        let panel = unit / rowUnits % panels.panels
+        let group = panelOfAll / panels.panels
+        let panel = panelOfAll % panels.panels
         let column = panel * panels.width
         let columns = min(panels.width, p.ocPerGroup - column)
         let channel = group * p.ocPerGroup + column
         let vectors = (columns + lanes - 1) / lanes
-        let liveRows = p.rows.taps(oh)
-        let srcImage = src + image * p.ih * p.iw * p.ic + group * p.icPerGroup
-        let dstRow = dst + (image * p.oh + oh) * p.ow * dstStep + channel
-        let panelWeights = weights + group * panels.count + panel * panels.panelCount
-        for segment in segments {
-            var count = 0
-            for kh in liveRows {
-                let ih = oh * p.strideH - p.padTop + kh * p.dilationH
-                for kw in segment.taps {
-                    taps[count] = Tap(
-                        a: (ih * p.iw + kw * p.dilationW) * p.ic, b: (kh * p.kw + kw) * panels.depth * panels.width)
-                    count += 1
-                }
+        var count = 0
+        for kh in liveRows {
+            for kw in segment.taps {
+                taps[count] = Tap(
+                    a: (kh * p.dilationH * p.iw + kw * p.dilationW) * p.ic,
+                    b: (kh * p.kw + kw) * panels.depth * panels.width)
+                count += 1
             }
-            var ow = segment.outputs.lowerBound
-            while ow < segment.outputs.upperBound {
-                let pixels = min(tileRows, segment.outputs.upperBound - ow)
-                runPackedTile(
-                    pixels, vectors,
-                    TileArguments(
-                        a: srcImage + (ow * p.strideW - p.padLeft) * p.ic, b: panelWeights, c: dstRow + ow * dstStep,
-                        taps: taps, tapCount: count, depth: panels.depth, aRow: p.strideW * p.ic, aStep: 1,
-                        bStep: panels.width, cRow: dstStep, start: bias.map { .columns($0 + channel) } ?? .zero,
-                        finish: true, activation: p.activation, lastLanes: columns - (vectors - 1) * lanes))
-                ow += pixels
+        }
+        // A line of pixels, then the next: src and dst steps along a line and from line to line, in floats.
+        let (height, width) = (rows.count, segment.outputs.count)
+        let along = height * tiles(width) <= width * tiles(height)
+        let (lines, pixels) = along ? (height, width) : (width, height)
+        let srcRow = p.strideH * p.iw * p.ic
+        let srcColumn = p.strideW * p.ic
+        let dstRow = p.ow * dstStep
+        let (srcStep, srcLine) = along ? (srcColumn, srcRow) : (srcRow, srcColumn)
+        let (step, line) = along ? (dstStep, dstRow) : (dstRow, dstStep)
+        let firstRow = rows.lowerBound
+        let firstColumn = segment.outputs.lowerBound
+        let input = src + (image * p.ih * p.iw * p.ic + group * p.icPerGroup)
+        let a = input + ((firstRow * p.strideH - p.padTop) * p.iw + firstColumn * p.strideW - p.padLeft) * p.ic
+        let c = dst + ((image * p.oh + firstRow) * p.ow + firstColumn) * dstStep + channel
+        var t = TileArguments(
+            a: a, b: weights + (group * panels.count + panel * panels.panelCount), c: c, taps: taps, tapCount: count,
+            depth: panels.depth, aRow: srcStep, aStep: 1, bStep: panels.width, cRow: step,
+            start: bias.map { .columns($0 + channel) } ?? .zero, finish: true, activation: p.activation,
+            lastLanes: columns - (vectors - 1) * lanes)
+        let parts = tiles(pixels)
+        for number in 0..<lines {
+            for part in 0..<parts {
+                // Equal tiles: one or two pixels left over would not hide the latency of an FMA.
+                let share = ThreadPool.share(of: pixels, index: part, parts: parts)
+                t.a = a + number * srcLine + share.lowerBound * srcStep
+                t.c = c + number * line + share.lowerBound * step
+                runPackedTile(share.count, vectors, t)
             }
         }
     }
+
+    private func tiles(_ pixels: Int) -> Int { (pixels + tileRows - 1) / tileRows }
 }
