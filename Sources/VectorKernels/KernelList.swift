@@ -8,6 +8,7 @@ public let kernels: [Kernel] = [
     depthwiseRing,
     pointwiseDirect,
     pointwiseTile,
+    pointwisePanel,
     pointwiseStrassen,
     denseDirect,
     denseTile,

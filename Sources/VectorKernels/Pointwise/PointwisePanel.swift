@@ -1,0 +1,134 @@
+import ConvCore
+import ThreadPool
+
+/// Pointwise convolution as a blocked matrix product on PyTorch's layout, NCHW: dst[oc][pixel] = Σ weights[oc][ic] · src[ic][pixel].
+///
+/// Pixels lie along the vectors. All tiles of m output channels multiply one panel of n vectors of pixels × k input channels
+/// (kept in L2) before the next, reading it where it lies; only a panel that ends inside a vector is copied. Weights are
+/// packed by tile at plan time, so that the m values to broadcast lie side by side. Compute-bound. Threads share
+/// channels × panels. Lost: copying every panel into a running stream, 1–8 % slower on YOLOv5's maps (each row is a new
+/// page, whose wait the copy does not hide and the first tile does) and no faster on maps of 64×64 or 160×160, whose rows
+/// share cache sets.
+/// Loop structure: Goto, van de Geijn, "Anatomy of high-performance matrix multiplication", TOMS 2008.
+let pointwisePanel = Kernel(
+    name: "pw-panel-\(isaName)", layer: .pw, family: .tiled, isa: isaName, layout: .nchw, threaded: true,
+    summary: "blocked matrix product on NCHW, weights packed, pixels read in place",
+    space: ConfigurationSpace(
+        [
+            Parameter("m", [4, 5, 6, 8, 10, 12], standard: vectorRegisters == 32 ? 8 : 6, "output channels in a register tile"),
+            Parameter("n", [1, 2, 3, 4], standard: vectorRegisters == 32 ? 3 : 2, "vectors of pixels in a register tile"),
+            Parameter("k", [128, 256, 512, 4096], standard: 4096, "input channels per block of the reduction"),
+        ],
+        constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers, and a compiled tile",
+        admits: { c in fitsRegisters(c["m"], c["n"]) && c["m"] <= largestRows(vectors: c["n"]) }),
+    memory: { p, c, threads in
+        let job = PanelJob(p, c, threads: threads)
+        return Kernel.Memory(packed: 4 * job.packedCount, scratch: threads * 4 * job.scratchCount)
+    },
+    plan: { p, c, inputs in
+        let packed = inputs.packed.assumingMemoryBound(to: Float.self)
+        let job = PanelJob(p, c, threads: inputs.threads)
+        job.pack(inputs.weights, into: packed)
+        return Kernel.Plan { [bias = inputs.bias, pool = inputs.pool, scratch = inputs.scratch] src, dst in
+            pool.run { index in
+                let own = (scratch + index * 4 * job.scratchCount).assumingMemoryBound(to: Float.self)
+                job.run(index, src: src, weights: packed, bias: bias, panel: own, dst: dst)
+            }
+        }
+    })
+
+private struct PanelJob {
+    let problem: Problem
+    let tileRows: Int
+    let depthBlock: Int
+    let width: Int
+    /// Of one image.
+    let vectors: Int
+    let panelsPerImage: Int
+    let grid: TileGrid
+
+    init(_ p: Problem, _ c: Configuration, threads: Int) {
+        problem = p
+        tileRows = c["m"]
+        width = c["n"] * lanes
+        depthBlock = min(c["k"], p.ic)
+        vectors = (p.oh * p.ow + lanes - 1) / lanes
+        panelsPerImage = (vectors + c["n"] - 1) / c["n"]
+        grid = TileGrid(rows: p.oc, tileRows: c["m"], panels: p.batch * panelsPerImage, threads: threads)
+    }
+
+    var packedCount: Int { (problem.oc + tileRows - 1) / tileRows * tileRows * problem.ic }
+    /// Floats of a thread's panel, a whole number of cache lines.
+    var scratchCount: Int { AlignedMemory.rounded(4 * depthBlock * width) / 4 }
+
+    /// `[oc][ic]` → per tile of channels `[ic][m]`, zero-filled.
+    func pack(_ weights: UnsafePointer<Float>, into packed: UnsafeMutablePointer<Float>) {
+        packed.update(repeating: 0, count: packedCount)
+        for channel in 0..<problem.oc {
+            let tile = packed + channel / tileRows * tileRows * problem.ic + channel % tileRows
+            for k in 0..<problem.ic { tile[k * tileRows] = weights[channel * problem.ic + k] }
+        }
+    }
+
+    func run(
+        _ index: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
+        panel: UnsafeMutablePointer<Float>, dst: UnsafeMutablePointer<Float>
+    ) {
+        let p = problem
+        let pixels = p.oh * p.ow
+        let channels = grid.rows(of: index)
+        guard !channels.isEmpty else { return }
+        var tap = Tap(a: 0, b: 0)
+        withUnsafePointer(to: &tap) { tap in
+            for number in grid.panels(of: index) {
+                let image = number / panelsPerImage
+                // Equal panels: a narrow last one would run at a fraction of the speed.
+                let part = ThreadPool.share(of: vectors, index: number % panelsPerImage, parts: panelsPerImage)
+                let pixel = part.lowerBound * lanes
+                let count = min(part.count * lanes, pixels - pixel)
+                // Whole vectors at the end of a map would reach past it.
+                let copied = count < part.count * lanes
+                let target = dst + image * p.oc * pixels + pixel
+                var first = 0
+                while first < p.ic {
+                    let depth = min(depthBlock, p.ic - first)
+                    let source = src + (image * p.ic + first) * pixels + pixel
+                    if copied {
+                        copyPanel(
+                            source, stride: pixels, rows: depth, count: count, vectors: part.count, into: panel)
+                    }
+                    var channel = channels.lowerBound
+                    while channel < channels.upperBound {
+                        let rows = min(tileRows, channels.upperBound - channel)
+                        let t = TileArguments(
+                            a: weights + channel * p.ic + first * tileRows, b: copied ? UnsafePointer(panel) : source,
+                            c: target + channel * pixels, taps: tap,
+                            tapCount: 1, depth: depth, aRow: 1, aStep: tileRows, bStep: copied ? part.count * lanes : pixels, cRow: pixels,
+                            start: first > 0 ? .partial : bias.map { .rows($0 + channel) } ?? .zero,
+                            finish: first + depth == p.ic, activation: p.activation,
+                            lastLanes: count - (part.count - 1) * lanes)
+                        runPackedTile(rows, part.count, t)
+                        channel += rows
+                    }
+                    first += depth
+                }
+            }
+        }
+    }
+}
+
+/// `rows` rows of `count` floats, side by side in whole vectors.
+@inline(never)
+private func copyPanel(
+    _ source: UnsafePointer<Float>, stride: Int, rows: Int, count: Int, vectors: Int, into panel: UnsafeMutablePointer<Float>
+) {
+    var out = panel
+    var from = source
+    let last = count &- (vectors &- 1) &* lanes
+    for _ in 0..<rows {
+        for v in 0..<vectors &- 1 { store(out + v &* lanes, load(from + v &* lanes)) }
+        store(out + (vectors &- 1) &* lanes, loadLanes(from + (vectors &- 1) &* lanes, 0, last))
+        out += vectors &* lanes
+        from += stride
+    }
+}
