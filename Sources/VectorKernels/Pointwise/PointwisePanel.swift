@@ -37,7 +37,8 @@ let pointwisePanel = Kernel(
         }
     })
 
-private struct PanelJob {
+/// A class, since the copying of a large struct becomes a shared function with instructions of this level.
+private final class PanelJob: Sendable {
     let problem: Problem
     let tileRows: Int
     let depthBlock: Int

@@ -49,7 +49,8 @@ private func strassenLevels(_ p: Problem, _ c: Configuration) -> Int {
     c["l"] > 0 ? c["l"] : p.ic >= 512 ? 2 : 1
 }
 
-private struct StrassenJob {
+/// A class, since the copying of a large struct becomes a shared function with instructions of this level.
+private final class StrassenJob: Sendable {
     let problem: Problem
     let levels: Int
     let panels: StrassenPanels
