@@ -4,9 +4,12 @@ import Harness
 
 /// One search through a space: the evidence so far, in logarithms of times relative to each other.
 ///
-/// Candidates are measured in small blocks, each together with the fastest so far (the *anchor*). What counts is a candidate's
-/// time over the anchor's in the same round, so that a drift of the machine between blocks cancels, and a search that is killed
-/// loses no more than a block.
+/// Candidates are measured in small blocks, each together with one candidate that stays the same (the *anchor*). What counts is a
+/// candidate's time over the anchor's in the same round, so that a drift of the machine between blocks cancels, and a search that
+/// is killed loses no more than a block.
+///
+/// The anchor is the best of the first block and not the best so far: a candidate that is the best by luck would hand its luck on to
+/// all that are measured against it, and a few such in a row hid one that was 18 % faster than the pick.
 public final class Search {
     public let space: SearchSpace
     public let limits: SearchLimits
@@ -15,10 +18,19 @@ public final class Search {
     public var random: RandomSource
     private let meter: Meter
     private let evaluated: ([Int]) throws -> Void
-    /// Log-ratios to the first anchor, by candidate.
+    /// Log-ratios to the anchor, by candidate.
     private var values: [Int: [Double]] = [:]
     /// In the order of their first measurement.
     public private(set) var measured: [Int] = []
+
+    private var anchor: Int?
+    /// Of the anchor, against the first one: not 0 only where it was replaced.
+    private var level = 0.0
+
+    /// An anchor this much slower than the best (in logarithms) takes time that the candidates could have, and is replaced.
+    private static let slowAnchor = 0.7
+    /// Two samples of a candidate that differ by more than this (in logarithms) call for a third.
+    private static let disagreement = 0.08
 
     /// Candidates of a block, besides the anchor.
     static let blockSize = 8
@@ -40,25 +52,40 @@ public final class Search {
     /// Evaluations that the limits leave.
     public var left: Int { max(0, limits.evaluations - measured.count) }
 
-    /// Measures candidates, new ones or again, in blocks. Stops early when the time is over, but not before one is measured.
-    public func measure(_ candidates: [Int], rounds: Int) throws {
+    /// Measures candidates, new ones or again, in blocks, or `together`. Stops early when the time is over, but not before one is
+    /// measured.
+    public func measure(_ candidates: [Int], rounds: Int, together: Bool = false) throws {
         var rest = candidates[...]
         while !rest.isEmpty, measured.isEmpty || !meter.isOver {
-            let block = Array(rest.prefix(Self.blockSize))
+            let block = Array(rest.prefix(together ? rest.count : Self.blockSize))
             rest = rest.dropFirst(block.count)
             try measureBlock(block, rounds: rounds)
+            // A sample that something slowed down unseen would decide a median of two.
+            let unsure = block.filter { c in
+                guard let own = values[c], own.count <= 2, let low = own.min(), let high = own.max() else { return false }
+                return high - low > Self.disagreement
+            }
+            if !unsure.isEmpty, !meter.isOver { try measureBlock(unsure, rounds: 1) }
+            try evaluated(block)
         }
     }
 
     private func measureBlock(_ block: [Int], rounds: Int) throws {
+        if let anchor, let best, let own = score(anchor), own - score(best)! > Self.slowAnchor {
+            level = score(best)!
+            self.anchor = best
+        }
         let first = meter.rounds
-        let known = best
-        let members = known.map { block.contains($0) ? block : block + [$0] } ?? block
+        let members = anchor.map { block.contains($0) ? block : block + [$0] } ?? block
         try meter.measure(members, rounds: rounds)
         let right = members.filter { !meter.isWrong($0) }
-        // Without an earlier one, the block's own first is the anchor.
-        guard let anchor = known ?? right.first else { return try evaluated(block) }
-        let level = score(anchor) ?? 0
+        if anchor == nil {
+            anchor = right.min { a, b in
+                let (x, y) = (Array(meter.samples(a, disturbed: true).values), Array(meter.samples(b, disturbed: true).values))
+                return (Statistics.median(x), a) < (Statistics.median(y), b)
+            }
+        }
+        guard let anchor else { return }
         for member in right {
             if values[member] == nil { measured.append(member) }
             var ratios = ratios(member, anchor, first..<meter.rounds, disturbed: false)
@@ -66,7 +93,6 @@ public final class Search {
             if ratios.isEmpty, values[member] == nil { ratios = self.ratios(member, anchor, first..<meter.rounds, disturbed: true) }
             values[member, default: []] += ratios.map { level + $0 }
         }
-        try evaluated(block)
     }
 
     /// log(time / anchor's time) by round.

@@ -19,6 +19,26 @@ extension Strategy {
         try search.measure(Array(field.prefix(2)), rounds: search.limits.screenRounds)
         try search.measure(field.dropFirst(2).filter { !search.isHopeless($0) }, rounds: search.limits.screenRounds)
         if let best = search.best { try search.climb(from: best) }
+        // What is left goes to the best of other kernels, which may have been met at a bad configuration, and to the order.
+        for other in search.bestOfOtherKernels where search.left > 0 { try search.climb(from: other) }
+        if search.left > 0, !search.isOver {
+            let rest = order.filter { search.score($0) == nil && !search.isHopeless($0) }
+            try search.measure(Array(rest.prefix(search.left)), rounds: search.limits.screenRounds)
+        }
         try search.race()
+    }
+}
+
+extension Search {
+    /// The best candidate of each kernel but the best's, the fastest first, where it is not hopelessly behind.
+    fileprivate var bestOfOtherKernels: [Int] {
+        guard let best else { return [] }
+        var seen = [space.candidates[best].kernel.name]
+        return ranking.filter { c in
+            let name = space.candidates[c].kernel.name
+            guard !seen.contains(name), score(c)! - score(best)! < 0.3 else { return false }
+            seen.append(name)
+            return true
+        }
     }
 }

@@ -20,6 +20,9 @@ public struct Strategy: Sendable {
     }
 }
 
+/// Candidates that are raced: of hundreds, those that are ahead by luck alone are far fewer.
+private let mostInRace = 48
+
 extension Search {
     /// Whether a candidate is near enough to the best for a final: short samples err by a few percent.
     func isClose(_ candidate: Int) -> Bool {
@@ -31,11 +34,11 @@ extension Search {
     /// Source: successive halving (Karnin, Koren, Somekh, ICML 2013) with the elimination of Hoeffding races (Maron, Moore, 1994),
     /// on paired ratios.
     func race() throws {
-        var field = ranking.filter { !isBeaten($0) }
+        var field = Array(ranking.filter { !isBeaten($0) }.prefix(mostInRace))
         for rounds in limits.raceRounds {
             field = Array(field.prefix(max(limits.finalists, (field.count + 1) / 2)))
             guard field.count > 1, !isOver else { return }
-            try measure(field, rounds: rounds)
+            try measure(field, rounds: rounds, together: true)
             field = ranking.filter { field.contains($0) && !isBeaten($0) }
         }
     }
