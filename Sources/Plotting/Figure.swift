@@ -12,7 +12,10 @@ public struct Figure: Sendable {
 }
 
 public enum Figures {
-    public static let all: [Figure] = [speedupFigure, gflopsFigure, rooflineFigure, savingFigure, blockFigure, stageFigure]
+    public static let all: [Figure] = [speedupFigure, gflopsFigure, rooflineFigure, savingFigure, blockFigure, stageFigure] + tuningFigures
+
+    /// Of a tuning store and of the study of its searches.
+    static let tuningFigures = [tuningFigure, landscapeFigure, convergenceFigure]
 }
 
 /// The rows of one machine and thread count that a figure shows.
@@ -23,9 +26,17 @@ public struct FigureInput: Sendable {
     public let threads: Int
     /// Absent where no profile is stored beside the results.
     public let roof: MachineRoof?
+    /// Every row of the machine's tuning stores that passed, with any number of threads; ``rows`` holds only their picks, since a
+    /// search's other rows rest on a few short samples.
+    public let tuned: [ResultRow]
+    /// Rows of a study of searches: column → field.
+    public let trace: [[String: String]]
 
-    public init(rows: [ResultRow], machine: String, threads: Int, roof: MachineRoof?) {
+    public init(rows: [ResultRow], machine: String, threads: Int, roof: MachineRoof?, trace: [[String: String]] = []) {
         self.roof = roof
+        self.trace = trace
+        tuned = rows.filter { $0.machine == machine && $0.tuning.schema > 0 && $0.verdict == "PASSED" && $0.medianNs != nil }
+        let rows = rows.filter { $0.tuning.schema == 0 || $0.tuning.mark == "pick" }
         self.machine = machine
         self.threads = threads
         let able = Set(rows.filter { $0.machine == machine && $0.threads == threads }.map(\.kernel))

@@ -34,6 +34,7 @@ struct Column: Sendable {
         number("ratio", \.tuning.ratio), number("ratio_low", \.tuning.ratioLow), number("ratio_high", \.tuning.ratioHigh),
         number("regret", \.tuning.regret), count("evaluations", \.tuning.evaluations),
         count("space_size", \.tuning.spaceSize), text("covers", \.tuning.covers),
+        count("standard", \.tuning.standard),
     ]
 
     private typealias Path<T> = WritableKeyPath<ResultRow, T> & Sendable

@@ -71,6 +71,16 @@ public enum ResultFile {
         return all
     }
 
+    /// Any CSV file with a header, as column → field; lines of another length are left out. Empty where there is no file.
+    public static func table(_ path: String) -> [[String: String]] {
+        guard let text = try? text(of: path) else { return [] }
+        let lines = text.split(whereSeparator: \.isNewline).compactMap { CSV.fields($0) }
+        guard let names = lines.first else { return [] }
+        return lines.dropFirst().filter { $0.count == names.count }.map {
+            Dictionary(zip(names, $0), uniquingKeysWith: { first, _ in first })
+        }
+    }
+
     private static func text(of path: String) throws(ResultError) -> String {
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else { throw .missing(path) }

@@ -29,6 +29,8 @@ public struct TuningFields: Sendable, Equatable {
     public var spaceSize: Int?
     /// On a pick: `kernel:hash` of every kernel that took part, separated by blanks; the hash covers code and space.
     public var covers = ""
+    /// 1 on the standard configuration of a kernel, which is what runs where nothing was tuned; 0 on others.
+    public var standard: Int?
 
     public init() {}
 }

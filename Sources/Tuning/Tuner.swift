@@ -97,15 +97,12 @@ extension Tuner {
             decision.map { $0.effort >= settings.effort ? $0.tuning.covers.split(separator: " ").map(String.init) : [] } ?? [])
         let known = Set(usable.filter { $0.effort >= settings.effort }.map(\.candidate))
         let open = all.filter { !known.contains($0.name) && !covered.contains(store.identity.covers[$0.kernel.name] ?? "") }
-        // Everything was measured, but a kill came before the decision.
-        let undecided = open.isEmpty && pick == nil ? all.filter { known.contains($0.name) } : open
         let names = ([pick?.candidate].compactMap(\.self) + usable.prefix(3).map(\.candidate)).reduce(into: [String]()) {
             if !$0.contains($1), $0.count < 3 { $0.append($1) }
         }
         let incumbents = names.compactMap { name in all.first { $0.name == name } }
-        return Work(
-            candidates: all, open: open.isEmpty && pick == nil ? Array(undecided.filter { c in names.contains(c.name) }) : open,
-            incumbents: incumbents, pick: pick)
+        // Where a kill came when all was measured and nothing decided, the fastest of what is stored are run again.
+        return Work(candidates: all, open: open.isEmpty && pick == nil ? incumbents : open, incumbents: incumbents, pick: pick)
     }
 
     /// Decides a case. `deadline` on ``Clock/now()``.
@@ -240,6 +237,7 @@ extension Tuner {
         row.tuning.harness = store.identity.harness
         row.tuning.effort = settings.effort.rawValue
         row.tuning.strategy = settings.strategy.name
+        row.tuning.standard = candidate.configuration == candidate.kernel.space.standard ? 1 : 0
         row.tuning.measuringNs = meter.spentNs(on: place)
         return row
     }

@@ -44,8 +44,21 @@ import Testing
             row.verdict = "PASSED"
             rows.append(row)
         }
+        for t in 1...5 {
+            for v in [2, 4, 8] {
+                var row = ResultRow()
+                (row.machine, row.layer, row.problem, row.kernel, row.cache) = ("test-machine", "dw", "dw:c8h9k3n\"tuned\"", "dw-x", "warm")
+                (row.config, row.verdict, row.medianNs, row.tuning.schema) = ("t\(t)v\(v)", "PASSED", Double(1000 + 40 * t * t + v), 1)
+                row.tuning.standard = t == 3 && v == 4 ? 1 : 0
+                row.tuning.mark = t == 1 && v == 2 ? "pick" : ""
+                rows.append(row)
+            }
+        }
+        let trace = ["model", "random"].flatMap { strategy in
+            (1...6).map { ["strategy": strategy, "problem": "a", "evaluations": "\(4 * $0)", "loss": "\(0.5 / Double($0))"] }
+        }
         return FigureInput(
-            rows: rows, machine: "test-machine", threads: 1, roof: MachineRoof(peakGflops: 100, bandwidths: [("L1", 200), ("L2", 50)]))
+            rows: rows, machine: "test-machine", threads: 1, roof: MachineRoof(peakGflops: 100, bandwidths: [("L1", 200), ("L2", 50)]), trace: trace)
     }
 
     @Test func everyFigureIsDrawnInBothFormats() throws {

@@ -23,6 +23,8 @@ func benchBlocks(_ presets: [Preset], _ values: Values) throws -> ExitCode {
     }
     let machine = bench.profile()
     let sink = try ResultSink(values.string("out") ?? "results/\(machine.slug)/blocks.csv", raw: nil)
+    let tuned = try Store.openTuned("results", machine: machine, registry: kernels.registry, quiet: session.quiet)
+    let choices = TunedChoices(lookup: TunedLookup(tuned, machine: machine), kernels: kernels, regime: .warm)
     let progress = Progress(total: cases.count * session.threads.count, quiet: session.quiet)
     var table: [[String]] = []
     var step = 0
@@ -32,7 +34,8 @@ func benchBlocks(_ presets: [Preset], _ values: Values) throws -> ExitCode {
             let outcome = try ThreadPool.withPinnedCaller {
                 let planner = BlockPlanner(
                     parameters, size: one.size, registry: kernels.registry,
-                    pool: ThreadPool(threads: threads, pinned: true), seed: session.seed)
+                    pool: ThreadPool(threads: threads, pinned: true), seed: session.seed,
+                    tuned: { choices.inBlock($0, threads) })
                 return try planner.choose(machine: machine.slug) { progress.update(step: step, "\(one.name): \($0)") }
             }
             step += 1

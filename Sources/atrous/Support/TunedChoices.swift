@@ -3,10 +3,18 @@ import Harness
 import Tuning
 
 /// What a tuner's store says of each problem, among the kernels that the options admit.
-struct TunedChoices {
-    let lookup: TunedLookup
-    let kernels: KernelSelection
-    let regime: MeasurementOptions.Cache
+final class TunedChoices {
+    private let lookup: TunedLookup
+    private let kernels: KernelSelection
+    private let regime: MeasurementOptions.Cache
+    /// Looking one up goes through the whole store.
+    private var known: [TuningCase: TunedChoice?] = [:]
+
+    init(lookup: TunedLookup, kernels: KernelSelection, regime: MeasurementOptions.Cache) {
+        self.lookup = lookup
+        self.kernels = kernels
+        self.regime = regime
+    }
 
     subscript(problem: Problem, threads: Int) -> TunedChoice? { choose(problem, threads, regime) }
 
@@ -24,8 +32,11 @@ struct TunedChoices {
     }
 
     private func choose(_ problem: Problem, _ threads: Int, _ regime: MeasurementOptions.Cache) -> TunedChoice? {
-        lookup.choose(
-            TuningCase(problem, threads: threads, regime: regime), among: kernels.tunable(for: problem, threads: threads))
+        let subject = TuningCase(problem, threads: threads, regime: regime)
+        if let choice = known[subject] { return choice }
+        let choice = lookup.choose(subject, among: kernels.tunable(for: problem, threads: threads))
+        known[subject] = .some(choice)
+        return choice
     }
 }
 

@@ -1,0 +1,39 @@
+import Results
+
+/// Bars per problem: how many times faster the tuned pick is than the fastest standard configuration that was measured beside it.
+let tuningFigure = Figure(
+    name: "tuning", summary: "tuned picks against the fastest standard configuration, per layer",
+    needs: "tuned problems; run `atrous tune` first"
+) { input in
+    let rows = input.tuned.filter { $0.threads == input.threads && $0.cache == "warm" }
+    let cases = Dictionary(grouping: rows, by: \.problem)
+    let panels = layerTitles.map { layer, title in
+        let bars = cases.values.compactMap { own -> (name: String, gain: Double)? in
+            guard let pick = own.first(where: { $0.tuning.mark == "pick" && $0.layer == layer })?.medianNs,
+                let standard = own.filter({ $0.tuning.standard == 1 }).compactMap(\.medianNs).min()
+            else { return nil }
+            return (own[0].problemName, standard / pick)
+        }.sorted { ($1.gain, $0.name) < ($0.gain, $1.name) }
+        return (title: title, bars: bars)
+    }.filter { !$0.bars.isEmpty }
+    guard !panels.isEmpty else { return nil }
+    var script = PlotScript()
+    script.width = min(2600, max(900, 160 + 22 * (panels.map(\.bars.count).max() ?? 0)))
+    script.height = 60 + 380 * panels.count
+    script.add("set multiplot layout \(panels.count),1 title \(PlotScript.quoted("Tuned against the fastest default (\(input.conditions))"))")
+    script.add("set style fill solid 0.9 noborder; set boxwidth 0.7; set grid ytics lc rgb '#dddddd'; set key off")
+    script.add("set ylabel 'times faster than default'; set xtics nomirror rotate by -50 scale 0")
+    for panel in panels {
+        let most = max(1.1, panel.bars.map(\.gain).max() ?? 1)
+        script.add("set title \(PlotScript.quoted(panel.title)); set yrange [0.9:\(1.05 * most)]; set xrange [-0.7:\(Double(panel.bars.count) - 0.3)]")
+        script.add("set xtics \(PlotScript.tics(panel.bars.map(\.name)))")
+        script.plot([
+            .init(
+                style: "using 1:2 with boxes lc rgb '\(Palette.family("tiled"))'",
+                rows: panel.bars.enumerated().map { [Double($0.offset), $0.element.gain] }),
+            .init(style: "using 1:2 with lines dt 2 lc rgb '#404040'", rows: [[-0.7, 1], [Double(panel.bars.count) - 0.3, 1]]),
+        ])
+    }
+    script.add("unset multiplot")
+    return script
+}
