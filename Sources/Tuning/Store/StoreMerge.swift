@@ -56,6 +56,12 @@ public enum StoreMerge {
             if rows[place] != row { conflicts += 1 }
             if isBetter(row, than: rows[place]) { rows[place] = row }
         }
+        leaveOnePick(&rows)
+        return Merged(rows: rows, conflicts: conflicts)
+    }
+
+    /// Of a case that was decided twice, by two stores or by two processes at once, the better pick keeps its mark.
+    static func leaveOnePick(_ rows: inout [ResultRow]) {
         var picks: [Decided: Int] = [:]
         for (place, row) in rows.enumerated() where row.tuning.mark == "pick" {
             let key = Decided(row)
@@ -67,7 +73,6 @@ public enum StoreMerge {
             picks[key] = loser == other ? place : other
             rows[loser].clearDecision()
         }
-        return Merged(rows: rows, conflicts: conflicts)
     }
 
     private static func isBetter(_ a: ResultRow, than b: ResultRow) -> Bool {

@@ -87,11 +87,15 @@ public final class TuningStore {
         for row in new { add(row) }
     }
 
-    /// Drops superseded rows from the file.
+    /// Drops superseded rows from the file, and second picks of cases that another process decided at the same time.
     public func compact() throws {
         try refresh()
         guard superseded > 0 || file.size > 0 && !warnings.isEmpty else { return }
-        try file.rewrite { Self.newest($0, key: self.key) }
+        try file.rewrite {
+            var rows = Self.newest($0, key: self.key)
+            StoreMerge.leaveOnePick(&rows)
+            return rows
+        }
         try load()
     }
 
