@@ -6,6 +6,7 @@ public let kernels: [Kernel] = [
     depthwiseDirect,
     depthwiseTile,
     depthwiseRing,
+    depthwisePhase,
     pointwiseDirect,
     pointwiseTile,
     pointwisePanel,

@@ -47,6 +47,62 @@ import Testing
         }
     }
 
+    /// (input, kernel, stride, dilation, pad): small and large dilations, phases of unequal length, a stride that divides the
+    /// dilation, even kernels, lopsided padding, a map smaller than the dilation.
+    @Test(arguments: [
+        (20, 9, 1, 9, 36), (20, 3, 1, 2, 2), (80, 5, 1, 5, 10), (7, 7, 1, 1, 3), (13, 3, 2, 4, 4), (5, 9, 1, 9, 36), (11, 4, 1, 3, 0),
+        (17, 5, 1, 2, 7), (1, 1, 1, 1, 0), (6, 1, 1, 3, 2),
+    ])
+    func phaseTilesHoldEveryLiveTapOnce(input: Int, kernel: Int, stride: Int, dilation: Int, pad: Int) throws {
+        let output = (input + 2 * pad - (kernel - 1) * dilation - 1) / stride + 1
+        let axis = Axis(input: input, output: output, kernel: kernel, stride: stride, dilation: dilation, pad: pad)
+        let step = try #require(axis.phaseStep)
+        let spacing = kernel == 1 ? 1 : dilation
+        for most in 1...7 {
+            var live = [[Int]](repeating: [], count: output)
+            for tile in axis.phaseTiles(most: most, step: step) {
+                #expect(tile.count <= most)
+                for t in 0..<tile.count {
+                    for place in tile.places {
+                        let k = place - t
+                        guard k >= 0, k < tile.taps.count else { continue }
+                        let o = tile.first + t * step
+                        #expect(tile.origin + place * spacing == o * stride - pad + (tile.taps.lowerBound + k) * dilation)
+                        live[o].append(tile.taps.lowerBound + k)
+                    }
+                }
+            }
+            #expect(live == (0..<output).map { Array(axis.taps($0)) }, "tiles of \(most)")
+        }
+    }
+
+    @Test func partsOfTheTapsHoldEveryLiveTapOnceAndFinishOnce() {
+        for (kernel, dilation) in [(9, 1), (9, 9), (11, 3), (6, 1), (2, 5)] {
+            let axis = Axis(
+                input: 20, output: 20, kernel: kernel, stride: 1, dilation: dilation, pad: dilation * (kernel - 1) / 2)
+            var live = [[Int]](repeating: [], count: 20)
+            var finished = [Int](repeating: 0, count: 20)
+            for part in axis.partTiles(most: 4, room: 5, isWidth: { $0 % 2 == 1 || $0 == 4 }) {
+                for t in 0..<part.tile.count {
+                    let o = part.tile.first + t * dilation
+                    #expect(part.resumes == !live[o].isEmpty || finished[o] == 0)
+                    for place in part.tile.places where place >= t && place - t < part.tile.taps.count {
+                        live[o].append(part.tap + place - t)
+                    }
+                    if part.finishes { finished[o] += 1 }
+                }
+            }
+            #expect(live == (0..<20).map { Array(axis.taps($0)) })
+            #expect(finished.allSatisfy { $0 == 1 })
+        }
+    }
+
+    @Test func aPhaseIsWholeWhereInputsAndOutputsAreTheSamePlaces() {
+        let axis = Axis(input: 20, output: 20, kernel: 9, stride: 1, dilation: 9, pad: 36)
+        #expect(axis.phaseTiles(most: 4, step: 9).map(\.wholePhaseRadius) == [2, 2, 1, 1, 1, 1, 1, 1, 1])
+        #expect(axis.phaseTiles(most: 1, step: 9).allSatisfy { $0.wholePhaseRadius == nil })
+    }
+
     @Test func layersAreToldApart() throws {
         #expect(try Problem(parsing: "mb1ic8ih4oc8kh1").layer == .pw)
         #expect(try Problem(parsing: "g8mb1ic8ih4oc8kh1").layer == .dw)

@@ -11,7 +11,7 @@ import ThreadPool
 let depthwiseTile = Kernel(
     name: "dw-tile-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
     // A single tap reads what the same tile then writes.
-    runsInPlace: { $0.kh == 1 && $0.kw == 1 && $0.strideH == 1 && $0.strideW == 1 && $0.oh == $0.ih && $0.ow == $0.iw },
+    runsInPlace: overwrites,
     summary: "register tile of pixels × channels on NHWC, dead taps skipped, rows in dilation order",
     space: ConfigurationSpace(
         [
@@ -34,6 +34,12 @@ let depthwiseTile = Kernel(
             }
         }
     })
+
+/// Whether every output depends on the input of its own place alone.
+func overwrites(_ p: Problem) -> Bool {
+    p.kh == 1 && p.kw == 1 && p.strideH == 1 && p.strideW == 1 && p.padTop == 0 && p.padLeft == 0 && p.oh == p.ih
+        && p.ow == p.iw
+}
 
 /// Channels rounded up to whole vectors.
 func paddedChannels(_ p: Problem) -> Int { (p.ic + lanes - 1) / lanes * lanes }

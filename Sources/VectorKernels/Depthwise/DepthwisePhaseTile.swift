@@ -1,0 +1,237 @@
+import ConvCore
+
+/// What a tile of one dilation phase computes: R × T outputs, a dilation apart in both directions. Steps are in floats.
+struct PhaseTileArguments {
+    /// The input at place 0 of window row 0; may lie in the padding, which is never read.
+    var src: UnsafePointer<Float>
+    /// The window's first tap, first vector of channels.
+    var weights: UnsafePointer<Float>
+    var bias: UnsafePointer<Float>?
+    var dst: UnsafeMutablePointer<Float>
+    /// Rows of the window that lie in the image, and its taps along a column.
+    var rows: Range<Int>
+    var rowTaps: Int
+    /// Bit j: place j of a window row lies in the image.
+    var live: UInt32
+    /// From one place of the window to the next one in its row, and from row to row.
+    var step, rowStep: Int
+    var dstStep, dstRowStep: Int
+    /// From one row of taps to the next, and from one vector of channels to the next.
+    var weightRowStep, weightGroupStep: Int
+    /// Neighbouring vectors of channels to compute.
+    var groups: Int
+    /// Whether dst holds the sums of other columns of taps, which these are added to.
+    var resumes = false
+    var activation: Activation
+}
+
+/// K columns of taps × T pixels × R rows; only the type is used.
+enum PhaseShape<let K: Int, let T: Int, let R: Int> {}
+
+/// T × R sums stay in registers. Every window row is walked once per row of outputs that it meets: the K weights between the
+/// two are loaded, then each live input goes into all sums that it belongs to, up to K, T + 2K − 1 loads per K·T
+/// multiply-adds. Dead places cost a test of a bit, and nothing where a whole row or column of them is left out of
+/// the window. Vectors of channels are the inner loop: neighbouring lines, which the hardware prefetches.
+@inline(__always)
+private func phaseTile<let K: Int, let T: Int, let R: Int>(
+    _ a: borrowing PhaseTileArguments, several: Bool, _ shape: PhaseShape<K, T, R>.Type
+) {
+    var src = a.src + a.rows.lowerBound &* a.rowStep
+    var weights = a.weights
+    var dst = a.dst
+    var bias = a.bias
+    let activation = a.activation
+    for _ in 0..<a.groups {
+        let start = bias.map { load($0) } ?? Vector(repeating: 0)
+        var sum = TileShape<R, T>(repeating: InlineArray(repeating: start))
+        if a.resumes {
+            for r in 0..<R {
+                for t in 0..<T { sum[r][t] = load(dst + (r &* a.dstRowStep &+ t &* a.dstStep)) }
+            }
+        }
+        var x = src
+        for row in a.rows {
+            windowRow(0, row, x, weights, a, &sum, shape)
+            if several {
+                windowRow(1, row, x, weights, a, &sum, shape)
+                windowRow(2, row, x, weights, a, &sum, shape)
+                windowRow(3, row, x, weights, a, &sum, shape)
+            }
+            x += a.rowStep
+        }
+        if activation == .relu {
+            for r in 0..<R {
+                for t in 0..<T { sum[r][t] = larger(sum[r][t], Vector(repeating: 0)) }
+            }
+        }
+        for r in 0..<R {
+            for t in 0..<T { store(dst + (r &* a.dstRowStep &+ t &* a.dstStep), sum[r][t]) }
+        }
+        src += lanes
+        weights += a.weightGroupStep
+        dst += lanes
+        if let p = bias { bias = p + lanes }
+    }
+    // Over the stored tile: see `matrixTile`.
+    if activation == .silu || activation == .hardswish {
+        for r in 0..<R {
+            activateTile(
+                a.dst + r &* a.dstRowStep, rows: T, columns: a.groups &* lanes, stride: a.dstStep, activation)
+        }
+    }
+}
+
+/// What window row `row` gives to output row `r`.
+@inline(__always)
+private func windowRow<let K: Int, let T: Int, let R: Int>(
+    _ r: Int, _ row: Int, _ x: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, _ a: borrowing PhaseTileArguments,
+    _ sum: inout TileShape<R, T>, _ shape: PhaseShape<K, T, R>.Type
+) {
+    guard r < R else { return }
+    let tap = row &- r
+    guard UInt(bitPattern: tap) < UInt(bitPattern: a.rowTaps) else { return }
+    let w = weights + tap &* a.weightRowStep
+    var weight = InlineArray<K, Vector>(repeating: Vector(repeating: 0))
+    for k in 0..<K { weight[k] = load(w + k &* lanes) }
+    let live = a.live
+    let step = a.step
+    var x = x
+    // Written out: the optimiser would give up unrolling a loop over places around one over taps, and with it the
+    // registers.
+    place(0, r, &x, step, live, weight, &sum, shape)
+    place(1, r, &x, step, live, weight, &sum, shape)
+    place(2, r, &x, step, live, weight, &sum, shape)
+    place(3, r, &x, step, live, weight, &sum, shape)
+    place(4, r, &x, step, live, weight, &sum, shape)
+    place(5, r, &x, step, live, weight, &sum, shape)
+    place(6, r, &x, step, live, weight, &sum, shape)
+    place(7, r, &x, step, live, weight, &sum, shape)
+    place(8, r, &x, step, live, weight, &sum, shape)
+    place(9, r, &x, step, live, weight, &sum, shape)
+    place(10, r, &x, step, live, weight, &sum, shape)
+    place(11, r, &x, step, live, weight, &sum, shape)
+    place(12, r, &x, step, live, weight, &sum, shape)
+    place(13, r, &x, step, live, weight, &sum, shape)
+    if K > 5 {
+        place(14, r, &x, step, live, weight, &sum, shape)
+        place(15, r, &x, step, live, weight, &sum, shape)
+        place(16, r, &x, step, live, weight, &sum, shape)
+        place(17, r, &x, step, live, weight, &sum, shape)
+        place(18, r, &x, step, live, weight, &sum, shape)
+        place(19, r, &x, step, live, weight, &sum, shape)
+    }
+}
+
+/// One input: into the sum of every output that it lies under.
+@inline(__always)
+private func place<let K: Int, let T: Int, let R: Int>(
+    _ j: Int, _ r: Int, _ x: inout UnsafePointer<Float>, _ step: Int, _ live: UInt32,
+    _ weight: borrowing InlineArray<K, Vector>, _ sum: inout TileShape<R, T>, _ shape: PhaseShape<K, T, R>.Type
+) {
+    guard j < T + K - 1 else { return }
+    if live & (1 << UInt32(j)) != 0 {
+        let value = load(x)
+        for k in 0..<K {
+            let t = j - k
+            if t >= 0, t < T { sum[r][t] = multiplyAdd(value, weight[k], sum[r][t]) }
+        }
+    }
+    x += step
+}
+
+/// The most columns of taps of a compiled tile.
+let largestPhaseTaps = 11
+/// The most pixels of a compiled tile.
+let largestPhasePixels = 10
+
+/// The widths of a compiled tile: the odd ones and, to cut nine in two, 4.
+func isPhaseWidth(_ taps: Int) -> Bool { taps % 2 == 1 && taps <= largestPhaseTaps || taps == 4 }
+
+/// Columns of taps whose weights fit the registers beside the sums of `t` pixels and an input.
+func phaseRoom(pixels t: Int) -> Int { max(1, vectorRegisters - 1 - t) }
+
+/// The rows of the compiled tile of `t` pixels over `k` columns of taps that has at most `sums` sums. Several rows share
+/// the inputs that lie between them: worth it where few multiply-adds follow a load.
+func phaseRows(taps k: Int, pixels t: Int, sums: Int) -> Int {
+    k == 3 || k == 5 ? max(1, min(4, min(sums, largestSeveralRows(taps: k)) / t)) : 1
+}
+
+/// The most sums of a compiled tile of several rows.
+@inline(__always)
+private func largestSeveralRows(taps k: Int) -> Int { vectorRegisters == 32 ? 20 : vectorRegisters - 1 - k }
+
+@inline(never)
+private func one<let K: Int, let T: Int>(_ a: borrowing PhaseTileArguments, _ shape: PhaseShape<K, T, 1>.Type) {
+    guard K + T < vectorRegisters else { return }
+    phaseTile(a, several: false, shape)
+}
+
+@inline(never)
+private func several<let K: Int, let T: Int, let R: Int>(
+    _ a: borrowing PhaseTileArguments, _ shape: PhaseShape<K, T, R>.Type
+) {
+    guard T * R <= largestSeveralRows(taps: K) else { return }
+    phaseTile(a, several: true, shape)
+}
+
+/// Runs the tile of `k` columns of taps × `t` pixels × `r` rows.
+@inline(__always)
+func runPhaseTile(_ k: Int, _ t: Int, _ r: Int, _ a: borrowing PhaseTileArguments) {
+    switch k {
+    case 1: runOneRow(t, a, InlineArray<1, Vector>.self)
+    case 3: r == 1 ? runOneRow(t, a, InlineArray<3, Vector>.self) : runSeveralRows(t, r, a, InlineArray<3, Vector>.self)
+    case 4: runOneRow(t, a, InlineArray<4, Vector>.self)
+    case 5: r == 1 ? runOneRow(t, a, InlineArray<5, Vector>.self) : runSeveralRows(t, r, a, InlineArray<5, Vector>.self)
+    case 7: runOneRow(t, a, InlineArray<7, Vector>.self)
+    case 9: runOneRow(t, a, InlineArray<9, Vector>.self)
+    case 11: runOneRow(t, a, InlineArray<11, Vector>.self)
+    default: preconditionFailure("no such tile")
+    }
+}
+
+@inline(never)
+private func runOneRow<let K: Int>(_ t: Int, _ a: borrowing PhaseTileArguments, _ taps: InlineArray<K, Vector>.Type) {
+    switch t {
+    case 1: one(a, PhaseShape<K, 1, 1>.self)
+    case 2: one(a, PhaseShape<K, 2, 1>.self)
+    case 3: one(a, PhaseShape<K, 3, 1>.self)
+    case 4: one(a, PhaseShape<K, 4, 1>.self)
+    case 5: one(a, PhaseShape<K, 5, 1>.self)
+    case 6: one(a, PhaseShape<K, 6, 1>.self)
+    case 7: one(a, PhaseShape<K, 7, 1>.self)
+    case 8: one(a, PhaseShape<K, 8, 1>.self)
+    case 9: one(a, PhaseShape<K, 9, 1>.self)
+    case 10: one(a, PhaseShape<K, 10, 1>.self)
+    default: preconditionFailure("no such tile")
+    }
+}
+
+@inline(never)
+private func runSeveralRows<let K: Int>(
+    _ t: Int, _ r: Int, _ a: borrowing PhaseTileArguments, _ taps: InlineArray<K, Vector>.Type
+) {
+    switch r &* 16 &+ t {
+    case 33: several(a, PhaseShape<K, 1, 2>.self)
+    case 34: several(a, PhaseShape<K, 2, 2>.self)
+    case 35: several(a, PhaseShape<K, 3, 2>.self)
+    case 36: several(a, PhaseShape<K, 4, 2>.self)
+    case 37: several(a, PhaseShape<K, 5, 2>.self)
+    case 38: several(a, PhaseShape<K, 6, 2>.self)
+    case 39: several(a, PhaseShape<K, 7, 2>.self)
+    case 40: several(a, PhaseShape<K, 8, 2>.self)
+    case 41: several(a, PhaseShape<K, 9, 2>.self)
+    case 42: several(a, PhaseShape<K, 10, 2>.self)
+    case 49: several(a, PhaseShape<K, 1, 3>.self)
+    case 50: several(a, PhaseShape<K, 2, 3>.self)
+    case 51: several(a, PhaseShape<K, 3, 3>.self)
+    case 52: several(a, PhaseShape<K, 4, 3>.self)
+    case 53: several(a, PhaseShape<K, 5, 3>.self)
+    case 54: several(a, PhaseShape<K, 6, 3>.self)
+    case 65: several(a, PhaseShape<K, 1, 4>.self)
+    case 66: several(a, PhaseShape<K, 2, 4>.self)
+    case 67: several(a, PhaseShape<K, 3, 4>.self)
+    case 68: several(a, PhaseShape<K, 4, 4>.self)
+    case 69: several(a, PhaseShape<K, 5, 4>.self)
+    default: preconditionFailure("no such tile")
+    }
+}

@@ -1,0 +1,131 @@
+import ConvCore
+
+/// The shape of a whole dilation phase: M rows × N pixels under all taps up to P rows and Q pixels away; only the type is
+/// used.
+enum WholePhaseShape<let M: Int, let N: Int, let P: Int, let Q: Int> {}
+
+/// A phase so small that its inputs and its sums all stay in registers, as when the dilation is a third of the map or more:
+/// every input is loaded and every output stored once, each live tap's weight is loaded once, and which taps meet which
+/// inputs is settled at compile time. Takes the place of the tile of `phaseTile`, whose tests and window rows cost
+/// more than the few multiply-adds: M · N = 4 outputs have 16.
+@inline(__always)
+private func wholePhase<let M: Int, let N: Int, let P: Int, let Q: Int>(
+    _ a: borrowing PhaseTileArguments, _ shape: WholePhaseShape<M, N, P, Q>.Type
+) {
+    var src = a.src + P &* a.rowStep + Q &* a.step
+    var weights = a.weights
+    var dst = a.dst
+    var bias = a.bias
+    let weightRowStep = a.weightRowStep
+    let activation = a.activation
+    for _ in 0..<a.groups {
+        let start = bias.map { load($0) } ?? Vector(repeating: 0)
+        var sum = TileShape<M, N>(repeating: InlineArray(repeating: start))
+        var x = sum
+        for m in 0..<M {
+            for n in 0..<N { x[m][n] = load(src + (m &* a.rowStep &+ n &* a.step)) }
+        }
+        tap(0, 0, x, weights, weightRowStep, &sum, shape)
+        tap(0, 1, x, weights, weightRowStep, &sum, shape)
+        tap(0, 2, x, weights, weightRowStep, &sum, shape)
+        tap(0, 3, x, weights, weightRowStep, &sum, shape)
+        tap(0, 4, x, weights, weightRowStep, &sum, shape)
+        tap(1, 0, x, weights, weightRowStep, &sum, shape)
+        tap(1, 1, x, weights, weightRowStep, &sum, shape)
+        tap(1, 2, x, weights, weightRowStep, &sum, shape)
+        tap(1, 3, x, weights, weightRowStep, &sum, shape)
+        tap(1, 4, x, weights, weightRowStep, &sum, shape)
+        tap(2, 0, x, weights, weightRowStep, &sum, shape)
+        tap(2, 1, x, weights, weightRowStep, &sum, shape)
+        tap(2, 2, x, weights, weightRowStep, &sum, shape)
+        tap(2, 3, x, weights, weightRowStep, &sum, shape)
+        tap(2, 4, x, weights, weightRowStep, &sum, shape)
+        tap(3, 0, x, weights, weightRowStep, &sum, shape)
+        tap(3, 1, x, weights, weightRowStep, &sum, shape)
+        tap(3, 2, x, weights, weightRowStep, &sum, shape)
+        tap(3, 3, x, weights, weightRowStep, &sum, shape)
+        tap(3, 4, x, weights, weightRowStep, &sum, shape)
+        tap(4, 0, x, weights, weightRowStep, &sum, shape)
+        tap(4, 1, x, weights, weightRowStep, &sum, shape)
+        tap(4, 2, x, weights, weightRowStep, &sum, shape)
+        tap(4, 3, x, weights, weightRowStep, &sum, shape)
+        tap(4, 4, x, weights, weightRowStep, &sum, shape)
+        if activation == .relu {
+            for m in 0..<M {
+                for n in 0..<N { sum[m][n] = larger(sum[m][n], Vector(repeating: 0)) }
+            }
+        }
+        for m in 0..<M {
+            for n in 0..<N { store(dst + (m &* a.dstRowStep &+ n &* a.dstStep), sum[m][n]) }
+        }
+        src += lanes
+        weights += a.weightGroupStep
+        dst += lanes
+        if let p = bias { bias = p + lanes }
+    }
+    // Over the stored tile: see `matrixTile`.
+    if activation == .silu || activation == .hardswish {
+        for m in 0..<M {
+            activateTile(a.dst + m &* a.dstRowStep, rows: N, columns: a.groups &* lanes, stride: a.dstStep, activation)
+        }
+    }
+}
+
+/// One tap: its weight times every input that it joins with an output.
+@inline(__always)
+private func tap<let M: Int, let N: Int, let P: Int, let Q: Int>(
+    _ row: Int, _ column: Int, _ x: borrowing TileShape<M, N>, _ weights: UnsafePointer<Float>, _ weightRowStep: Int,
+    _ sum: inout TileShape<M, N>, _ shape: WholePhaseShape<M, N, P, Q>.Type
+) {
+    guard row <= 2 * P, column <= 2 * Q else { return }
+    let weight = load(weights + (row &* weightRowStep &+ column &* lanes))
+    for m in 0..<M {
+        for n in 0..<N {
+            let (i, j) = (m + row - P, n + column - Q)
+            if i >= 0, i < M, j >= 0, j < N { sum[m][n] = multiplyAdd(x[i][j], weight, sum[m][n]) }
+        }
+    }
+}
+
+@inline(never)
+private func run<let M: Int, let N: Int, let P: Int, let Q: Int>(
+    _ a: borrowing PhaseTileArguments, _ shape: WholePhaseShape<M, N, P, Q>.Type
+) {
+    wholePhase(a, shape)
+}
+
+/// The number of a tile's extent along an axis; nil where it is no whole phase, or one that is not compiled.
+func wholePhaseExtent(_ tile: Axis.PhaseTile) -> Int? {
+    guard let radius = tile.wholePhaseRadius else { return nil }
+    switch (tile.count, radius) {
+    case (1, 0): return 0
+    case (2, 1): return 1
+    case (3, 1): return 2
+    case (3, 2): return 3
+    default: return nil
+    }
+}
+
+/// Runs the tile of a phase whose extents along the rows and along a row have these numbers.
+@inline(__always)
+func runWholePhase(_ rows: Int, _ columns: Int, _ a: borrowing PhaseTileArguments) {
+    switch rows &* 4 &+ columns {
+    case 0: run(a, WholePhaseShape<1, 1, 0, 0>.self)
+    case 1: run(a, WholePhaseShape<1, 2, 0, 1>.self)
+    case 2: run(a, WholePhaseShape<1, 3, 0, 1>.self)
+    case 3: run(a, WholePhaseShape<1, 3, 0, 2>.self)
+    case 4: run(a, WholePhaseShape<2, 1, 1, 0>.self)
+    case 5: run(a, WholePhaseShape<2, 2, 1, 1>.self)
+    case 6: run(a, WholePhaseShape<2, 3, 1, 1>.self)
+    case 7: run(a, WholePhaseShape<2, 3, 1, 2>.self)
+    case 8: run(a, WholePhaseShape<3, 1, 1, 0>.self)
+    case 9: run(a, WholePhaseShape<3, 2, 1, 1>.self)
+    case 10: run(a, WholePhaseShape<3, 3, 1, 1>.self)
+    case 11: run(a, WholePhaseShape<3, 3, 1, 2>.self)
+    case 12: run(a, WholePhaseShape<3, 1, 2, 0>.self)
+    case 13: run(a, WholePhaseShape<3, 2, 2, 1>.self)
+    case 14: run(a, WholePhaseShape<3, 3, 2, 1>.self)
+    case 15: run(a, WholePhaseShape<3, 3, 2, 2>.self)
+    default: preconditionFailure("no such tile")
+    }
+}
