@@ -5,7 +5,6 @@ import ConvCore
 public let kernels: [Kernel] = [
     depthwiseDirect,
     depthwiseTile,
-    depthwiseRing,
     depthwisePhase,
     pointwiseDirect,
     pointwiseTile,

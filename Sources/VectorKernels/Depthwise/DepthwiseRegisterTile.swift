@@ -14,9 +14,6 @@ struct DepthwiseTileArguments {
     var rows, columns: Int
     var rowStep, columnStep: Int
     var weightRowStep, weightColumnStep: Int
-    /// Where a ring of rows ends, and how far back it begins; a map as it lies is never left.
-    var wrapAt = UnsafePointer<Float>(bitPattern: UInt.max & ~3)!
-    var wrapBy = 0
     var dstStep: Int
     var activation: Activation
     /// Lanes of the last vector that are channels.
@@ -69,7 +66,6 @@ private func depthwiseTile<let T: Int, let V: Int>(
                     w += a.weightColumnStep
                 }
                 row += a.rowStep
-                if row >= a.wrapAt { row -= a.wrapBy }
                 weightRow += a.weightRowStep
             }
             if activation == .relu {
