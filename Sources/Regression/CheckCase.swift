@@ -6,23 +6,31 @@ public struct CheckCase: Sendable, Hashable {
     public let problem: Problem
     /// Kernel with its configuration.
     public let candidate: String
+    /// What head runs instead, where the two builds' own choices are compared and not their kernels.
+    public let headCandidate: String?
     public let threads: Int
     /// Whether what it must move does not fit the last private cache: then its time hangs on what the neighbours do, too.
     public let streaming: Bool
 
-    public init(_ problem: Problem, candidate: String, threads: Int, privateCacheBytes: Int) {
+    public init(_ problem: Problem, candidate: String, headCandidate: String? = nil, threads: Int, privateCacheBytes: Int) {
         self.problem = problem
         self.candidate = candidate
+        self.headCandidate = headCandidate
         self.threads = threads
         streaming = problem.compulsoryBytes > Double(privateCacheBytes * threads)
     }
 
     /// `dw/dw3/dw-tile-v4@t6v4c8/threads:1`
-    public var name: String { "\(problem.layer.rawValue)/\(problem.name ?? problem.text)/\(candidate)/threads:\(threads)" }
+    public var name: String { "\(problem.layer.rawValue)/\(problem.name ?? problem.text)/\(title)/threads:\(threads)" }
+
+    /// The candidate, or both.
+    public var title: String { headCandidate.map { "\(candidate)→\($0)" } ?? candidate }
+
+    func candidate(_ side: Side) -> String { side == .head ? headCandidate ?? candidate : candidate }
 
     /// What repeats it in one build.
-    public func command(_ build: String) -> String {
-        "\(build) verify --problem '\(problem.text)' --kernel '\(candidate)' --threads \(threads)"
+    public func command(_ build: String, _ side: Side = .head) -> String {
+        "\(build) verify --problem '\(problem.text)' --kernel '\(candidate(side))' --threads \(threads)"
     }
 }
 

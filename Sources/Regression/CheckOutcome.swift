@@ -39,11 +39,11 @@ public struct CaseOutcome: Sendable {
         error = used.count < 3 ? within : max(within, PairedLaunch.errorOfMedian(used))
     }
 
-    /// What a launch's rounds left open, beside what the threshold needs: above 1 the case is too noisy to say "fine".
-    /// A value on the margin must not cross the threshold by chance: a third of the threshold is at least two errors.
+    /// The standard error of all launches together beside the one that the threshold asks for of a launch; above 1 the case is too
+    /// noisy to say "fine".
     public var noise: Double {
         guard !values.isEmpty else { return .infinity }
-        return 2 * Statistics.median(values.map(\.error)) / (log1p(threshold) / 3)
+        return Statistics.median(values.map(\.error)) / Double(values.count).squareRoot() / DecisionRule().wantedError(threshold)
     }
 
     public var isNoisy: Bool { judgement == .undecided && failure == nil || judgement == .fine && noise > 1 }

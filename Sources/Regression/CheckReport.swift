@@ -18,7 +18,7 @@ public enum CheckReport {
 
     static func row(_ c: CaseOutcome) -> [String] {
         [
-            c.one.problem.layer.rawValue, c.one.problem.name ?? c.one.problem.text, c.one.candidate, "\(c.one.threads)",
+            c.one.problem.layer.rawValue, c.one.problem.name ?? c.one.problem.text, c.one.title, "\(c.one.threads)",
             c.baseNs.map(micro) ?? "-", c.headNs.map(micro) ?? "-", c.change.map(CheckOutcome.percent) ?? "-",
             c.error.map { String(format: "%.1f %%", 196 * $0) } ?? "-", "\(c.launches)", word(c),
         ]
@@ -50,10 +50,11 @@ public enum CheckReport {
             let build = out.side == .base ? base : head
             lines.append(
                 "\(out.failed ? "FAILED" : "left out") \(out.one.name), \(out.side): \(out.reason)"
-                    + (out.failed ? "; repeat with: \(out.one.command(build))" : ""))
+                    + (out.failed ? "; repeat with: \(out.one.command(build, out.side))" : ""))
         }
         if let change = outcome.suiteChange { lines.append("all cases together (interquartile mean): \(CheckOutcome.percent(change))\(suite(outcome))") }
         for (name, change) in outcome.sentinels { lines.append("base against its copy, \(name): \(CheckOutcome.percent(change))") }
+        lines += PickJudgement.all(outcome).map(\.text)
         lines.append(summary(outcome))
         return lines
     }

@@ -52,6 +52,10 @@ public struct DecisionRule: Sendable {
     /// In logarithms.
     public func margin(_ threshold: Double) -> Double { log1p(threshold * marginShare) }
 
+    /// The standard error of a launch's value that a threshold asks for: the margin lies a third of the threshold below it, and
+    /// two errors should fit there.
+    public func wantedError(_ threshold: Double) -> Double { log1p(threshold) / 6 }
+
     /// Whether a value lies beyond the margin on that side.
     func exceeds(_ value: Double, _ direction: Direction, _ threshold: Double) -> Bool {
         value * direction.rawValue > margin(threshold)

@@ -45,7 +45,9 @@ public final class PairedLaunch {
     private static let mostPlaces = 10
     private static let mostBytes = 512 << 20
 
-    /// Rounds between two looks for a quiet CPU.
+    /// So many times the rounds asked for, at most.
+    private static let mostRounds = 3
+    /// Rounds between two looks for a quiet CPU, and at the error.
     private static let lookEvery = 4
 
     /// `arenaBytes` fits every case.
@@ -80,10 +82,11 @@ public final class PairedLaunch {
         workers[side] = worker
     }
 
-    /// Runs the rounds of a case, `a` against `b`. After an error that ends a worker, both are there again.
-    func measure(_ one: CheckCase, runs: Int, _ a: Side, _ b: Side) throws(WorkerError) -> LaunchValue? {
+    /// Runs the rounds of a case, `a` against `b`, and more of them while the value's standard error is above `wantedError`. After an
+    /// error that ends a worker, both are there again.
+    func measure(_ one: CheckCase, runs: Int, _ a: Side, _ b: Side, wantedError: Double) throws(WorkerError) -> LaunchValue? {
         do {
-            return try rounds(one, runs: runs, a, b)
+            return try rounds(one, runs: runs, a, b, wantedError)
         } catch {
             if error.endsWorker {
                 try start(a)
@@ -94,23 +97,23 @@ public final class PairedLaunch {
     }
 
     /// nil where too few rounds were undisturbed.
-    private func rounds(_ one: CheckCase, runs: Int, _ a: Side, _ b: Side) throws(WorkerError) -> LaunchValue? {
+    private func rounds(_ one: CheckCase, runs: Int, _ a: Side, _ b: Side, _ wantedError: Double) throws(WorkerError) -> LaunchValue? {
         for side in [a, b] { try enter(one, side) }
         // A case with several threads has both CPUs to itself.
         let duet = options.pairing == .duet && one.threads == 1 && cores.count > 1
         var collected: [Round] = []
         var kept: [Round] = []
         var cpu = 0
-        // Disturbed rounds are replaced, up to as many again.
-        while collected.count < 2 * options.rounds {
+        // Disturbed rounds are replaced, and scattering ones added to: to stop by the error's size does not favour either side.
+        while collected.count < Self.mostRounds * options.rounds {
             let turn = collected.count
             if turn % Self.lookEvery == 0 {
                 if one.threads > 1 || duet { cores.waitForAll() } else { cpu = cores.choose(turn: turn / Self.lookEvery) }
             }
             collected.append(duet ? try duetRound(runs, a, b, turn: turn) : try alternatingRound(runs, a, b, turn: turn, cpu: cpu))
-            guard collected.count >= options.rounds else { continue }
+            guard collected.count >= options.rounds, collected.count % Self.lookEvery == 0 else { continue }
             kept = collected.filter(\.isUndisturbed)
-            if kept.count >= options.rounds { break }
+            if kept.count >= options.rounds, Self.errorOfMedian(kept.map(\.logRatio)) <= wantedError { break }
         }
         guard kept.count * 2 >= options.rounds, kept.count >= 2 else { return nil }
         let ratios = kept.map(\.logRatio)
@@ -140,7 +143,7 @@ public final class PairedLaunch {
         ids[one] = id
         let worker = workers[side]!
         if open[side]?.contains(one) != true {
-            try worker.ask(["open", "\(id)", "\(one.threads)", one.candidate, one.problem.text], expecting: "opened")
+            try worker.ask(["open", "\(id)", "\(one.threads)", one.candidate(side), one.problem.text], expecting: "opened")
             open[side, default: []].insert(one)
         }
         for place in memory.indices { try worker.ask(["enter", "\(id)", "\(place)"], expecting: "entered") }
@@ -214,16 +217,20 @@ enum Steal {
     }
 }
 
-/// Names of one length for all builds: a program's path lies on its stack and would shift it.
+/// Copies of all builds under names of one length: a program's path lies on its stack and would shift it. The copies are new for
+/// each launch, since the pages of the file that a kernel's code lies in are part of the luck, too: one build and a copy of it
+/// differed by 3 % on a kernel of 0.25 µs for as long as both files stayed in memory.
 final class BuildAliases {
     private let folder: String
 
     init(_ builds: [Side: String]) throws {
-        folder = "\(NSTemporaryDirectory())/atrous-builds-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        folder = "\(NSTemporaryDirectory())/atrous-builds-\(getpid())-\(UInt32.random(in: 0x1000_0000 ... .max))"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         for (side, path) in builds {
-            try FileManager.default.createSymbolicLink(
-                atPath: self.path(side), withDestinationPath: URL(fileURLWithPath: path).standardizedFileURL.path)
+            let source = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+            guard (try? FileManager.default.copyItem(atPath: source, toPath: self.path(side))) != nil else {
+                throw WorkerError.cannotStart(path, reason: "it cannot be copied to \(folder)")
+            }
         }
     }
 

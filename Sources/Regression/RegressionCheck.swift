@@ -26,18 +26,18 @@ public final class RegressionCheck {
     /// Told the cases of a launch that begins, and how many are done.
     public var progress: (_ launch: Int, _ done: Int, _ of: Int) -> Void = { _, _, _ in }
 
-    /// `copy` is a copy of the base build.
-    public init(_ survey: Survey, base: String, head: String, copy: String, rule: DecisionRule, options: LaunchOptions, seed: UInt64) {
+    public init(_ survey: Survey, base: String, head: String, rule: DecisionRule, options: LaunchOptions, seed: UInt64) {
         self.survey = survey
         self.rule = rule
         self.options = options
-        builds = [.base: base, .head: head, .copy: copy]
+        builds = [.base: base, .head: head, .copy: base]
         random = RandomSource(seed: seed)
     }
 
     /// Cases that are also measured between base and its copy: the middle one of each layer, three at most.
     static func sentinels(_ cases: [CheckCase]) -> [CheckCase] {
         var chosen: [CheckCase] = []
+        let cases = cases.filter { $0.headCandidate == nil }
         for layer in Set(cases.map(\.problem.layer)).sorted(by: { $0.rawValue < $1.rawValue }) {
             let ofLayer = cases.filter { $0.problem.layer == layer }
             chosen.append(ofLayer[ofLayer.count / 2])
@@ -60,7 +60,7 @@ public final class RegressionCheck {
                 rule,
                 all.enumerated().map { index, shared in
                     SequentialCheck.Series(
-                        threshold: shared.one.streaming ? rule.streamingThreshold : rule.threshold, sentinel: index >= cases.count)
+                        threshold: threshold(shared.one), sentinel: index >= cases.count)
                 })
             launch = 0
             try check.run { wanted in try measure(wanted, all, sentinelsFrom: cases.count, attempt: attempts) }
@@ -76,6 +76,8 @@ public final class RegressionCheck {
             return outcome(check, cases, sentinels, reasons: reasons, attempts: attempts, seconds: Date().timeIntervalSince(start))
         }
     }
+
+    private func threshold(_ one: CheckCase) -> Double { one.streaming ? rule.streamingThreshold : rule.threshold }
 
     /// More stolen time than this share of the check's, and the sides cannot be told apart.
     static let mostSteal = 0.05
@@ -100,11 +102,12 @@ public final class RegressionCheck {
             progress(launch, done, wanted.count)
             let sentinel = index >= sentinelsFrom
             let one = all[index].one
+            let wantedError = rule.wantedError(threshold(one))
             do {
-                let value = try paired.measure(one, runs: all[index].runs, .base, sentinel ? .copy : .head)
+                let value = try paired.measure(one, runs: all[index].runs, .base, sentinel ? .copy : .head, wantedError: wantedError)
                 record(Record(attempt: attempt, launch: launch, one: one, sentinel: sentinel, value: value))
                 if let value, !sentinel { values[one, default: []].append(value) }
-                answers[index] = value.map { .value($0.logRatio) } ?? .disturbed
+                answers[index] = value.map { $0.error > wantedError ? .uncertain($0.logRatio) : .value($0.logRatio) } ?? .disturbed
             } catch {
                 failures[one] = "\(error)"
                 answers[index] = .failed
@@ -121,7 +124,7 @@ public final class RegressionCheck {
         outcome.unfit = reasons
         outcome.leftOut = survey.leftOut
         for shared in survey.shared {
-            var row = CaseOutcome(shared, threshold: shared.one.streaming ? rule.streamingThreshold : rule.threshold)
+            var row = CaseOutcome(shared, threshold: threshold(shared.one))
             row.failure = failures[shared.one]
             if let index = cases.firstIndex(where: { $0.one == shared.one }) {
                 row.fill(check.series[index], values[shared.one] ?? [])

@@ -14,6 +14,7 @@ public struct SequentialCheck {
         public fileprivate(set) var judgement: Judgement?
         fileprivate var suspicion: DecisionRule.Direction?
         fileprivate var failed = false
+        fileprivate var uncertain = 0
 
         public init(threshold: Double, sentinel: Bool = false) {
             self.threshold = threshold
@@ -29,9 +30,17 @@ public struct SequentialCheck {
     public private(set) var series: [Series]
     public private(set) var suite: Series
     public private(set) var launches = 0
+    /// Of the screen or the confirmation, whichever is running: launches, values that were asked for, and those that were lost.
+    private var phase = (launches: 0, asked: 0, lost: 0)
+
+    /// Whether most of what was asked for was disturbed: more launches would only cost more.
+    private var isHopeless: Bool { phase.launches >= Self.patience && 2 * phase.lost > phase.asked }
+    private static let patience = 3
 
     public enum Answer: Sendable {
         case value(Double)
+        /// A value whose standard error is larger than wanted: it counts, and does not end the matter early.
+        case uncertain(Double)
         /// Too few undisturbed rounds.
         case disturbed
         /// It cannot run any more; it is left out from here on.
@@ -55,12 +64,15 @@ public struct SequentialCheck {
 
     private mutating func screen(_ launch: ([Int]) throws -> [Int: Answer]) rethrows {
         let suiteMatters = cases.count >= rule.fewestSuiteCases
-        func undecided(_ s: Series) -> Bool { s.screen.count < rule.screenLaunches && !rule.open(s.screen, s.threshold).isEmpty }
+        func undecided(_ s: Series) -> Bool {
+            let unclear = s.uncertain > 0 && s.screen.count - s.uncertain <= DecisionRule.misses
+            return s.screen.count < rule.screenLaunches && (unclear || !rule.open(s.screen, s.threshold).isEmpty)
+        }
         // Disturbed launches are replaced, up to as many again.
         while launches < 2 * rule.screenLaunches {
             var wanted = live.filter { undecided(series[$0]) }
             if suiteMatters, undecided(suite) { wanted = live }
-            if wanted.isEmpty { break }
+            if wanted.isEmpty || isHopeless { break }
             let values = try ask(wanted, launch)
             for (index, value) in values { series[index].screen.append(value) }
             // The suite's value is one of all cases.
@@ -69,7 +81,10 @@ public struct SequentialCheck {
         }
         for index in live {
             series[index].suspicion = rule.suspicion(series[index].screen, series[index].threshold)
-            if series[index].suspicion == nil { series[index].judgement = undecided(series[index]) ? .undecided : .fine }
+            if series[index].suspicion == nil {
+                let open = series[index].screen.count < rule.screenLaunches && !rule.open(series[index].screen, series[index].threshold).isEmpty
+                series[index].judgement = open ? .undecided : .fine
+            }
         }
         suite.suspicion = suiteMatters ? rule.suspicion(suite.screen, suite.threshold) : nil
         if suite.suspicion == nil { suite.judgement = suiteMatters && undecided(suite) ? .undecided : .fine }
@@ -78,6 +93,7 @@ public struct SequentialCheck {
     private mutating func confirm(_ launch: ([Int]) throws -> [Int: Answer]) rethrows {
         let suspects = series.count { $0.suspicion != nil } + (suite.suspicion == nil ? 0 : 1)
         guard suspects > 0 else { return }
+        phase = (0, 0, 0)
         let needed = rule.confirmingLaunches(suspects: suspects)
         func undecided(_ s: Series) -> Bool {
             guard let direction = s.suspicion, !s.failed else { return false }
@@ -85,8 +101,8 @@ public struct SequentialCheck {
         }
         for _ in 0..<(2 * needed) {
             let wanted = undecided(suite) ? live : live.filter { undecided(series[$0]) }
-            if wanted.isEmpty { break }
-            let values = try ask(wanted, launch)
+            if wanted.isEmpty || isHopeless { break }
+            let values = try ask(wanted, launch, confirming: true)
             for (index, value) in values { series[index].fresh.append(value) }
             let ofCases = live.compactMap { values[$0] }
             if undecided(suite), ofCases.count == live.count { suite.fresh.append(DecisionRule.suite(ofCases)) }
@@ -104,14 +120,20 @@ public struct SequentialCheck {
         return direction == .slower ? .slower : .faster
     }
 
-    private mutating func ask(_ wanted: [Int], _ launch: ([Int]) throws -> [Int: Answer]) rethrows -> [Int: Double] {
+    private mutating func ask(_ wanted: [Int], _ launch: ([Int]) throws -> [Int: Answer], confirming: Bool = false) rethrows -> [Int: Double] {
         launches += 1
-        let sentinels = series.indices.filter { series[$0].sentinel && !series[$0].failed }
+        phase.launches += 1
+        // One of them is enough beside suspects.
+        let sentinels = series.indices.filter { series[$0].sentinel && !series[$0].failed }.prefix(confirming ? 1 : .max)
         var values: [Int: Double] = [:]
         for (index, answer) in try launch(wanted + sentinels) {
+            phase.asked += 1
             switch answer {
             case .value(let value): values[index] = value
-            case .disturbed: break
+            case .uncertain(let value):
+                values[index] = value
+                series[index].uncertain += 1
+            case .disturbed: phase.lost += 1
             case .failed: series[index].failed = true
             }
         }

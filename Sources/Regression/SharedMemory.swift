@@ -12,8 +12,8 @@ public final class SharedMemory {
     /// The driver's descriptor; the workers open it through /proc.
     private let file: Int32
 
-    /// Where the place with that number lies: above what programs and libraries use, below the stack's part of the 47 bits.
-    static func address(place: Int) -> UInt { 0x5A00_0000_0000 + UInt(place) << 36 }
+    /// Where the place with that number lies: far from what programs and libraries use, and where valgrind lets a program map.
+    static func address(place: Int) -> UInt { 0x0400_0000_0000 + UInt(place) << 36 }
 
     /// New pages, all touched. Throws ``WorkerError/noMemory(_:)``.
     public init(bytes: Int) throws {

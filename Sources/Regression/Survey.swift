@@ -44,7 +44,7 @@ public struct Survey: Sendable {
             var runNs = 0.0
             for side in [Side.base, .head] {
                 do {
-                    facts[side] = try examine(one, id: id, workers[side]!, runNs: &runNs)
+                    facts[side] = try examine(one, id: id, side, workers[side]!, patience: options.patience, runNs: &runNs)
                 } catch let error as WorkerError {
                     let refused = if case .refused = error { true } else { false }
                     leftOut.append(LeftOut(one: one, side: side, reason: "\(error)", failed: !refused))
@@ -61,8 +61,8 @@ public struct Survey: Sendable {
     private struct Wrong: Error { let text: String }
 
     /// `runNs` becomes the shorter time of one run.
-    private mutating func examine(_ one: CheckCase, id: Int, _ worker: WorkerProcess, runNs: inout Double) throws -> Facts {
-        let opened = try worker.ask(["open", "\(id)", "\(one.threads)", one.candidate, one.problem.text], expecting: "opened").compactMap { Int($0) }
+    private mutating func examine(_ one: CheckCase, id: Int, _ side: Side, _ worker: WorkerProcess, patience: Double, runNs: inout Double) throws -> Facts {
+        let opened = try worker.ask(["open", "\(id)", "\(one.threads)", one.candidate(side), one.problem.text], expecting: "opened").compactMap { Int($0) }
         guard opened.count == 3 else { throw WorkerError.lied(worker.path, command: "open", answer: "\(opened)") }
         // The oracle's sums in double may take a while.
         try worker.send(["verify", "\(id)"])
@@ -74,9 +74,9 @@ public struct Survey: Sendable {
         try worker.ask(["place", "0", String(SharedMemory.address(place: 0), radix: 16), "\(memory.bytes)", memory.path], expecting: "placed")
         try worker.ask(["enter", "\(id)", "0"], expecting: "entered")
         // Once to see its size, then long enough for the clock.
-        let first = try worker.burst(runs: 1, place: 0, cpu: 0, shift: 0, within: 60)
+        let first = try worker.burst(runs: 1, place: 0, cpu: 0, shift: 0, within: patience)
         let runs = min(100_000, max(1, Int(3e5 / first.ns)))
-        let ns = try worker.burst(runs: runs, place: 0, cpu: 0, shift: 0, within: 60).ns / Double(runs)
+        let ns = try worker.burst(runs: runs, place: 0, cpu: 0, shift: 0, within: patience).ns / Double(runs)
         runNs = runNs == 0 ? ns : min(runNs, ns)
         arenaBytes = max(arenaBytes, memory.bytes)
         var facts = Facts()

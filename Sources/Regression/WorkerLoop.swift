@@ -45,6 +45,8 @@ public final class WorkerLoop {
 
     /// Answers until `next` gives no more lines.
     public func run(next: () -> String?, answer: (String) -> Void) {
+        // A driver that is killed while a worker is at a long run takes it along.
+        _ = atrous_die_with_parent()
         answer(WorkerProtocol.line([WorkerProtocol.greeting, "\(WorkerProtocol.version)", kernels.level]))
         while let line = next() {
             let fields = WorkerProtocol.fields(line)

@@ -1,5 +1,6 @@
 import CWorker
 import Foundation
+import ThreadPool
 
 /// A build's worker, as the driver holds it: started, asked, killed. The two ends of one socket are its input and output.
 public final class WorkerProcess {
@@ -42,6 +43,8 @@ public final class WorkerProcess {
             .map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { for text in arguments + variables { free(text) } }
         var id = pid_t()
+        // A process inherits what its parent's thread is bound to, and would take that for all the CPUs there are.
+        ThreadPool.unpinCaller()
         // Where a system allows it, stack and heap lie alike in both workers: their distance to the shared buffers, modulo a
         // page, was worth up to 20 % to the depthwise kernels, for as long as the worker lived.
         let fixed = wrapper.isEmpty && atrous_fixed_addresses(1) == 0

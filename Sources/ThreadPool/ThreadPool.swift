@@ -66,6 +66,9 @@ public final class ThreadPool: @unchecked Sendable {
     @discardableResult
     public static func pinCaller(to cpu: Int) -> Bool { atrous_pin_thread(Int32(cpu)) == 0 }
 
+    /// Lets the calling thread run on every CPU of the process again.
+    public static func unpinCaller() { _ = atrous_unpin_thread() }
+
     /// Runs `body(index)` once for every `index` in `0 ..< threads`, each on its own thread, and returns when all are
     /// done. `body(0)` runs on the calling thread.
     public func run(_ body: (_ index: Int) -> Void) {

@@ -40,6 +40,22 @@ private let measureOptions = [
     Option("rounds", "N", "interleaved rounds, each in other physical pages", default: "11"),
 ]
 
+/// Two builds side by side.
+private let comparisonOptions = [
+    Option("base", "BUILD", "what to compare with: a build of atrous, a commit (built once, and kept), or a CSV of bench", isPath: true),
+    Option("kernel", "REGEX", "only kernels whose name matches", default: "all but naive and im2col", repeatable: true),
+    Option("threads", "LIST", "thread counts", default: "1"),
+    Option("rounds", "N", "undisturbed rounds of four bursts a launch", default: "40"),
+    Option("burst", "TIME", "length of a burst", default: "0.25ms"),
+    Option("pairing", "HOW", "one build after the other on one CPU, or both at once on two", default: "what `atrous noise` found better here", choices: ["alternating", "duet"]),
+    Option("patience", "TIME", "a burst that takes longer counts as hung", default: "30s"),
+    Option("builds", "DIR", "where builds of commits are kept", default: ".build/check", isPath: true),
+    Option("results", "DIR", "where `atrous noise` left its finding", default: "results", isPath: true),
+    Option("seed", "N", "seed of the order", default: "1"),
+    Option("quiet", nil, "no progress and no notes"),
+    Option("dry-run", nil, "print the cases and stop"),
+]
+
 let toolTable = CommandTable(
     tool: "atrous", version: "0.1.0",
     summary: "verifies, measures and picks the kernels of the dilated depthwise-separable block",
@@ -76,6 +92,7 @@ let toolTable = CommandTable(
                 Option("out", "F.csv", "the CSV", default: "results/<machine>/bench.csv", isPath: true),
                 Option("samples", "F.csv", "keep every raw sample beside it", isPath: true),
                 Option("json", "FILE", "Google Benchmark's JSON, to stdout (instead of the table) or a file", isPath: true, bare: "-"),
+                Option("history", "FILE", "add the medians to a history; without a value results/<machine>/history.csv", isPath: true, bare: "-"),
             ],
             examples: [
                 "atrous bench --preset yolov5s --threads 1,2", "atrous bench --problem pw:c256o512h20 --cache cold",
@@ -153,22 +170,41 @@ let toolTable = CommandTable(
             ]),
         Command(
             "check", "whether a build is slower than another: both run in turn, in the same pages, case by case",
-            options: problemOptions + [
-                Option("base", "BUILD", "what to compare with: a build of atrous", isPath: true),
-                Option("head", "BUILD", "what to judge", default: "the build that runs", isPath: true),
-                Option("threshold", "SHARE", "the slow-down that counts; streaming cases: five thirds of it", default: "3%"),
-                Option("kernel", "REGEX", "only kernels whose name matches", default: "all but naive and im2col", repeatable: true),
-                Option("threads", "LIST", "thread counts", default: "1"),
-                Option("rounds", "N", "undisturbed rounds of four bursts a launch", default: "40"),
-                Option("burst", "TIME", "length of a burst", default: "0.25ms"),
-                Option("pairing", "HOW", "one build after the other on one CPU, or both at once on two", default: "alternating", choices: ["alternating", "duet"]),
-                Option("patience", "TIME", "a burst that takes longer counts as hung", default: "30s"),
+            options: problemOptions + comparisonOptions + [
+                Option("head", "BUILD", "what to judge: a build, or a commit", default: "the build that runs", isPath: true),
+                Option("threshold", "SHARE", "the slow-down that counts; streaming cases: five thirds of it, all cases together: half", default: "3%"),
+                Option("launches", "N", "fresh launches that confirm a suspect, at least", default: "12"),
+                Option("counter", "WHAT", "compare instructions under valgrind instead of times; --threshold is 0.5% then", choices: ["instructions"]),
+                Option("store", "DIR", "also compare what this tuning store chose, and say where it is stale", isPath: true),
+                Option("markdown", "FILE", "the outcome for a pull request", isPath: true, bare: "-"),
+                Option("junit", "FILE", "the outcome as JUnit XML", isPath: true),
+                Option("json", "DIR", "base.json and head.json, of Google Benchmark's shape", isPath: true),
+                Option("github", nil, "annotations for GitHub Actions, and the Markdown in the run's summary"),
+                Option("history", "FILE", "add head's medians to a history; without a value results/<machine>/history.csv", isPath: true, bare: "-"),
                 Option("record", "F.csv", "keep every launch's value and rounds", isPath: true),
-                Option("seed", "N", "seed of the order", default: "1"),
-                Option("quiet", nil, "no progress and no notes"),
-                Option("dry-run", nil, "print the cases and stop"),
             ],
-            examples: ["atrous check --base old/atrous --preset smoke", "atrous check --base old/atrous --head new/atrous --preset yolov5s --threshold 2%"]),
+            examples: [
+                "atrous check --base main --preset smoke", "atrous check --base old/atrous --head new/atrous --preset yolov5s --threshold 2%",
+                "atrous check --base HEAD^ --preset smoke --markdown=check.md --junit check.xml", "atrous check --base main --preset smoke --counter instructions",
+                "atrous check --base results/machine/bench.csv --preset yolov5s",
+            ]),
+        Command(
+            "noise", "how far launches of equal builds scatter here, and what a check could find at what cost",
+            options: problemOptions + comparisonOptions + [
+                Option("launches", "N", "launches of each pairing", default: "8"),
+                Option("out", "FILE", "what was found, for checks to choose their pairing by", default: "results/<machine>/noise.json", isPath: true),
+            ],
+            examples: ["atrous noise --preset smoke", "atrous noise --preset yolov5s --rounds 80"]),
+        Command(
+            "history", "where a case's time changed for good, over the commits of a history",
+            options: [
+                Option("history", "FILE", "the history that bench and check write with --history", default: "results/<machine>/history.csv", isPath: true),
+                Option("filter", "REGEX", "only series whose problem, kernel or threads match"),
+                Option("out", "DIR", "draw the series that have steps", isPath: true),
+                Option("all", nil, "draw the others too"),
+                Option("format", "LIST", "file formats: svg, png", default: "svg,png"),
+            ],
+            examples: ["atrous history", "atrous history --filter dw3 --out plots"]),
         Command("worker", "runs one case at a time for `atrous check`", hidden: true),
         Command(
             "asm", "the machine code of the loop that a kernel spends its time in, with the instructions counted",
@@ -199,7 +235,8 @@ let toolTable = CommandTable(
 
 /// What each command runs.
 let commandBodies: [String: @Sendable (Values) throws -> ExitCode] = [
-    "check": runCheck, "worker": runWorker, "machine": runMachine, "list": runList, "verify": runVerify, "bench": runBench, "pick": runPick, "run": runRun, "plot": runPlot, "asm": runAsm,
+    "check": runCheck, "noise": runNoise, "history": runHistory, "worker": runWorker,
+    "machine": runMachine, "list": runList, "verify": runVerify, "bench": runBench, "pick": runPick, "run": runRun, "plot": runPlot, "asm": runAsm,
     "tune": runTune, "merge": runMerge, "export": runExport,
     "completions": runCompletions,
 ]

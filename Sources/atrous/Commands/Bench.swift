@@ -47,6 +47,9 @@ func runBench(_ values: Values) throws -> ExitCode {
         let data = try GoogleBenchmarkJSON.encode(sink.rows, context: machine.googleContext)
         if json == "-" { print(String(decoding: data, as: UTF8.self)) } else { try FileWriting.replace(json, with: data) }
     }
+    if let history = values.string("history") {
+        try HistoryFile(history == "-" ? MachineFolder.path("history.csv") : history).append(sink.rows.compactMap { HistoryRow($0) })
+    }
     if !session.quiet { Console.note("\(sink.rows.count) rows in \(sink.path)") }
     return passed ? .fine : .failed
 }
@@ -67,6 +70,16 @@ private func benchTable(_ rows: [ResultRow]) -> String {
                 Format.percent(row.attainable), Format.times(naive[row.problem].map { $0 / median }),
             ]
         }, right: [3, 4, 5, 6, 7, 8])
+}
+
+extension HistoryRow {
+    /// nil for a case that was not timed.
+    init?(_ row: ResultRow) {
+        guard let ns = row.medianNs, ns > 0 else { return nil }
+        self.init()
+        (timeUTC, commit, source, problem, candidate) = (row.timeUTC, row.commit, "bench", row.problem, row.candidate)
+        (threads, cache, medianNs) = (row.threads, row.cache, ns)
+    }
 }
 
 extension MachineProfile {

@@ -2,6 +2,7 @@ import Disassembly
 import Foundation
 import Harness
 import Plotting
+import Regression
 
 /// What the command's end tells a script.
 enum ExitCode: Int32 {
@@ -14,7 +15,7 @@ enum ExitCode: Int32 {
     case machine = 3
 
     init(for error: Error) {
-        self = error is HarnessError || error is DisassemblyError || (error as? PlotError)?.isMissingTool == true ? .machine : .badInput
+        self = error is HarnessError || error is InstructionCounter.Failure || error is DisassemblyError || (error as? PlotError)?.isMissingTool == true ? .machine : .badInput
     }
 }
 

@@ -1,0 +1,94 @@
+import Foundation
+import OptionParsing
+import Regression
+import Results
+
+/// What a check leaves beside its table: Markdown, JUnit, annotations, JSON of each side, a line of history.
+struct CheckFiles {
+    private let markdown, junit, json, history: String?
+    private let annotations: Bool
+    private let base, head: String
+
+    init(_ values: Values, base: String, head: String) {
+        markdown = values.string("markdown")
+        junit = values.string("junit")
+        json = values.string("json")
+        history = values.string("history")
+        annotations = values.flag("github")
+        self.base = base
+        self.head = head
+    }
+
+    func write(_ outcome: CheckOutcome) throws {
+        if let markdown { try Self.write(markdown, CheckReport.markdown(outcome, base: base, head: head)) }
+        if let junit { try Self.write(junit, CheckReport.junit(outcome, head: head)) }
+        if annotations {
+            for line in CheckReport.annotations(outcome, head: head) { print(line) }
+            // The page of the workflow run.
+            if let summary = ProcessInfo.processInfo.environment["GITHUB_STEP_SUMMARY"], !summary.isEmpty {
+                try Self.append(summary, CheckReport.markdown(outcome, base: base, head: head))
+            }
+        }
+        if let json {
+            for (side, name) in [(Side.base, base), (.head, head)] {
+                try FileWriting.replace("\(json)/\(side).json", with: try googleJSON(outcome, side, name))
+            }
+        }
+        if let history {
+            let rows = outcome.cases.compactMap { HistoryRow($0, commit: Session.commit) }
+            try HistoryFile(history == "-" ? MachineFolder.path("history.csv") : history).append(rows)
+        }
+    }
+
+    /// One row a case: its median of one run.
+    private func googleJSON(_ outcome: CheckOutcome, _ side: Side, _ name: String) throws -> Data {
+        var context = GoogleBenchmarkJSON.Context()
+        context.date = Session.now
+        context.executable = name
+        context.version = toolTable.version
+        context.extra = ["side": "\(side)"]
+        let rows = outcome.cases.compactMap { c -> ResultRow? in
+            guard let ns = side == .base ? c.baseNs : c.headNs else { return nil }
+            let p = c.one.problem
+            var row = ResultRow()
+            row.layer = p.layer.rawValue
+            row.problem = p.description
+            // One name on both sides, so that readers pair them.
+            row.kernel = c.one.title
+            row.threads = c.one.threads
+            row.samples = c.values.map(\.rounds.count).reduce(0, +)
+            row.medianNs = ns
+            row.nominalFLOPs = p.nominalFLOPs
+            row.bytes = p.compulsoryBytes
+            return row
+        }
+        return try GoogleBenchmarkJSON.encode(rows, context: context)
+    }
+
+    private static func write(_ path: String, _ text: String) throws {
+        if path == "-" { print(text) } else { try FileWriting.replace(path, with: Data(text.utf8)) }
+    }
+
+    private static func append(_ path: String, _ text: String) throws {
+        guard let file = FileHandle(forWritingAtPath: path) else { throw ResultError.cannotWrite(path, reason: "it is not there") }
+        defer { try? file.close() }
+        try file.seekToEnd()
+        try file.write(contentsOf: Data(text.utf8))
+    }
+}
+
+extension HistoryRow {
+    init?(_ c: CaseOutcome, commit: String) {
+        guard let ns = c.headNs, c.one.headCandidate == nil else { return nil }
+        self.init()
+        timeUTC = Session.now
+        self.commit = commit
+        source = "check"
+        problem = c.one.problem.description
+        candidate = c.one.candidate
+        threads = c.one.threads
+        cache = "warm"
+        medianNs = ns
+        referenceNs = Self.median(c.values.map(\.headChainNs))
+    }
+}

@@ -1,0 +1,56 @@
+import ConvCore
+import Harness
+import OptionParsing
+import Regression
+
+/// The cases that both builds have, as the options select them.
+struct CheckMatrix {
+    var cases: [CheckCase] = []
+    /// What one of the builds lacks, a line each.
+    var missing: [String] = []
+
+    init(_ values: Values, base: String, head: String, session: Session) throws {
+        let selection = try ProblemSelection.nonEmpty(values, command: "check")
+        let patterns = try values.strings("kernel").map { try Pattern($0, flag: "--kernel")! }
+        let (a, b) = (try WorkerProcess(base), try WorkerProcess(head))
+        defer { a.stop(); b.stop() }
+        if a.level != b.level {
+            throw UsageError("base runs at \(a.level), head at \(b.level); set ATROUS_ISA to the lower of the two")
+        }
+        let cache = MachineProfile.cacheLevels().first { $0.level == 2 }?.bytes ?? 1 << 20
+        let stored = try StoredPicks(values)
+        for threads in session.threads {
+            for problem in selection.problems {
+                func wanted(_ name: String) -> Bool {
+                    // Library and textbook kernels are not what a change to this project makes slower.
+                    patterns.isEmpty
+                        ? !name.contains("-naive-") && !name.contains("-im2col-")
+                        : patterns.contains { $0.matches(name) }
+                }
+                let ofBase = try Survey.candidates(problem, threads: threads, a).filter(wanted)
+                let ofHead = try Survey.candidates(problem, threads: threads, b).filter(wanted)
+                let known = Set(ofHead.map(Self.kernel))
+                for name in ofBase where known.contains(Self.kernel(name)) {
+                    cases.append(CheckCase(problem, candidate: name, threads: threads, privateCacheBytes: cache))
+                    // The kernel is compared with its configuration pinned; what a user meets is each build's own.
+                    if let own = ofHead.first(where: { Self.kernel($0) == Self.kernel(name) }), own != name {
+                        cases.append(CheckCase(problem, candidate: name, headCandidate: own, threads: threads, privateCacheBytes: cache))
+                    }
+                }
+                // What was tuned is compared too, so that a choice that has become stale shows.
+                if let pick = stored.pick(problem, threads: threads), !ofBase.contains(pick) {
+                    cases.append(CheckCase(problem, candidate: pick, threads: threads, privateCacheBytes: cache))
+                }
+                let place = "\(problem.name ?? problem.text), \(threads) thread\(threads == 1 ? "" : "s")"
+                missing += ofBase.filter { !known.contains(Self.kernel($0)) }.map { "only base has \($0) on \(place)" }
+                let old = Set(ofBase.map(Self.kernel))
+                missing += ofHead.filter { !old.contains(Self.kernel($0)) }.map { "only head has \($0) on \(place)" }
+            }
+        }
+        guard !cases.isEmpty else {
+            throw UsageError("check: no case is left that both builds have; loosen --kernel, --filter or --threads")
+        }
+    }
+
+    private static func kernel(_ candidate: String) -> Substring { candidate.prefix { $0 != "@" } }
+}

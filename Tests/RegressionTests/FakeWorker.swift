@@ -1,0 +1,57 @@
+import ConvCore
+import Foundation
+import Regression
+
+/// Workers that make their times up: shell scripts that speak the protocol, so that a test knows what a check should say.
+struct FakeWorker {
+    enum Fault: String {
+        case none = ":"
+        case dies = "exit 3"
+        case hangs = "sleep 60"
+        case lies = "echo 'burst\tsoon'; continue"
+    }
+
+    let path: String
+
+    /// `ns`: of one run, by candidate; others take 1000. `fault` strikes in bursts of `faulty`, once launches have begun.
+    init(_ name: String, ns: [String: Int] = [:], fault: Fault = .none, faulty: String = "dw-bad", missing: String = "", version: Int = 1) throws {
+        let folder = "\(NSTemporaryDirectory())/atrous-fake-\(ProcessInfo.processInfo.processIdentifier)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        path = "\(folder)/\(name)"
+        let times = ns.map { "            \($0.key)) ns=\($0.value) ;;\n" }.joined()
+        let text = """
+            #!/bin/bash
+            declare -A names
+            launched=0
+            printf 'atrous-worker\\t\(version)\\tv3\\n'
+            while IFS=$'\\t' read -r command a b c d; do
+                case $command in
+                open) if [ "$c" = '\(missing)' ]; then printf 'error\\tno kernel %s\\n' "$c"; else names[$a]=$c; printf 'opened\\t4096\\t0\\t64\\n'; fi ;;
+                verify) printf 'verified\\t0.001\\n' ;;
+                place) echo placed ;;
+                enter) current=${names[$a]}; [ "$b" -gt 0 ] && launched=1; echo entered ;;
+                burst)
+                    ns=1000
+                    case $current in
+            \(times)            '\(faulty)') if [ $launched = 1 ]; then \(fault.rawValue); fi ;;
+                    esac
+                    printf 'burst\\t%s\\t0\\t1000\\t500\\n' $((a * ns)) ;;
+                *) printf 'error\\tnot understood\\n' ;;
+                esac
+            done
+            """
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+    }
+
+    /// A check of `head` against `base` on cases of those candidates.
+    static func check(base: FakeWorker, head: FakeWorker, candidates: [String], rule: DecisionRule = DecisionRule()) throws -> CheckOutcome {
+        let problem = try Problem(parsing: "dw:c16h9k3")
+        let cases = candidates.map { CheckCase(problem, candidate: $0, threads: 1, privateCacheBytes: 1 << 20) }
+        var options = LaunchOptions()
+        options.rounds = 4
+        options.patience = 1
+        let survey = try Survey(cases, base: base.path, head: head.path, options: options)
+        return try RegressionCheck(survey, base: base.path, head: head.path, rule: rule, options: options, seed: 1).run()
+    }
+}
