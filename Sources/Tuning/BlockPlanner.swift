@@ -166,13 +166,15 @@ public struct BlockPlanner {
         else { return result }
         result.append(("fused", fused))
         let problems = try units.map { try $0.problem(batch: size.batch, height: size.height, width: size.width) }
-        // Ring instead of tile where there is one; other blockings of the products and of the fused buffer.
-        result.append(
-            ("tiled, last kernels", tiled.map { stage in
-                let able = registry.split(for: problems[stage.units.lowerBound]).able
-                guard let kernel = able.last(where: { $0.family == .tiled && $0.isa == isa }) else { return stage }
-                return BlockStage(units: stage.units, kernel: .layer(Candidate(kernel)))
-            }))
+        // Every other tiled kernel in its turn: units that have fewer stay with their last.
+        let tiledKernels = problems.map { registry.split(for: $0).able.filter { $0.family == .tiled && $0.isa == isa } }
+        for turn in 1..<max(2, tiledKernels.map(\.count).max() ?? 0) {
+            result.append(
+                ("tiled, kernels \(turn + 1)", tiled.map { stage in
+                    let able = tiledKernels[stage.units.lowerBound]
+                    return BlockStage(units: stage.units, kernel: .layer(Candidate(able[min(turn, able.count - 1)])))
+                }))
+        }
         // What a tuner picked for the very layer, or for the nearest; where it knows nothing, the kernel stays.
         for exact in [true, false] {
             result.append(
