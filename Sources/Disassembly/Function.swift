@@ -46,6 +46,7 @@ public struct Loop: Sendable {
     public var broadcasts: Int { count(\.broadcasts) }
     public var stores: Int { count(\.stores) }
     public var spills: Int { count(\.spills) }
+    public var divisions: Int { count(\.isDivision) }
     public var calls: Int { count(\.isCall) }
 
     private func count(_ property: KeyPath<Instruction, Bool>) -> Int { instructions.count { $0[keyPath: property] } }

@@ -49,6 +49,8 @@ public struct Instruction: Sendable, Equatable {
     /// A product of whole vectors: half of a multiply-add where there is no fused one.
     public var isVectorProduct: Bool { mnemonic == "mulps" || mnemonic == "vmulps" }
 
+    public var isDivision: Bool { mnemonic == "divps" || mnemonic == "vdivps" }
+
     /// Whether it reads memory that its operands name.
     public var loads: Bool {
         guard let memory, !isAddressOnly else { return false }

@@ -129,7 +129,7 @@ private func matrixTile<let MR: Int, let NR: Int>(
 @inline(never)
 private func packed<let MR: Int, let NR: Int>(_ t: borrowing TileArguments, _ shape: TileShape<MR, NR>.Type) {
     // No configuration admits the others: no code is made for them.
-    guard fitsRegisters(MR, NR) else { return }
+    guard isCompiledTile(MR, NR) else { return }
     matrixTile(t, maskedB: false, as: shape)
 }
 
@@ -139,9 +139,22 @@ private func inPlace<let MR: Int>(_ t: borrowing TileArguments, _ shape: TileSha
     matrixTile(t, maskedB: true, as: shape)
 }
 
-/// The most rows of a compiled tile, by its vectors: 14×2 and larger are left out, since the optimiser gives up unrolling
-/// there, and the sums go through memory at half the speed.
-func largestRows(vectors: Int) -> Int { vectors <= 2 ? 12 : vectors == 3 ? 8 : 6 }
+/// The most rows of a compiled tile, by its vectors: with larger ones the optimiser gives up unrolling, and the sums go
+/// through memory at half the speed. A multiply-add of two instructions reaches that point sooner.
+private func largestRows(vectors: Int) -> Int {
+    switch vectors {
+    case 1: multiplyAddIsFused ? 12 : 9
+    case 2: multiplyAddIsFused ? 12 : 4
+    case 3: multiplyAddIsFused ? 8 : 3
+    default: multiplyAddIsFused ? 6 : 2
+    }
+}
+
+/// Whether a tile of m rows and n vectors is there: it fits the registers and stays in them.
+func isCompiledTile(_ m: Int, _ n: Int) -> Bool { fitsRegisters(m, n) && m <= largestRows(vectors: n) }
+
+/// Rows of a tile of two vectors that is good untuned.
+let standardTileRows = vectorRegisters == 32 ? 8 : multiplyAddIsFused ? 6 : 4
 
 /// Runs the tile of `m` rows × `n` vectors on packed B. A switch and not a table of functions: no reference to count on the
 /// way, and no metadata, whose shared copies could leak this instruction set into other modules.

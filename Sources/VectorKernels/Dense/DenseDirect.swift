@@ -7,7 +7,7 @@ import ConvCore
 /// blocking.
 let denseDirect = Kernel(
     name: "conv-direct-\(isaName)", layer: .conv, family: .simd, isa: isaName, layout: .nchw, threaded: false,
-    summary: "columns along the vectors on NCHW, 8 output channels share each load, dead taps skipped, one thread",
+    summary: "columns along the vectors on NCHW, \(blockWidth) output channels share each load, dead taps skipped, one thread",
     supports: { p in
         p.strideW == 1 ? .yes : .no(reason: "columns of stride \(p.strideW) do not lie together; it takes stride 1")
     },
@@ -32,7 +32,8 @@ let denseDirect = Kernel(
     })
 
 /// Output channels that share a load: FMA latency × units (4 × 2) sums in flight.
-private let blockWidth = 8
+/// With 16 registers and the mask of an edge beside the sums, eight would not fit.
+private let blockWidth = vectorRegisters == 32 ? 8 : 6
 
 private func channelBlocks(_ p: Problem) -> Int { (p.ocPerGroup + blockWidth - 1) / blockWidth }
 
@@ -77,14 +78,14 @@ private func runBlock(
                         if first < last {
                             let x =
                                 last - first == lanes ? load(row + at) : loadLanes(row + at, first, last)
-                            for m in 0..<8 { sum[m] = multiplyAdd(x, broadcast(w + m), sum[m]) }
+                            for m in 0..<blockWidth { sum[m] = multiplyAdd(x, broadcast(w + m), sum[m]) }
                         }
                         w += blockWidth
                         at += p.dilationW
                     }
                 }
             }
-            for m in 0..<8 where m < channels {
+            for m in 0..<blockWidth where m < channels {
                 let out = dst + m * plane + oh * p.ow + ow
                 storeLanes(out, sum[m] + Vector(repeating: bias?[m] ?? 0), columns)
             }

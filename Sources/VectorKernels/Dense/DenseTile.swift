@@ -15,11 +15,11 @@ let denseTile = Kernel(
     summary: "implicit matrix product on register tiles, weights packed, dead taps skipped",
     space: ConfigurationSpace(
         [
-            Parameter("m", [4, 5, 6, 8, 10, 12], standard: vectorRegisters == 32 ? 8 : 6, "pixels in a register tile"),
+            Parameter("m", [4, 5, 6, 8, 10, 12], standard: standardTileRows, "pixels in a register tile"),
             Parameter("n", [1, 2, 3, 4], standard: 2, "vectors of output channels in a register tile"),
         ],
         constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers, and a compiled tile",
-        admits: { c in fitsRegisters(c["m"], c["n"]) && c["m"] <= largestRows(vectors: c["n"]) }),
+        admits: { c in isCompiledTile(c["m"], c["n"]) }),
     memory: { p, c, threads in
         Kernel.Memory(
             packed: 4 * p.groups * PackedPanels(p, width: c["n"] * lanes).count,

@@ -15,12 +15,12 @@ let pointwisePanel = Kernel(
     summary: "blocked matrix product on NCHW, weights packed, pixels read in place",
     space: ConfigurationSpace(
         [
-            Parameter("m", [4, 5, 6, 8, 10, 12], standard: vectorRegisters == 32 ? 8 : 6, "output channels in a register tile"),
+            Parameter("m", [4, 5, 6, 8, 10, 12], standard: standardTileRows, "output channels in a register tile"),
             Parameter("n", [1, 2, 3, 4], standard: vectorRegisters == 32 ? 3 : 2, "vectors of pixels in a register tile"),
             Parameter("k", [128, 256, 512, 4096], standard: 4096, "input channels per block of the reduction"),
         ],
         constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers, and a compiled tile",
-        admits: { c in fitsRegisters(c["m"], c["n"]) && c["m"] <= largestRows(vectors: c["n"]) }),
+        admits: { c in isCompiledTile(c["m"], c["n"]) }),
     memory: { p, c, threads in
         let job = PanelJob(p, c, threads: threads)
         return Kernel.Memory(packed: 4 * job.packedCount, scratch: threads * 4 * job.scratchCount)

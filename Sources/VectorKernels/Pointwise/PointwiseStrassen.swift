@@ -19,13 +19,13 @@ let pointwiseStrassen = Kernel(
     space: ConfigurationSpace(
         [
             Parameter("l", [0, 1, 2], standard: 0, "levels of the recursion; 0: as many as leave a product 128 input channels"),
-            Parameter("m", [4, 6, 8, 10, 12], standard: vectorRegisters == 32 ? 10 : 6, "pixels in a register tile"),
+            Parameter("m", [4, 6, 8, 10, 12], standard: vectorRegisters == 32 ? 10 : standardTileRows, "pixels in a register tile"),
             Parameter("n", [1, 2], standard: 2, "vectors of output channels in a register tile"),
             Parameter("k", [512, 1024, 2048, 8192], standard: 2048, "input channels per run of the recursion"),
             Parameter("r", [48, 96, 200, 400], standard: 96, "pixels per block"),
         ],
-        constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers",
-        admits: { fitsRegisters($0["m"], $0["n"]) }),
+        constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers, and a compiled tile",
+        admits: { isCompiledTile($0["m"], $0["n"]) }),
     memory: { p, c, threads in
         let job = StrassenJob(p, c, threads: threads)
         return Kernel.Memory(packed: 4 * job.packedCount, scratch: threads * 4 * job.scratchCount)

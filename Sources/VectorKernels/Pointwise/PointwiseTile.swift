@@ -14,13 +14,13 @@ let pointwiseTile = Kernel(
     summary: "blocked matrix product on register tiles, weights packed, activations broadcast in place",
     space: ConfigurationSpace(
         [
-            Parameter("m", [4, 5, 6, 8, 10, 12], standard: vectorRegisters == 32 ? 8 : 6, "pixels in a register tile"),
+            Parameter("m", [4, 5, 6, 8, 10, 12], standard: standardTileRows, "pixels in a register tile"),
             Parameter("n", [1, 2, 3, 4], standard: 2, "vectors of output channels in a register tile"),
             Parameter("k", [128, 256, 512, 4096], standard: 512, "input channels per block of the reduction"),
             Parameter("r", [48, 120, 240, 100_000], standard: 120, "pixels per block"),
         ],
         constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers, and a compiled tile",
-        admits: { c in fitsRegisters(c["m"], c["n"]) && c["m"] <= largestRows(vectors: c["n"]) }),
+        admits: { c in isCompiledTile(c["m"], c["n"]) }),
     memory: { p, c, _ in Kernel.Memory(packed: 4 * PackedPanels(p, width: c["n"] * lanes).count) },
     plan: { p, c, inputs in
         let panels = PackedPanels(p, width: c["n"] * lanes)

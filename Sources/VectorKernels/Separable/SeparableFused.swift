@@ -13,15 +13,14 @@ let separableFused = SeparableKernel(
         [
             Parameter("t", [4, 6, 8], standard: 6, "pixels in the depthwise register tile"),
             Parameter("v", [1, 2, 4], standard: vectorRegisters == 32 ? 4 : 2, "vectors in the depthwise register tile"),
-            Parameter("m", [4, 6, 8, 12], standard: vectorRegisters == 32 ? 8 : 6, "pixels in the product's register tile"),
+            Parameter("m", [4, 6, 8, 12], standard: standardTileRows, "pixels in the product's register tile"),
             Parameter("n", [1, 2, 3], standard: 2, "vectors of output channels in the product's register tile"),
             Parameter("k", [256, 512, 4096], standard: 512, "channels per block of the reduction"),
             Parameter("r", [40, 80, 160, 320], standard: 80, "pixels in the buffer, at least a row"),
         ],
         constraint: "both tiles fit \(vectorRegisters) registers and are compiled",
         admits: { c in
-            fitsRegisters(c["t"], c["v"]) && c["t"] <= largestPixels(vectors: c["v"]) && fitsRegisters(c["m"], c["n"])
-                && c["m"] <= largestRows(vectors: c["n"])
+            fitsRegisters(c["t"], c["v"]) && c["t"] <= largestPixels(vectors: c["v"]) && isCompiledTile(c["m"], c["n"])
         }),
     memory: { dw, pw, c, threads in
         Kernel.Memory(
