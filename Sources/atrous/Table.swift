@@ -212,7 +212,8 @@ let toolTable = CommandTable(
             options: [
                 Option("problem", "TEXT", "what it is to run", default: "a layer of its kind that fits the caches"),
                 Option("min-time", "TIME", "how long it is sampled", default: "1s"),
-                Option("check", nil, "instead: no micro-kernel of any level spills or multiplies single values; exit code 1"),
+                Option("isa", "LIST", "with --check, only these levels", default: "baseline,v3,v4", readsEnvironment: false),
+                Option("check", nil, "instead: no micro-kernel spills or multiplies single values; exit code 1"),
             ],
             examples: ["atrous asm pw-tile-v4@m12n2", "atrous asm dw-tile-v3 --problem dw:c64h20k9d9", "atrous asm --check"]),
         Command(

@@ -68,9 +68,10 @@ private let smallestMicroKernel = 4
 /// Every innermost loop of the vector kernels that multiplies: it may not spill, call, or fall back to single values.
 private func checkMicroKernels(_ values: Values) throws -> ExitCode {
     let modules = [InstructionSet.baseline: "KernelsBaseline", .v3: "KernelsX86V3", .v4: "KernelsX86V4"]
+    let levels = try values.words("isa", among: InstructionSet.allCases.map(\.rawValue)) ?? InstructionSet.allCases.map(\.rawValue)
     var bad = 0
     let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path
-    for level in InstructionSet.allCases {
+    for level in InstructionSet.allCases where levels.contains(level.rawValue) {
         guard let module = modules[level] else { continue }
         // A symbol names its module with the length in front.
         let functions = try Objdump.functions(of: program) { $0.contains("\(module.utf8.count)\(module)") }
