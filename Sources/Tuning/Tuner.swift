@@ -91,10 +91,7 @@ extension Tuner {
         guard !settings.retune else { return Work(candidates: all, open: all, incumbents: [], pick: nil) }
         let usable = store.usable(subject)
         let pick = store.pick(subject)
-        // Kernels whose code and space the last decision of enough effort has seen; a stale pick still tells of the others.
-        let decision = store.pick(subject, stale: true)
-        let covered = Set(
-            decision.map { $0.effort >= settings.effort ? $0.tuning.covers.split(separator: " ").map(String.init) : [] } ?? [])
+        let covered = store.covered(subject, effort: settings.effort)
         let known = Set(usable.filter { $0.effort >= settings.effort }.map(\.candidate))
         let open = all.filter { !known.contains($0.name) && !covered.contains(store.identity.covers[$0.kernel.name] ?? "") }
         let names = ([pick?.candidate].compactMap(\.self) + usable.prefix(3).map(\.candidate)).reduce(into: [String]()) {
@@ -222,7 +219,7 @@ extension Tuner {
     /// The kernels that have taken part, now or in an earlier decision that still holds for them.
     private func covers(_ subject: TuningCase, _ work: Work) -> String {
         let current = Set(store.identity.covers.values)
-        let earlier = settings.retune ? [] : (store.pick(subject, stale: true)?.tuning.covers.split(separator: " ").map(String.init) ?? [])
+        let earlier = settings.retune ? [] : store.covered(subject, effort: settings.effort)
         let now = work.candidates.compactMap { store.identity.covers[$0.kernel.name] }
         return Set(earlier.filter(current.contains) + now).sorted().joined(separator: " ")
     }

@@ -121,9 +121,44 @@ import Tuning
     @Test func otherCodeRetiresItsKernelOnly() throws {
         let store = try store()
         try store.append([row(mark: "pick") { $0.tuning.fingerprint = "0123456789abcdef" }, row("pw-b-test", "", ns: 2000)])
-        #expect(store.pick(subject) == nil && store.pick(subject, stale: true) != nil)
+        #expect(store.pick(subject) == nil)
         #expect(store.usable(subject).map(\.kernel) == ["pw-b-test"])
         #expect(store.unusedSummary.count == 1 && store.unusedSummary[0].contains("1 rows of pw-a-test measured again"))
+    }
+
+    private func work(_ store: TuningStore, _ effort: Effort = .quick) -> Tuner.Work {
+        let candidates = kernels.flatMap { kernel in kernel.space.all.map { Candidate(kernel, $0) } }
+        let settings = Tuner.Settings(effort: effort, limits: effort.limits!, strategy: .model, seed: 1)
+        return Tuner(
+            store, machine: .unmeasured(levels: ["baseline"]), throughput: nil, settings: settings, candidates: { _, _ in candidates },
+            makeRow: { _, _, _ in ResultRow() }
+        ).work(subject)
+    }
+
+    @Test func onlyWhatIsNewIsMeasured() throws {
+        let store = try store()
+        #expect(work(store).open.count == grid.all.count + 1 && !work(store).isDecided)
+        try store.append([row(mark: "pick"), row("pw-b-test", "", ns: 2000)])
+        #expect(work(store).isDecided)
+        // More effort is asked for: all of it, less what was measured with that effort.
+        #expect(work(store, .exhaustive).open.count == grid.all.count + 1)
+        try store.append([row("pw-b-test", "", ns: 2000, effort: "exhaustive")])
+        #expect(work(store, .exhaustive).open.count == grid.all.count && work(store, .exhaustive).incumbents.first?.name == "pw-a-test@a2b2c4")
+    }
+
+    @Test func anEditedKernelIsMeasuredAgainAndItsOldPickDoesNotWin() throws {
+        let store = try store()
+        let old = row(mark: "pick", effort: "exhaustive") {
+            $0.tuning.fingerprint = "0123456789abcdef"
+            $0.tuning.covers = "pw-a-test:0000000000000000 \(identity().covers["pw-b-test"]!)"
+        }
+        try store.append([old, row("pw-b-test", "", ns: 2000, effort: "exhaustive")])
+        // The other kernel was covered and is not measured again, except as the one to beat.
+        #expect(work(store).open.count == grid.all.count && work(store).open.allSatisfy { $0.kernel.name == "pw-a-test" })
+        #expect(work(store).incumbents.map(\.name) == ["pw-b-test"])
+        try store.append([row(ns: 900, time: "2026-01-03T00:00:00Z", mark: "pick"), row(ns: 900, time: "2026-01-03T00:00:00Z", mark: "pick")])
+        try store.compact()
+        #expect(store.pick(subject)?.medianNs == 900 && work(store).isDecided)
     }
 
     @Test func mergingTakesTheBetterRigorThenTheLaterAndLeavesOnePick() throws {

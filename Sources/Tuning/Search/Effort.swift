@@ -19,7 +19,7 @@ public enum Effort: String, CaseIterable, Sendable, Comparable {
         case .quick:
             SearchLimits(strategy: "model", evaluations: 24, screenRounds: 2, raceRounds: [2], finalists: 4, finalRounds: 7, sampleSeconds: 0.3e-3)
         case .thorough:
-            SearchLimits(strategy: "racing", evaluations: 128, screenRounds: 2, raceRounds: [2, 4], finalists: 6, finalRounds: 15, sampleSeconds: 1e-3)
+            SearchLimits(strategy: "model", evaluations: 96, screenRounds: 2, raceRounds: [2, 4], finalists: 6, finalRounds: 15, sampleSeconds: 1e-3)
         case .exhaustive:
             SearchLimits(strategy: "exhaustive", evaluations: .max, screenRounds: 7, raceRounds: [4, 6], finalists: 8, finalRounds: 21, sampleSeconds: 3e-3)
         }

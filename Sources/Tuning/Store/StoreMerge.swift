@@ -60,19 +60,31 @@ public enum StoreMerge {
         return Merged(rows: rows, conflicts: conflicts)
     }
 
-    /// Of a case that was decided twice, by two stores or by two processes at once, the better pick keeps its mark.
+    /// Of a case that was decided twice, by two stores or by two processes at once, the better pick keeps its mark. Picks among
+    /// kernels of other code are no rivals: which of them holds is known where they are read.
     static func leaveOnePick(_ rows: inout [ResultRow]) {
-        var picks: [Decided: Int] = [:]
+        var picks: [Decided: [Int]] = [:]
         for (place, row) in rows.enumerated() where row.tuning.mark == "pick" {
             let key = Decided(row)
-            guard let other = picks[key] else {
-                picks[key] = place
+            guard let other = picks[key]?.first(where: { sameCode(rows[$0], row) }) else {
+                picks[key, default: []].append(place)
                 continue
             }
             let loser = isBetter(row, than: rows[other]) ? other : place
-            picks[key] = loser == other ? place : other
+            if loser == other { picks[key] = picks[key]!.map { $0 == other ? place : $0 } }
             rows[loser].clearDecision()
         }
+    }
+
+    /// Whether every kernel that took part in both decisions had the same code and space.
+    private static func sameCode(_ a: ResultRow, _ b: ResultRow) -> Bool {
+        func hashes(_ row: ResultRow) -> [Substring: Substring] {
+            Dictionary(
+                row.tuning.covers.split(separator: " ").map { $0.split(separator: ":") }.filter { $0.count == 2 }.map { ($0[0], $0[1]) },
+                uniquingKeysWith: { first, _ in first })
+        }
+        let other = hashes(b)
+        return hashes(a).allSatisfy { name, hash in other[name] ?? hash == hash }
     }
 
     private static func isBetter(_ a: ResultRow, than b: ResultRow) -> Bool {
