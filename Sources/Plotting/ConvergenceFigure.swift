@@ -21,7 +21,7 @@ let convergenceFigure = Figure(
     script.height = 640
     let problems = Set(paths.values.flatMap(\.keys)).count
     script.add("set title \(PlotScript.quoted("Best so far of \(problems) problems, \(input.machine)")); set logscale x; set grid lc rgb '#e4e4e4'")
-    script.add("set xlabel 'candidates measured'; set ylabel '% over the exhaustive best, geometric mean'; set key outside right; set yrange [0:*]")
+    script.add("set xlabel 'candidates measured'; set ylabel '% over the exhaustive best, geometric mean'; set key outside right")
     script.plot(
         paths.sorted { $0.key < $1.key }.enumerated().map { index, entry in
             let own = entry.value.values.map { path in path.sorted { $0.evaluations < $1.evaluations } }

@@ -13,9 +13,9 @@ let landscapeFigure = Figure(
     }
     guard let slice = best else { return nil }
     var script = PlotScript()
-    script.width = 200 + 90 * slice.columns.count
+    script.width = max(820, 200 + 90 * slice.columns.count)
     script.height = 220 + 60 * slice.rows.count
-    let title = "\(slice.row.kernel) on \(slice.row.problemName), \(slice.row.threads) thread\(slice.row.threads == 1 ? "" : "s"), \(input.machine): % over the best"
+    let title = "\(slice.row.kernel) on \(slice.row.problemName), \(slice.row.threads) thread\(slice.row.threads == 1 ? "" : "s"), \(input.machine)"
     script.add("set title \(PlotScript.quoted(title)); set key off; set style fill solid noborder")
     script.add("set palette defined (0 '#f7fbff', 0.3 '#6baed6', 1 '#08306b'); set cbrange [0:60]; set cblabel '% slower than the best (60 and more alike)'")
     script.add("set xlabel \(PlotScript.quoted(slice.names.0)); set ylabel \(PlotScript.quoted(slice.names.1))")

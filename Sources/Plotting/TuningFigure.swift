@@ -1,6 +1,6 @@
 import Results
 
-/// Bars per problem: how many times faster the tuned pick is than the fastest standard configuration that was measured beside it.
+/// Bars per problem: how many times faster the tuned pick is than the fastest standard configuration, which ran in the same final.
 let tuningFigure = Figure(
     name: "tuning", summary: "tuned picks against the fastest standard configuration, per layer",
     needs: "tuned problems; run `atrous tune` first"
@@ -10,7 +10,7 @@ let tuningFigure = Figure(
     let panels = layerTitles.map { layer, title in
         let bars = cases.values.compactMap { own -> (name: String, gain: Double)? in
             guard let pick = own.first(where: { $0.tuning.mark == "pick" && $0.layer == layer })?.medianNs,
-                let standard = own.filter({ $0.tuning.standard == 1 }).compactMap(\.medianNs).min()
+                let standard = own.filter({ $0.tuning.standard == 1 && !$0.tuning.mark.isEmpty }).compactMap(\.medianNs).min()
             else { return nil }
             return (own[0].problemName, standard / pick)
         }.sorted { ($1.gain, $0.name) < ($0.gain, $1.name) }
@@ -21,7 +21,7 @@ let tuningFigure = Figure(
     script.width = min(2600, max(900, 160 + 22 * (panels.map(\.bars.count).max() ?? 0)))
     script.height = 60 + 380 * panels.count
     script.add("set multiplot layout \(panels.count),1 title \(PlotScript.quoted("Tuned against the fastest default (\(input.conditions))"))")
-    script.add("set style fill solid 0.9 noborder; set boxwidth 0.7; set grid ytics lc rgb '#dddddd'; set key off")
+    script.add("set style fill solid 0.9 noborder; set boxwidth 0.7; set grid ytics lc rgb '#dddddd'; set key off; set bmargin 9")
     script.add("set ylabel 'times faster than default'; set xtics nomirror rotate by -50 scale 0")
     for panel in panels {
         let most = max(1.1, panel.bars.map(\.gain).max() ?? 1)

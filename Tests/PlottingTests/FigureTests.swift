@@ -50,7 +50,7 @@ import Testing
                 (row.machine, row.layer, row.problem, row.kernel, row.cache) = ("test-machine", "dw", "dw:c8h9k3n\"tuned\"", "dw-x", "warm")
                 (row.config, row.verdict, row.medianNs, row.tuning.schema) = ("t\(t)v\(v)", "PASSED", Double(1000 + 40 * t * t + v), 1)
                 row.tuning.standard = t == 3 && v == 4 ? 1 : 0
-                row.tuning.mark = t == 1 && v == 2 ? "pick" : ""
+                row.tuning.mark = t == 1 && v == 2 ? "pick" : t == 3 && v == 4 ? "final" : ""
                 rows.append(row)
             }
         }

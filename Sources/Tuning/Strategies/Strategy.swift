@@ -13,9 +13,13 @@ public struct Strategy: Sendable {
     /// Searches, runs the fastest against each other and decides; nil where nothing passed.
     public func decide(_ search: Search) throws -> Decision? {
         try run(search)
-        let finalists = search.ranking.prefix(search.limits.finalists).filter { candidate in
+        let ranking = search.ranking
+        var finalists = ranking.prefix(search.limits.finalists).filter { candidate in
             candidate == search.best || !search.isBeaten(candidate) || search.isClose(candidate)
         }
+        // The best standard configuration runs along: what tuning gains over it is then known from the same rounds, and a pick that
+        // is no better by luck is found out.
+        if let standard = ranking.first(where: search.space.standards.contains), !finalists.contains(standard) { finalists.append(standard) }
         return try Decision.make(search, finalists: Array(finalists))
     }
 }
