@@ -14,9 +14,10 @@ public struct Strategy: Sendable {
     public func decide(_ search: Search) throws -> Decision? {
         try run(search)
         let ranking = search.ranking
-        var finalists = ranking.prefix(search.limits.finalists).filter { candidate in
-            candidate == search.best || !search.isBeaten(candidate) || search.isClose(candidate)
-        }
+        // Short evidence errs: through an anchor that was slow in a block's rounds as well as through drift. So the fastest by either
+        // measure meet, and only the final decides.
+        var finalists = ranking.prefix(search.limits.finalists).filter(search.isClose)
+        finalists += search.byTime.prefix(2).filter { !finalists.contains($0) }
         // The best standard configuration runs along: what tuning gains over it is then known from the same rounds, and a pick that
         // is no better by luck is found out.
         if let standard = ranking.first(where: search.space.standards.contains), !finalists.contains(standard) { finalists.append(standard) }
@@ -28,10 +29,10 @@ public struct Strategy: Sendable {
 private let mostInRace = 48
 
 extension Search {
-    /// Whether a candidate is near enough to the best for a final: short samples err by a few percent.
+    /// Whether a candidate is near enough to the best for a final.
     func isClose(_ candidate: Int) -> Bool {
         guard let best, let own = score(candidate), let other = score(best) else { return false }
-        return own - other < 0.06
+        return own - other < 0.15
     }
 
     /// Levels of more rounds for fewer: after each, those that the evidence beats go, and of the rest the slower half.
@@ -39,6 +40,7 @@ extension Search {
     /// on paired ratios.
     func race() throws {
         var field = Array(ranking.filter { !isBeaten($0) }.prefix(mostInRace))
+        field += byTime.prefix(limits.finalists).filter { !field.contains($0) }
         for rounds in limits.raceRounds {
             field = Array(field.prefix(max(limits.finalists, (field.count + 1) / 2)))
             guard field.count > 1, !isOver else { return }
