@@ -130,10 +130,13 @@ extension TuningStore {
             .sorted { ($0.medianNs!, $0.candidate) < ($1.medianNs!, $1.candidate) }
     }
 
-    /// The pick of a case: of the highest effort, then the latest.
-    public func pick(_ subject: TuningCase) -> ResultRow? {
-        rows(of: subject).filter { $0.row.tuning.mark == "pick" && $0.validity.decides }.map(\.row)
-            .max { ($0.effort, $0.timeUTC) < ($1.effort, $1.timeUTC) }
+    /// The pick of a case: of the highest effort, then the latest. `stale` also admits one whose kernel has other code.
+    public func pick(_ subject: TuningCase, stale: Bool = false) -> ResultRow? {
+        rows(of: subject).filter { stored in
+            guard stored.row.tuning.mark == "pick" else { return false }
+            if case .stale = stored.validity { return stale }
+            return stored.validity.decides
+        }.map(\.row).max { ($0.effort, $0.timeUTC) < ($1.effort, $1.timeUTC) }
     }
 
     /// The kernels, each with its code and space, that decisions of at least this effort have seen. A pick whose own kernel has other
