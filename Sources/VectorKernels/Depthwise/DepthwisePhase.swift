@@ -99,15 +99,21 @@ final class PhaseJob {
     }
 
     /// Row tiles of all images of all blocks of channels; neighbours in number share input rows.
-    var units: Int { (vectors + blockVectors - 1) / blockVectors * problem.batch * rowTiles.count }
+    var units: Int { blocks * problem.batch * rowTiles.count }
+
+    /// A vector that overlaps its neighbour goes with it into the last block: two threads would finish the shared channels
+    /// twice.
+    private var blocks: Int { (problem.ic / lanes + blockVectors - 1) / blockVectors }
 
     func run(_ share: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>) {
         let p = problem
         for unit in share {
             let image = unit / rowTiles.count % p.batch
-            let first = unit / rowTiles.count / p.batch * blockVectors
+            let block = unit / rowTiles.count / p.batch
+            let first = block * blockVectors
+            let last = block == blocks - 1 ? vectors : first + blockVectors
             runRows(
-                rowTiles[unit % rowTiles.count], vectors: first..<min(first + blockVectors, vectors),
+                rowTiles[unit % rowTiles.count], vectors: first..<last,
                 src: src + image * p.ih * p.iw * p.ic, dst: dst + image * p.oh * p.ow * p.ic)
         }
     }
