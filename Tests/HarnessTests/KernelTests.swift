@@ -48,7 +48,7 @@ import ThreadPool
         let problem = try Problem(parsing: text)
         let data = try ProblemData(problem, seed: 12)
         let candidates = Self.registry.split(for: problem).able.flatMap { kernel in kernel.space.all.map { Candidate(kernel, $0) } }
-        #expect(candidates.count > 40)
+        #expect(candidates.count > 30)
         for (candidate, outcome) in try Trial(data, candidates: candidates, pool: ThreadPool(threads: 2)).run(measuring: nil) {
             if case .failed(let fault) = outcome { Issue.record("\(candidate.name) on \(problem): \(fault)") }
         }
