@@ -32,7 +32,8 @@ struct Build {
             let path = try build.program { if !quiet { Console.note($0) } }
             self.init(path: path, name: "\(text) (\(build.commit.prefix(12)))")
         } catch {
-            throw UsageError("\(flag): \(error)")
+            // The text may have been meant as a path.
+            throw UsageError("\(flag) '\(text)' is no program; as a commit: \(error)")
         }
     }
 }
