@@ -45,7 +45,7 @@ private let comparisonOptions = [
     Option("base", "BUILD", "what to compare with: a build of atrous, a commit (built once, and kept), or a CSV of bench", isPath: true),
     Option("kernel", "REGEX", "only kernels whose name matches", default: "all but naive and im2col", repeatable: true),
     Option("threads", "LIST", "thread counts", default: "1"),
-    Option("rounds", "N", "undisturbed rounds of four bursts a launch", default: "40"),
+    Option("rounds", "N", "undisturbed rounds of four bursts a launch", default: "20"),
     Option("burst", "TIME", "length of a burst", default: "0.25ms"),
     Option("pairing", "HOW", "one build after the other on one CPU, or both at once on two", default: "what `atrous noise` found better here", choices: ["alternating", "duet"]),
     Option("patience", "TIME", "a burst that takes longer counts as hung", default: "30s"),
@@ -194,7 +194,7 @@ let toolTable = CommandTable(
                 Option("launches", "N", "launches of each pairing", default: "8"),
                 Option("out", "FILE", "what was found, for checks to choose their pairing by", default: "results/<machine>/noise.json", isPath: true),
             ],
-            examples: ["atrous noise --preset smoke", "atrous noise --preset yolov5s --rounds 80"]),
+            examples: ["atrous noise --preset smoke", "atrous noise --preset yolov5s --rounds 40"]),
         Command(
             "history", "where a case's time changed for good, over the commits of a history",
             options: [
