@@ -15,7 +15,7 @@ public typealias RowEpilogue = @Sendable (
 /// spin for many milliseconds after a call, never start. The epilogue is the vector one of the level that runs, so that
 /// the comparison is of the algorithm and not of `expf`.
 public func im2colKernels(_ blas: OpenBLAS?, epilogue: @escaping RowEpilogue) -> [Kernel] {
-    Layer.allCases.map { layer in
+    func im2col(_ layer: Layer) -> Kernel {
         Kernel(
             name: "\(layer.rawValue)-im2col-openblas", layer: layer, family: .im2col, isa: "openblas", layout: .nchw,
             threaded: true,
@@ -34,6 +34,11 @@ public func im2colKernels(_ blas: OpenBLAS?, epilogue: @escaping RowEpilogue) ->
                 }
             })
     }
+    return Layer.convolutions.map(im2col) + [
+        Kernel(
+            separable: "sep-im2col-openblas", by: im2col(.dw), then: im2col(.pw),
+            summary: "a map unfolded per channel, then OpenBLAS sgemm")
+    ]
 }
 
 /// How the work of one problem is cut for the threads.

@@ -11,13 +11,20 @@ public struct BlockCase: Sendable {
     public var name: String { "\(prefix)-\(block.name)\(suffix)" }
 
     /// The block's layers under readable names, which may repeat where the problems are equal; with `withDense` also
-    /// the dense convolutions that the separables replace.
-    func problems(withDense: Bool) throws(BlockError) -> [Problem] {
+    /// the dense convolutions that the separables replace, with `separables` those as one problem each.
+    func problems(withDense: Bool, separables: Bool) throws(BlockError) -> [Problem] {
         let units = try block.units(cin: size.cin, cout: size.cout)
         var problems: [Problem] = []
         for unit in units {
             var problem = try unit.problem(batch: size.batch, height: size.height, width: size.width)
             problem.name = "\(prefix)-\(Self.role(unit, cout: size.cout ?? size.cin))\(suffix)"
+            problems.append(problem)
+        }
+        for var problem in separables ? try block.separableProblems(size: size) : [] {
+            // A branch's inner separable keeps mid channels.
+            let inner = problem.dstChannels == size.cout ?? size.cin ? "" : "-mid"
+            let role = problem.name!.hasPrefix("branches.") ? "sep\(problem.kh)d\(problem.dilationH)\(inner)" : "\(problem.name!)-sep"
+            problem.name = "\(prefix)-\(role)\(suffix)"
             problems.append(problem)
         }
         guard withDense else { return problems }

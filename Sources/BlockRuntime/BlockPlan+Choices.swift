@@ -20,13 +20,12 @@ extension BlockPlan {
     public static func fusedStages(
         isa: String, units: [BlockUnit], size: BlockSize, registry: KernelRegistry
     ) throws -> [BlockStage]? {
-        let problems = try units.map { try $0.problem(batch: size.batch, height: size.height, width: size.width) }
         guard
             let single = try stages(family: .tiled, isa: isa, units: units, size: size, registry: registry)
         else { return nil }
         var result: [BlockStage] = []
         while case let next = result.last?.units.upperBound ?? 0, next < units.count {
-            let fused = separable(at: next, units: units, problems: problems, registry: registry)
+            let fused = try separable(at: next, units: units, size: size, registry: registry)
             result.append(fused.first { $0.kernel.isa == isa } ?? single[next])
         }
         return result
@@ -34,13 +33,11 @@ extension BlockPlan {
 
     /// The stages in which one kernel computes the separable that begins at a unit, lowest instruction set first.
     static func separable(
-        at index: Int, units: [BlockUnit], problems: [Problem], registry: KernelRegistry
-    ) -> [BlockStage] {
-        guard index + 1 < units.count, units[index].kind == .dw, units[index + 1].kind == .pw,
-            units[index + 1].inputs == [.unit(index)]
-        else { return [] }
+        at index: Int, units: [BlockUnit], size: BlockSize, registry: KernelRegistry
+    ) throws -> [BlockStage] {
+        guard let whole = try units.separable(at: index, size: size) else { return [] }
         return registry.separableKernels.compactMap { kernel in
-            guard case .yes = kernel.supports(problems[index], problems[index + 1]) else { return nil }
+            guard case .yes = kernel.supports(whole.firstUnit, whole.lastUnit) else { return nil }
             return BlockStage(units: index..<index + 2, kernel: .separable(kernel, kernel.space.standard))
         }
     }

@@ -144,10 +144,10 @@ public struct BlockPlan: Sendable, Equatable {
     private func resolve(_ row: Row, line: Int, registry: KernelRegistry) throws -> StageKernel {
         let space: ConfigurationSpace
         let make: (Configuration) -> StageKernel
-        if let kernel = registry.kernel(named: row.kernel) {
-            (space, make) = (kernel.space, { .layer(Candidate(kernel, $0)) })
-        } else if let kernel = registry.separableKernels.first(where: { $0.name == row.kernel }) {
+        if let kernel = registry.separableKernels.first(where: { $0.name == row.kernel }) {
             (space, make) = (kernel.space, { .separable(kernel, $0) })
+        } else if let kernel = registry.kernel(named: row.kernel) {
+            (space, make) = (kernel.space, { .layer(Candidate(kernel, $0)) })
         } else {
             throw PlanError.unknownKernel(file: source, line: line, kernel: row.kernel, reason: registry.absence(of: row.kernel))
         }

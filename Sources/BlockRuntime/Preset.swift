@@ -53,7 +53,7 @@ public struct Preset: Sendable {
             }
         case .models:
             var seen: Set<Problem> = []
-            return try blocks(options).flatMap { try $0.problems(withDense: options.dense) }
+            return try blocks(options).flatMap { try $0.problems(withDense: options.dense, separables: options.separables) }
                 .filter { seen.insert($0).inserted }
         }
     }
@@ -95,16 +95,19 @@ public struct PresetOptions: Sendable {
     public var activation: Activation
     /// Whether the dense convolutions that the separables replace are wanted too; they take far longer.
     public var dense: Bool
+    /// Whether each separable is wanted as one problem, too.
+    public var separables: Bool
 
     public init(
         sizes: [Int] = [640], variants: [BlockVariant] = BlockVariant.allCases, batches: [Int] = [1],
-        activation: Activation = .silu, dense: Bool = false
+        activation: Activation = .silu, dense: Bool = false, separables: Bool = false
     ) {
         self.sizes = sizes
         self.variants = variants
         self.batches = batches
         self.activation = activation
         self.dense = dense
+        self.separables = separables
     }
 
     /// The input sizes that YOLOv5 is commonly run at.

@@ -67,12 +67,13 @@ extension Problem {
 
     /// Multiply-adds with every tap counted, in the padding too: what papers and other tools report.
     public var nominalMACs: Double {
-        Double(batch) * Double(oc) * Double(oh * ow) * Double(icPerGroup) * Double(kh * kw)
+        Double(batch) * Double(oc) * Double(oh * ow) * Double(icPerGroup) * Double(kh * kw) + tailMACs
     }
     /// Multiply-adds whose tap meets the image: the work that has to be done.
     public var effectiveMACs: Double {
-        Double(batch) * Double(oc) * Double(icPerGroup) * Double(rows.liveTaps) * Double(columns.liveTaps)
+        Double(batch) * Double(oc) * Double(icPerGroup) * Double(rows.liveTaps) * Double(columns.liveTaps) + tailMACs
     }
+    private var tailMACs: Double { Double(batch) * Double(oh * ow) * Double(oc) * Double(tail?.oc ?? 0) }
     /// Two per multiply-add; the epilogue is not counted.
     public var nominalFLOPs: Double { 2 * nominalMACs }
     public var effectiveFLOPs: Double { 2 * effectiveMACs }

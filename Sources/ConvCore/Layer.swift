@@ -6,12 +6,18 @@ public enum Layer: String, CaseIterable, Sendable {
     case pw
     /// Any other convolution: dense or grouped.
     case conv
+    /// A depthwise unit and the pointwise unit behind it, at once.
+    case sep
+
+    /// Layers of a single convolution.
+    public static let convolutions: [Layer] = [.dw, .pw, .conv]
 
     public var title: String {
         switch self {
         case .dw: "depthwise"
         case .pw: "pointwise"
         case .conv: "dense or grouped"
+        case .sep: "separable"
         }
     }
 }

@@ -14,13 +14,14 @@ extension Problem: CustomStringConvertible {
     /// benchdnn's convolution text, `gXmbXicXihXiwXocXohXowXkhXkwXshXswXdhXdwXphXpwXn"name"`: entries in any order, `_`
     /// between them ignored, a missing width copies the height, a missing oh or ph is deduced. Defaults: g1, mb2, s1, d0.
     /// Of our own are the entries `bias0` and the activation's bare name (`_silu`), absent where bias is added and no
-    /// activation follows.
+    /// activation follows; behind a depthwise convolution also `+oc128_silu`, the pointwise unit that makes it a separable.
     /// Source of the grammar: oneDNN, tests/benchdnn/doc/driver_conv.md.
     public init(benchdnn text: String) throws {
         let known = "g mb ic ih iw oc oh ow kh kw sh sw dh dw ph pw bias relu silu hardswish n"
         let depth: Set<String> = ["id", "od", "kd", "sd", "dd", "pd"]
         var values: [String: Int] = [:]
         var activation = Activation.none
+        var tail: (oc: Int, activation: Activation)?
         var name: String?
         var rest = Substring(text)
         while let c = rest.first {
@@ -36,10 +37,20 @@ extension Problem: CustomStringConvertible {
             let key = String(rest.prefix { $0.isLetter })
             rest = rest.dropFirst(key.count)
             if let function = Activation(rawValue: key) {
-                activation = function
+                if tail == nil { activation = function } else { tail!.activation = function }
                 continue
             }
-            var digits = String(rest.prefix { $0.isNumber || $0 == "-" || $0 == "+" })
+            if key.isEmpty, rest.hasPrefix("+oc") {
+                let digits = rest.dropFirst(3).prefix { $0.isNumber || $0 == "-" }
+                guard tail == nil else { throw ProblemError.repeatedEntry("+oc", text: text) }
+                guard let oc = Int(digits) else { throw ProblemError.badNumber("+oc\(digits)", text: text) }
+                tail = (oc, .none)
+                rest = rest.dropFirst(3 + digits.count)
+                continue
+            }
+            guard tail == nil || key.isEmpty else { throw ProblemError.unknownEntry(key, text: text, known: "relu silu hardswish n") }
+            let sign = rest.prefix { $0 == "-" || $0 == "+" }.prefix(1)
+            var digits = sign + String(rest.dropFirst(sign.count).prefix { $0.isNumber })
             rest = rest.dropFirst(digits.count)
             if digits.hasPrefix("+") { digits.removeFirst() }
             guard known.split(separator: " ").contains(Substring(key)) || depth.contains(key) else {
@@ -70,11 +81,12 @@ extension Problem: CustomStringConvertible {
             strideW: values["sw"] ?? strideH, dilationH: dilationH + 1, dilationW: (values["dw"] ?? dilationH) + 1,
             padTop: values["ph"] ?? values["pw"], padLeft: values["pw"] ?? values["ph"],
             bias: values["bias"] != 0, activation: activation, name: name)
+        if let tail { self = try followed(by: PointwiseTail(oc: tail.oc, activation: tail.activation)) }
     }
 
-    /// `dw:c64h80k5d5`, `pw:c64o128h80` or `conv:c64o128h80k3d2`: c channels in, o out, h × w map, k kernel, d true
+    /// `dw:c64h80k5d5`, `pw:c64o128h80`, `conv:c64o128h80k3d2` or `sep:c64o128h80k5d5`: c channels in, o out, h × w map, k kernel, d true
     /// dilation (1 = dense), s stride, p padding (default d·(k−1)/2), g groups, mb batch (default 1), and an activation
-    /// behind an underscore (`_silu`).
+    /// behind an underscore (`_silu`), which both units of a separable get.
     public init(shortForm text: String) throws {
         let parts = text.split(separator: ":", maxSplits: 1)
         guard parts.count == 2, let layer = Layer(rawValue: String(parts[0])) else {
@@ -114,12 +126,14 @@ extension Problem: CustomStringConvertible {
         for (key, value) in [("k", kernel), ("d", dilation)] where value > Problem.largestSize {
             throw ProblemError.tooLarge(key, value)
         }
+        let isDepthwise = layer == .dw || layer == .sep
         let pad = values["p"] ?? dilation * (kernel - 1) / 2
         try self.init(
-            batch: values["mb"] ?? 1, groups: layer == .dw ? channels : values["g"] ?? 1, ic: channels,
-            oc: values["o"] ?? channels, ih: height, iw: values["w"] ?? height, kh: kernel, kw: kernel,
+            batch: values["mb"] ?? 1, groups: isDepthwise ? channels : values["g"] ?? 1, ic: channels,
+            oc: layer == .sep ? channels : values["o"] ?? channels, ih: height, iw: values["w"] ?? height, kh: kernel, kw: kernel,
             strideH: values["s"] ?? 1, strideW: values["s"] ?? 1, dilationH: dilation, dilationW: dilation,
             padTop: pad, padLeft: pad, activation: activation)
+        if layer == .sep { self = try followed(by: PointwiseTail(oc: values["o"] ?? channels, activation: activation)) }
     }
 
     /// The problem in benchdnn's text, without its name: the key under which results are stored. Reading it gives an
@@ -139,13 +153,17 @@ extension Problem: CustomStringConvertible {
         if !square { s += "pw\(padLeft)" }
         if !bias { s += "_bias0" }
         if activation != .none { s += "_\(activation.rawValue)" }
+        if let tail {
+            s += "+oc\(tail.oc)"
+            if tail.activation != .none { s += "_\(tail.activation.rawValue)" }
+        }
         return s
     }
 
     /// ``text`` and the name.
     public var description: String {
         guard let name else { return text }
-        return text + (activation == .none ? "" : "_") + "n\"\(name)\""
+        return text + (text.last!.isLetter ? "_" : "") + "n\"\(name)\""
     }
 }
 

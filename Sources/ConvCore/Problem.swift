@@ -1,6 +1,7 @@
 /// One whole 2-D convolution, with its epilogue: `dst = activation(weights ∗ src + bias)`.
 ///
 /// src is `[batch, ic, ih, iw]`, weights `[oc, ic / groups, kh, kw]`, bias `[oc]`, dst `[batch, oc, oh, ow]`, all float.
+/// A depthwise convolution may carry a pointwise one behind it (``tail``): the sizes are then the first one's.
 /// A *dilation* is true dilation here: 1 means dense (benchdnn's text counts from 0). Bottom and right padding follow
 /// from the output size. Every value of this type satisfies the checks of ``init(batch:groups:ic:oc:ih:iw:oh:ow:kh:kw:strideH:strideW:dilationH:dilationW:padTop:padLeft:bias:activation:name:)``.
 public struct Problem: Sendable {
@@ -13,6 +14,8 @@ public struct Problem: Sendable {
     /// Whether a bias is added. Folded batch norm always leaves one.
     public let bias: Bool
     public var activation: Activation
+    /// The pointwise unit behind this depthwise one, which makes the two a *separable*; nil for a single convolution.
+    public internal(set) var tail: PointwiseTail?
     /// A free label; it takes no part in equality.
     public var name: String?
 
@@ -121,16 +124,21 @@ public struct Problem: Sendable {
 
 extension Problem {
     public var srcCount: Int { batch * ic * ih * iw }
-    public var dstCount: Int { batch * oc * oh * ow }
-    public var weightCount: Int { oc * icPerGroup * kh * kw }
+    public var dstCount: Int { batch * dstChannels * oh * ow }
+    /// Of all units: a separable's pointwise weights follow its depthwise ones.
+    public var weightCount: Int { oc * icPerGroup * kh * kw + (tail?.oc ?? 0) * oc }
+    /// Values of the bias, whether it is added or not; a separable's follow each other as its weights do.
+    public var biasCount: Int { oc + (tail?.oc ?? 0) }
+    public var dstChannels: Int { tail?.oc ?? oc }
     public var icPerGroup: Int { ic / groups }
     public var ocPerGroup: Int { oc / groups }
     /// Learnable values: weights and bias.
-    public var parameters: Int { weightCount + (bias ? oc : 0) }
-    /// Terms of one output's sum when no tap lies in the padding.
+    public var parameters: Int { weightCount + (bias ? biasCount : 0) }
+    /// Terms of one output's sum when no tap lies in the padding; of a separable's first unit.
     public var reduction: Int { icPerGroup * kh * kw }
 
     public var layer: Layer {
+        if tail != nil { return .sep }
         if kh == 1, kw == 1, groups == 1, strideH == 1, strideW == 1, oh == ih, ow == iw, padTop == 0, padLeft == 0 {
             return .pw
         }
@@ -143,9 +151,12 @@ extension Problem: Hashable {
         [batch, groups, ic, oc, ih, iw, oh, ow, kh, kw, strideH, strideW, dilationH, dilationW, padTop, padLeft,
          bias ? 1 : 0]
     }
-    public static func == (a: Problem, b: Problem) -> Bool { a.key == b.key && a.activation == b.activation }
+    public static func == (a: Problem, b: Problem) -> Bool {
+        a.key == b.key && a.activation == b.activation && a.tail == b.tail
+    }
     public func hash(into hasher: inout Hasher) {
         hasher.combine(key)
         hasher.combine(activation)
+        hasher.combine(tail)
     }
 }

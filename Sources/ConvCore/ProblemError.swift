@@ -13,6 +13,7 @@ public enum ProblemError: Error, Equatable, CustomStringConvertible {
     case repeatedEntry(String, text: String)
     case badNumber(String, text: String)
     case badShortForm(String)
+    case notSeparable(String)
     case empty
     case threeDimensional(String)
 
@@ -39,7 +40,9 @@ public enum ProblemError: Error, Equatable, CustomStringConvertible {
         case .repeatedEntry(let key, let text): "'\(text)': \(key) stands there twice; keep one"
         case .badNumber(let entry, let text): "'\(text)': '\(entry)' needs a whole number behind it"
         case .badShortForm(let text):
-            "'\(text)': the short forms are dw:c64h80k5d5, pw:c64o128h80 and conv:c64o128h80k3d2"
+            "'\(text)': the short forms are dw:c64h80k5d5, pw:c64o128h80, conv:c64o128h80k3d2 and sep:c64o128h80k5d5"
+        case .notSeparable(let text):
+            "'\(text)': +oc stands behind a depthwise convolution, whose g, ic and oc are equal, and gives the pointwise unit's channels; write for example g64mb1ic64ih20oc64oh20kh3+oc128"
         case .empty: "an empty problem; write for example g64ic64ih80oc64oh80kh5dh4 or dw:c64h80k5d5"
         case .threeDimensional(let text): "'\(text)' is a 3-D convolution; only 2-D is supported"
         }

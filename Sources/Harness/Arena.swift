@@ -61,7 +61,7 @@ public final class Arena {
     private static func sizes(_ p: Problem, cases: [Trial.Case]) -> [Int] {
         let needs = cases.map { $0.candidate.kernel.memory(p, $0.candidate.configuration, $0.pool.threads) }
         return [
-            4 * p.srcCount, 4 * p.weightCount, 4 * p.oc, 4 * p.dstCount, needs.map(\.packed).max() ?? 0,
+            4 * p.srcCount, 4 * p.weightCount, 4 * p.biasCount, 4 * p.dstCount, needs.map(\.packed).max() ?? 0,
             needs.map(\.scratch).max() ?? 0,
         ]
     }

@@ -38,8 +38,8 @@ public final class ProblemData {
     private static func make(_ p: Problem, exact: Bool, _ next: () -> Float) -> Case {
         let src = AlignedMemory(floats: p.srcCount)
         let weights = AlignedMemory(floats: p.weightCount)
-        let bias = AlignedMemory(floats: p.oc)
-        for (memory, count) in [(src, p.srcCount), (weights, p.weightCount), (bias, p.oc)] {
+        let bias = AlignedMemory(floats: p.biasCount)
+        for (memory, count) in [(src, p.srcCount), (weights, p.weightCount), (bias, p.biasCount)] {
             for i in 0..<count { memory.floats[i] = next() }
         }
         let answer = Oracle.answer(
@@ -54,6 +54,6 @@ public final class ProblemData {
         return Case(
             src: src, weights: weights, bias: bias, answer: answer, exact: exact,
             norms: .init(
-                src: norm(src, p.srcCount), weights: norm(weights, p.weightCount), bias: p.bias ? norm(bias, p.oc) : 0))
+                src: norm(src, p.srcCount), weights: norm(weights, p.weightCount), bias: p.bias ? norm(bias, p.biasCount) : 0))
     }
 }

@@ -89,7 +89,7 @@ public struct Sampler {
         let p = data.problem
         arena.floats(.src).update(from: data.reals.src.floats, count: p.srcCount)
         arena.floats(.weights).update(from: data.reals.weights.floats, count: p.weightCount)
-        arena.floats(.bias).update(from: data.reals.bias.floats, count: p.oc)
+        arena.floats(.bias).update(from: data.reals.bias.floats, count: p.biasCount)
     }
 
     /// Plans the candidate into the arena, warms up and times one batch.

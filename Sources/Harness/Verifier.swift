@@ -81,7 +81,7 @@ public struct Verifier {
             inputs.src.floats, from: .nchw, to: arena.floats(.src), as: kernel.layout, batch: p.batch, channels: p.ic,
             pixels: p.ih * p.iw)
         arena.floats(.weights).update(from: inputs.weights.floats, count: p.weightCount)
-        arena.floats(.bias).update(from: inputs.bias.floats, count: p.oc)
+        arena.floats(.bias).update(from: inputs.bias.floats, count: p.biasCount)
         let srcHash = hash(.src, count: p.srcCount)
         let plan = candidate.plan(p, arena: arena, pool: pool)
         var worst = 0.0
@@ -99,7 +99,7 @@ public struct Verifier {
             guard memcmp(arena.pointer(.weights), inputs.weights.start, 4 * p.weightCount) == 0 else {
                 throw .inputChanged("weights")
             }
-            guard memcmp(arena.pointer(.bias), inputs.bias.start, 4 * p.oc) == 0 else { throw .inputChanged("bias") }
+            guard memcmp(arena.pointer(.bias), inputs.bias.start, 4 * p.biasCount) == 0 else { throw .inputChanged("bias") }
             worst = max(worst, try compare(inputs, candidate))
         }
         return worst
@@ -109,6 +109,8 @@ public struct Verifier {
         let p = data.problem
         let layout = candidate.kernel.layout
         let normwise = ErrorBound.normwise(p, candidate.kernel.rounding(p, candidate.configuration), inputs.norms)
+        let last = p.lastUnit
+        let channels = last.oc
         let plane = p.oh * p.ow
         let dst = arena.floats(.dst)
         var worst = 0.0
@@ -119,10 +121,10 @@ public struct Verifier {
         let pixelBlock = 16
         for n in 0..<p.batch {
             for block in stride(from: 0, to: plane, by: pixelBlock) {
-                for c in 0..<p.oc {
+                for c in 0..<channels {
                     for pixel in block..<min(block + pixelBlock, plane) {
-                        let index = (n * p.oc + c) * plane + pixel
-                        let value = dst[layout == .nchw ? index : (n * plane + pixel) * p.oc + c]
+                        let index = (n * channels + c) * plane + pixel
+                        let value = dst[layout == .nchw ? index : (n * plane + pixel) * channels + c]
                         let expected = inputs.answer.values[index]
                         if value.bitPattern == Arena.unwrittenPattern {
                             skipped = (min(skipped?.index ?? index, index), (skipped?.count ?? 0) + 1)
@@ -130,7 +132,7 @@ public struct Verifier {
                         }
                         let error = abs(Double(value) - expected)
                         let tolerance = ErrorBound.tolerance(
-                            p, value: expected, magnitude: inputs.answer.magnitudes[index], normwise: normwise,
+                            last, value: expected, magnitude: inputs.answer.magnitudes[index], normwise: normwise,
                             exactSum: inputs.exact)
                         if error <= tolerance {
                             worst = max(worst, error)
@@ -143,7 +145,7 @@ public struct Verifier {
                 }
             }
         }
-        func position(_ i: Int) -> [Int] { [i / plane / p.oc, i / plane % p.oc, i % plane / p.ow, i % p.ow] }
+        func position(_ i: Int) -> [Int] { [i / plane / channels, i / plane % channels, i % plane / p.ow, i % p.ow] }
         if let skipped { throw .skipped(index: position(skipped.index), count: skipped.count) }
         if let wrong {
             throw .wrong(

@@ -27,7 +27,7 @@ public struct KernelRegistry: Sendable {
         let levels = Self.levels(upTo: level)
         let blas = OpenBLAS(level: level.rawValue)
         openBLASCore = blas?.core
-        kernels = naiveKernels + im2colKernels(blas, epilogue: levels.last!.epilogue) + levels.flatMap { $0.kernels() }
+        kernels = naiveKernels + im2colKernels(blas, epilogue: levels.last!.epilogue) + levels.flatMap { $0.kernels() + $0.wholeSeparables }
         separableKernels = levels.flatMap { $0.separableKernels() }
     }
 
@@ -56,6 +56,16 @@ public struct KernelRegistry: Sendable {
         let kernels: @Sendable () -> [Kernel]
         let separableKernels: @Sendable () -> [SeparableKernel]
         let probe: @Sendable () -> ISAProbe
+
+        /// Kernels of layer `sep`: the first tiled kernels of both units one after the other, and the fused ones.
+        var wholeSeparables: [Kernel] {
+            let tiled = kernels().filter { $0.family == .tiled && $0.layout == .nhwc }
+            guard let dw = tiled.first(where: { $0.layer == .dw }), let pw = tiled.first(where: { $0.layer == .pw }) else { return [] }
+            return [
+                Kernel(
+                    separable: "sep-pair-\(level.rawValue)", by: dw, then: pw, summary: "\(dw.name), then \(pw.name), the map between them whole")
+            ] + separableKernels().map(Kernel.init)
+        }
     }
 
     private static func levels(upTo cap: InstructionSet) -> [Level] {

@@ -16,7 +16,8 @@ public enum ErrorBound {
     /// there is at most 88.73·e^−88.72 = 2.7·10⁻³⁷.
     static let siluFlush = 2.7e-37
 
-    /// The largest admissible |kernel − oracle| of one output.
+    /// The largest admissible |kernel − oracle| of one output of a single convolution, or of a separable's last unit, where the
+    /// magnitude holds what the first one's error becomes (``Oracle/separable(_:src:weights:bias:parallel:)``).
     /// `normwise`: the bound on the sum's error of a kernel that has one (``normwise(_:_:_:)``).
     /// `exactSum`: inputs are small integers, so that the sum has no error and only the activation may round.
     public static func tolerance(
@@ -34,12 +35,14 @@ public enum ErrorBound {
 
     /// The largest |integer| for inputs and weights such that every partial sum stays below 2²⁴, where floats are exact;
     /// nil where even ±1 could leave that range. Of a pointwise problem also the sums of a Strassen–Winograd product, two
-    /// levels deep, must stay there.
+    /// levels deep, must stay there. A separable's first unit must hand integers on, too.
     public static func integerLimit(_ problem: Problem) -> Int? {
-        (1...4).last { limit in
+        if problem.layer == .sep, ![.none, .relu].contains(problem.activation) { return nil }
+        return (1...4).last { limit in
             let most = Double(limit)
             // The bias is one more term of the same size.
-            let plain = most * most * Double(problem.reduction + 1)
+            let first = most * most * Double(problem.reduction + 1)
+            let plain = problem.tail == nil ? first : most * (first * Double(problem.oc) + 1)
             guard problem.layer == .pw else { return plain < 0x1p24 }
             return strassen(
                 problem, levels: 2, chunkDepth: problem.ic, Norms(src: most, weights: most, bias: most)

@@ -18,6 +18,7 @@ public enum Oracle {
         _ problem: Problem, src: UnsafePointer<Float>, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
         parallel: (_ count: Int, _ body: @Sendable (Int) -> Void) -> Void = { count, body in (0..<count).forEach(body) }
     ) -> Answer {
+        if problem.tail != nil { return separable(problem, src: src, weights: weights, bias: bias, parallel: parallel) }
         var values = [Double](repeating: 0, count: problem.dstCount)
         var magnitudes = [Double](repeating: 0, count: problem.dstCount)
         let plane = problem.oh * problem.ow

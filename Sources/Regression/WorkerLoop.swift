@@ -129,7 +129,7 @@ public final class WorkerLoop {
     /// The same values in both builds, whatever the layout: they do not matter for the time.
     private func fill(_ arena: Arena, _ p: Problem) {
         var random = RandomSource(seed: 1)
-        for (region, count) in [(Arena.Region.src, p.srcCount), (.weights, p.weightCount), (.bias, p.oc)] {
+        for (region, count) in [(Arena.Region.src, p.srcCount), (.weights, p.weightCount), (.bias, p.biasCount)] {
             let floats = arena.floats(region)
             for i in 0..<count { floats[i] = random.nextReal() }
         }

@@ -34,8 +34,15 @@ private func runNaive(
     }
 }
 
-/// The naive kernel of every layer; they differ in their name only.
-public let naiveKernels: [Kernel] = Layer.allCases.map { layer in
+/// The naive kernel of every layer; they differ in their name only. A separable's is two of them.
+public let naiveKernels: [Kernel] =
+    Layer.convolutions.map(naive) + [
+        Kernel(
+            separable: "sep-naive-scalar", by: naive(.dw), then: naive(.pw),
+            summary: "textbook loops, one unit after the other, one thread")
+    ]
+
+private func naive(_ layer: Layer) -> Kernel {
     Kernel(
         name: "\(layer.rawValue)-naive-scalar", layer: layer, family: .naive, isa: "scalar", layout: .nchw,
         threaded: false, summary: "textbook loops, every tap visited, one thread",

@@ -184,6 +184,13 @@ public struct BlockPlanner {
                     return BlockStage(units: stage.units, kernel: .layer(choice.candidate))
                 }))
         }
+        result.append(
+            ("tuned, fused", try fused.map { stage in
+                guard case .separable(let kernel, _) = stage.kernel, let whole = try units.separable(at: stage.units.lowerBound, size: size),
+                    let choice = tuned(whole), choice.candidate.kernel.name == kernel.name
+                else { return stage }
+                return BlockStage(units: stage.units, kernel: .separable(kernel, choice.candidate.configuration))
+            }))
         for text in Self.productBlockings { result.append(("tiled, \(text)", tiled.map { $0.reconfigured(text) })) }
         for text in Self.fusedBlockings { result.append(("fused, \(text)", fused.map { $0.reconfigured(text) })) }
         var seen: Set<String> = []

@@ -5,7 +5,7 @@ import Tuning
 
 /// Which problems.
 private let problemOptions = [
-    Option("problem", "TEXT", "a problem, in benchdnn's text or the short form (dw:c64h80k5d5, pw:c64o128h80, conv:c64o128h80k3d2)", repeatable: true),
+    Option("problem", "TEXT", "a problem, in benchdnn's text or the short form (dw:c64h80k5d5, pw:c64o128h80, conv:c64o128h80k3d2, sep:c64o128h80k5d5)", repeatable: true),
     Option("problem-file", "FILE", "a benchdnn input file", repeatable: true, isPath: true),
     Option("preset", "NAME", "a preset of problems (`atrous list presets`)", repeatable: true),
     Option("block", "VARIANT|FILE", "the layers of a block: listing, literal, rfb, a JSON block file, or (verify) F.safetensors, held against the activations in it", repeatable: true, isPath: true),
@@ -13,6 +13,7 @@ private let problemOptions = [
     Option("sizes", "LIST", "image sizes of the YOLOv5 presets", default: "640"),
     Option("variants", "LIST", "block variants of the YOLOv5 presets", default: "listing,literal,rfb"),
     Option("batches", "LIST", "batch sizes of the YOLOv5 presets", default: "1"),
+    Option("separables", nil, "the separables of blocks and presets as one problem each, too (tune: always)"),
     Option("activation", "NAME", "replace every problem's activation", choices: ["none", "relu", "silu", "hardswish"]),
     Option("filter", "REGEX", "only problems whose text or name matches"),
     Option("skip", "REGEX", "no problems whose text or name matches"),
@@ -153,7 +154,8 @@ let toolTable = CommandTable(
                 Option("block", "FILE", "trained parameters (.safetensors), or a JSON block file with random ones", repeatable: true, isPath: true),
                 Option("variant", "NAME", "listing, literal or rfb with random parameters"),
                 Option("size", "NxCxHxW", "the input's size", default: "the input's, or 20x20"),
-                Option("activation", "NAME", "of --variant", choices: ["none", "relu", "silu", "hardswish"]),
+                Option("separables", nil, "the separables of blocks and presets as one problem each, too (tune: always)"),
+    Option("activation", "NAME", "of --variant", choices: ["none", "relu", "silu", "hardswish"]),
                 Option("input", "x.npy", "the input, [N, C, H, W]", default: "the file's own, or random", isPath: true),
                 Option("output", "y.npy", "write the output", isPath: true),
                 Option("plan", "plan.csv", "kernels as `atrous pick --block … --out` chose them", isPath: true),

@@ -17,6 +17,7 @@ import ThreadPool
                 texts.append("dw:c\(c)h9w11k3d2_silu")
                 texts.append("pw:c\(c)o\(c + 2)h5w\(c)_relu")
                 texts.append("conv:c\(c)o\(c)h6w\(c)k3d2_hardswish")
+                texts.append("sep:c\(c)o\(c + 2)h6w9k3d2_silu")
             }
         }
         texts += ["dw:c1h1k1", "dw:c1h1k9d9", "dw:c16h1w1k3d1_relu", "dw:c5h7w5k9d9_silu", "dw:mb3c13h11w23k5d5", "dw:c64h3w40k7d7",
@@ -25,6 +26,8 @@ import ThreadPool
         texts += ["conv:c1o1h1k3d4", "conv:c3o5h7w5k9d9_silu", "conv:g3c9o6h8k3s2", "conv:mb3c4o7h13k5d3", "conv:c8o8h9k1s2",
                   "conv:g2c2o8h6k4d2", "conv:c2o3h5w29k7d1_relu", "mb1ic3ih6oc4oh6kh3ph1_bias0", "mb2ic4ih8iw5oc6oh4ow9kh3kw2sh2sw1dh1dw2ph2pw5",
                   "mb1ic2ih4oc2oh8kh1ph2", "g6mb1ic6ih9iw4oc6oh4ow8kh2kw5sh2sw1dh3dw0ph1pw4_silu"]
+        texts += ["sep:c1o1h1k1", "sep:c5o7h7w5k9d9_relu", "sep:mb3c33o17h13w11k5d5", "g12mb2ic12ih9oc12oh5kh3sh2ph1_relu+oc20_hardswish",
+                  "g9mb1ic9ih8oc9oh8kh3ph1_bias0_relu+oc4"]
         return texts
     }()
 
@@ -87,7 +90,7 @@ import ThreadPool
         let names = Self.registry.kernels.map(\.name)
         #expect(Set(names).count == names.count)
         for kernel in Self.registry.kernels { #expect(kernel.name.hasPrefix(kernel.layer.rawValue + "-")) }
-        for layer in Layer.allCases {
+        for layer in Layer.convolutions {
             let families = Set(Self.registry.kernels.filter { $0.layer == layer }.map(\.family))
             #expect(families == Set(Kernel.Family.allCases), "\(layer)")
         }

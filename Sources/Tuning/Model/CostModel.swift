@@ -35,7 +35,7 @@ public struct CostModel: Sendable {
         var ns = max(compute, roofline.floorNs(p, cold: subject.regime == .cold)) / Self.efficiency[c.kernel.family]!
         if c.kernel.family == .im2col, p.layer != .pw {
             // The unfolded map is written and read, image by image and group by group.
-            let unfolded = 2 * 4 * p.nominalMACs / Double(p.ocPerGroup)
+            let unfolded = 2 * 4 * p.firstUnit.nominalMACs / Double(p.ocPerGroup)
             ns += unfolded / bandwidth(Double(memory.scratch), threads)
         } else if memory.scratch > 0 {
             // A buffer that outgrows a core's first two caches is paid for at every pass.

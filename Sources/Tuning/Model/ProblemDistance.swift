@@ -17,8 +17,9 @@ extension Problem {
     func distance(to other: Problem) -> Double? {
         guard layer == other.layer else { return nil }
         func doublings(_ a: Int, _ b: Int) -> Double { abs(log2(Double(a) / Double(b))) }
-        var sum = doublings(oc, other.oc) + doublings(oh * ow, other.oh * other.ow) + 0.5 * doublings(batch, other.batch)
-        if layer != .dw { sum += doublings(ic, other.ic) + doublings(groups, other.groups) }
+        var sum = doublings(dstChannels, other.dstChannels) + doublings(oh * ow, other.oh * other.ow) + 0.5 * doublings(batch, other.batch)
+        if layer != .dw { sum += doublings(ic, other.ic) }
+        if layer == .conv { sum += doublings(groups, other.groups) }
         sum += 2 * doublings(kh * kw, other.kh * other.kw) + doublings(strideH * strideW, other.strideH * other.strideW)
         sum += 0.5 * doublings(dilationH * dilationW, other.dilationH * other.dilationW)
         if activation != other.activation { sum += 0.25 }

@@ -7,10 +7,13 @@ public struct KernelFingerprint: Hashable, Sendable, CustomStringConvertible {
 
     /// `library`: the kernel set of OpenBLAS in use.
     public init(_ kernel: Kernel, library: String?) {
-        let file = String(kernel.source.split(separator: "/").last ?? "")
         var hash = FNV()
-        // A kernel whose file is none of ours (a test's) has at least its name.
-        hash.add(sourceHashes[file].map { String($0, radix: 16) } ?? kernel.source)
+        // One that is made of two has both files.
+        for source in kernel.source.split(separator: "+") {
+            let file = String(source.split(separator: "/").last ?? "")
+            // A kernel whose file is none of ours (a test's) has at least its name.
+            hash.add(sourceHashes[file].map { String($0, radix: 16) } ?? String(source))
+        }
         hash.add(kernel.isa == "openblas" ? library ?? "" : kernel.isa)
         #if DEBUG
         hash.add("debug")

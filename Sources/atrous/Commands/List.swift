@@ -13,10 +13,6 @@ func runList(_ values: Values) throws -> ExitCode {
             print("\(kernel.name)  \(kernel.layout.rawValue)  \(kernel.threaded ? "threads" : "1 thread")  \(kernel.summary)")
             if values.flag("spaces") { printSpace(kernel.space) }
         }
-        for kernel in registry.separableKernels where patterns.isEmpty || patterns.contains(where: { $0.matches(kernel.name) }) {
-            print("\(kernel.name)  \(kernel.layout.rawValue)  threads  \(kernel.summary)")
-            if values.flag("spaces") { printSpace(kernel.space) }
-        }
     case "problems":
         let selection = try ProblemSelection.nonEmpty(values, command: "list problems")
         for problem in selection.problems {

@@ -11,7 +11,7 @@ import Tuning
 func runTune(_ values: Values) throws -> ExitCode {
     let options = try TuneOptions(values)
     let wanted = values.flag("wanted")
-    let selection = try wanted ? ProblemSelection(values) : ProblemSelection.nonEmpty(values, command: "tune")
+    let selection = try wanted ? ProblemSelection(values, separables: true) : ProblemSelection.nonEmpty(values, command: "tune", separables: true)
     let kernels = try KernelSelection(values, everyLevel: false, allConfigurations: true)
     let session = try Session(values)
     for line in selection.skipped where !session.quiet { Console.note("skipped \(line)") }

@@ -75,7 +75,7 @@ struct KernelSelection {
     }
 
     static func unknown(_ text: String, _ registry: KernelRegistry) -> UsageError {
-        let nearest = nearestName(to: text, in: registry.kernels.map(\.name) + registry.separableKernels.map(\.name))
+        let nearest = nearestName(to: text, in: registry.kernels.map(\.name))
         return UsageError(
             "--kernel '\(text)' matches no kernel" + (nearest.map { "; did you mean \($0)?" } ?? "")
                 + "; `atrous list kernels` lists them")

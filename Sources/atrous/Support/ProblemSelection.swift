@@ -8,26 +8,29 @@ struct ProblemSelection {
     /// Lines of problem files that were passed over, with the reason.
     var skipped: [String] = []
 
-    /// Throws where a text does not parse, a preset is unknown, or nothing is left.
-    init(_ values: Values) throws {
+    /// `separables`: those of blocks and presets as one problem each, too, without an option that says so. Throws where a text does
+    /// not parse, a preset is unknown, or nothing is left.
+    init(_ values: Values, separables: Bool = false) throws {
+        let separables = separables || values.flag("separables")
         for text in values.strings("problem") { problems.append(try Self.parse(text)) }
         for path in values.strings("problem-file") {
             let file = try ProblemFile.read(path)
             problems += file.problems
             skipped += file.warnings
         }
-        let options = try PresetOptions(values)
+        var options = try PresetOptions(values)
+        options.separables = separables
         let presets = try values.strings("preset").map { try Preset($0) }
         // A fixed preset is a list of problems like any other.
         for preset in presets where try preset.blocks(options).isEmpty { problems += try preset.problems(options) }
         let given = problems.count
         for preset in presets where try !preset.blocks(options).isEmpty { problems += try preset.problems(options) }
         for block in values.strings("block") {
-            problems += try BlockSelection(block, values).problems()
+            problems += try BlockSelection(block, values).problems(separables: separables)
         }
         // Presets and blocks know which of their layers have one.
         if let activation = values.string("activation").flatMap(Activation.init) {
-            for i in 0..<given { problems[i].activation = activation }
+            for i in 0..<given { problems[i].setActivations(activation) }
         }
         if let filter = try Pattern(values.string("filter"), flag: "--filter") {
             problems.removeAll { !filter.matches($0.description) }
@@ -40,8 +43,8 @@ struct ProblemSelection {
     }
 
     /// The same, and at least one.
-    static func nonEmpty(_ values: Values, command: String) throws -> ProblemSelection {
-        let selection = try ProblemSelection(values)
+    static func nonEmpty(_ values: Values, command: String, separables: Bool = false) throws -> ProblemSelection {
+        let selection = try ProblemSelection(values, separables: separables)
         guard selection.problems.isEmpty else { return selection }
         let asked = ["problem", "problem-file", "preset", "block"].contains { !values.strings($0).isEmpty }
         throw UsageError(
@@ -84,7 +87,9 @@ struct BlockSelection {
     /// Whether the name is that of trained parameters and not of a description.
     static func isParameterFile(_ text: String) -> Bool { text.hasSuffix(".safetensors") }
 
-    func problems() throws -> [Problem] { try description.layerProblems(size: size) }
+    func problems(separables: Bool) throws -> [Problem] {
+        try description.layerProblems(size: size) + (separables ? description.separableProblems(size: size) : [])
+    }
 }
 
 extension Preset {
