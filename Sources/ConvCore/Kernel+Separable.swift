@@ -16,7 +16,7 @@ extension Kernel {
                     .init(
                         depthwiseWeights: inputs.weights, depthwiseBias: inputs.bias,
                         pointwise: inputs.behind(dw, packed: 0, scratch: 0)))
-            }, source: fused.source)
+            }, source: "\(fused.source)+\(#fileID)")
     }
 
     /// A separable by a kernel for each of its units in their standard configurations, the map between them in scratch: what a
@@ -57,7 +57,7 @@ extension Kernel {
                     one.run(src, map)
                     two.run(map, dst)
                 }
-            }, source: "\(depthwise.source)+\(pointwise.source)")
+            }, source: "\(depthwise.source)+\(pointwise.source)+\(#fileID)")
     }
 }
 

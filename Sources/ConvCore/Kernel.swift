@@ -24,7 +24,7 @@ public struct Kernel: Sendable {
     public let runsInPlace: @Sendable (Problem) -> Bool
     /// One line: what it does.
     public let summary: String
-    /// The file that declares it, as `target/file`, or two of them joined by a `+`: whose code, with what it uses, decides whether stored times still hold.
+    /// The file that declares it, as `target/file`, or several joined by `+`: whose code, with what it uses, decides whether stored times still hold.
     public let source: String
     public let space: ConfigurationSpace
     /// Whether it can run a problem, and if not, why.

@@ -1,25 +1,48 @@
-/// A source file, reduced to what is compiled.
+/// A source file, reduced to what is compiled and cut into its top-level declarations.
 struct SourceFile {
     let name: String
     /// The folder under Sources.
     let module: String
-    /// Without comments, spaces and summaries; white space is one blank.
-    let code: String
-    /// Identifiers that occur in it.
-    let mentions: Set<String>
-    /// Names that other files may use: of top-level declarations and of members of extensions.
-    let declares: Set<String>
+    let declarations: [Declaration]
 
     init(name: String, module: String, text: String) {
         self.name = name
         self.module = module
-        code = Self.withoutCalls(["ConfigurationSpace"], Self.withoutSummaries(Self.withoutComments(text)))
-        let words = Self.words(code)
-        mentions = Set(words)
-        declares = name.hasSuffix(".swift") ? Self.swiftNames(code) : Set(words.filter { $0.hasPrefix("atrous_") || $0.hasPrefix("Vector") })
+        let code = Self.withoutCalls(["ConfigurationSpace"], Self.withoutSummaries(Self.withoutComments(text)))
+        declarations = (name.hasSuffix(".swift") ? Self.pieces(code) : [code]).enumerated().map { place, piece in
+            Declaration(id: .init(file: name, place: place), module: module, code: piece, isSwift: name.hasSuffix(".swift"))
+        }
     }
 
-    /// Blanks for comments and runs of white space; string literals stay.
+    /// Cut before every line that begins at its first column with a letter or an attribute, where all braces are closed. A line of
+    /// conditional compilation there keeps the file whole. Where the layout of a file hides a beginning, two declarations are one:
+    /// more is hashed than need be, never less.
+    private static func pieces(_ code: String) -> [String] {
+        let lines = code.split(separator: "\n", omittingEmptySubsequences: false)
+        guard !lines.contains(where: { $0.hasPrefix("#") }) else { return [code] }
+        var pieces: [String] = []
+        var depth = 0
+        var isBegun = false
+        for line in lines {
+            let starts = depth == 0 && line.first.map { $0.isLetter || $0 == "@" } ?? false
+            if starts, isBegun || pieces.isEmpty {
+                pieces.append("")
+                isBegun = false
+            }
+            // An attribute on a line of its own belongs to what follows.
+            if starts, !Declaration.words(String(line)).allSatisfy({ !Declaration.keywords.contains($0) && $0 != "extension" }) { isBegun = true }
+            if pieces.isEmpty { pieces.append("") }
+            pieces[pieces.count - 1] += line + "\n"
+            var quoted = false
+            for c in line {
+                if c == "\"" { quoted.toggle() }
+                if !quoted { depth += "({[".contains(c) ? 1 : ")}]".contains(c) ? -1 : 0 }
+            }
+        }
+        return pieces
+    }
+
+    /// Blanks for comments and runs of white space, but for the ends of lines and the indents behind them; string literals stay.
     private static func withoutComments(_ text: String) -> String {
         var out: [UInt8] = []
         let bytes = Array(text.utf8)
@@ -40,6 +63,9 @@ struct SourceFile {
             } else if b == UInt8(ascii: "/"), at(i + 1) == UInt8(ascii: "*") {
                 while i < bytes.count, !(bytes[i] == UInt8(ascii: "*") && at(i + 1) == UInt8(ascii: "/")) { i += 1 }
                 i += 1
+            } else if b == UInt8(ascii: "\n") {
+                while out.last == 32 { out.removeLast() }
+                if out.last != b { out.append(b) }
             } else if b <= 32 {
                 if out.last != 32 { out.append(32) }
             } else {
@@ -66,84 +92,8 @@ struct SourceFile {
                 if c == "\"" { quoted.toggle() }
                 if !quoted { depth += c == "(" ? 1 : c == ")" ? -1 : 0 }
             }
+            out += ")"
         }
         return out + rest
     }
-
-    private static func words(_ code: String) -> [String] {
-        code.split { !($0.isLetter || $0.isNumber || $0 == "_") }.map(String.init)
-    }
-
-    /// Names behind `func`, `let`, … at the top level and directly inside extensions, less those that are private.
-    private static func swiftNames(_ code: String) -> Set<String> {
-        let keywords: Set = ["func", "let", "var", "struct", "enum", "class", "typealias", "protocol"]
-        var names: Set<String> = []
-        /// Whether each open brace is an extension's.
-        var open: [Bool] = []
-        var word = ""
-        var previous = ""
-        var hidden = false
-        var extending = false
-        for c in code {
-            if c.isLetter || c.isNumber || c == "_" {
-                word.append(c)
-                continue
-            }
-            if !word.isEmpty {
-                if keywords.contains(previous), open.allSatisfy(\.self) {
-                    if !hidden { names.insert(word) }
-                    hidden = false
-                }
-                if word == "private" || word == "fileprivate" { hidden = true }
-                if word == "extension" { extending = true }
-                previous = word
-                word = ""
-            }
-            if c == "{" {
-                open.append(extending)
-                extending = false
-            } else if c == "}" {
-                _ = open.popLast()
-                hidden = false
-            }
-        }
-        return names
-    }
-}
-
-extension SourceFile {
-    /// Modules below each one.
-    private static let below = [
-        "ThreadPool": ["CThreadPool"], "ConvCore": ["ThreadPool", "CThreadPool"],
-        "VectorKernels": ["ConvCore", "CVector", "ThreadPool", "CThreadPool"],
-        "ScalarKernels": ["ConvCore"], "BLASKernels": ["ConvCore", "ThreadPool", "CThreadPool"],
-    ]
-    /// What is handed to a file's kernels at run time.
-    private static let handed = ["Im2colKernels.swift": ["Epilogue.swift"]]
-
-    /// Whether it mentions a name that the other declares.
-    func uses(_ other: SourceFile) -> Bool {
-        if Self.handed[name]?.contains(other.name) ?? false { return true }
-        guard other.module == module || Self.below[module]?.contains(other.module) ?? false else { return false }
-        return !mentions.isDisjoint(with: other.declares)
-    }
-}
-
-/// The file and all that it uses, directly or not.
-func closure(of file: SourceFile, in files: [SourceFile]) -> [SourceFile] {
-    var members: [String: SourceFile] = [file.name: file]
-    var open = [file]
-    while let next = open.popLast() {
-        for other in files where members[other.name] == nil && next.uses(other) {
-            members[other.name] = other
-            open.append(other)
-        }
-    }
-    return Array(members.values)
-}
-
-/// FNV-1a, 64 bits.
-struct Hash {
-    private(set) var value: UInt64 = 0xCBF2_9CE4_8422_2325
-    mutating func add(_ text: String) { for byte in text.utf8 { value = (value ^ UInt64(byte)) &* 0x100_0000_01B3 } }
 }

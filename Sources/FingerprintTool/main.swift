@@ -1,8 +1,8 @@
 import Foundation
 
 // Writes a Swift table of one hash per source file of the kernels, so that stored times can be told from those of other code.
-// A file's hash covers its own code and that of every file whose names it mentions, and of those that these mention; comments,
-// white space, summaries and configuration spaces do not count, since they change no time: a configuration has its own key.
+// A file's hash covers its own code and every declaration of other files whose name it mentions, and those that these mention;
+// comments, white space, summaries and configuration spaces do not count, since they change no time: a configuration has its own key.
 // Usage: FingerprintTool OUTPUT INPUT…
 
 let arguments = CommandLine.arguments
@@ -14,9 +14,12 @@ guard arguments.count > 2 else {
 // Their names are everywhere and their code is in no kernel's loop: declarations, texts, the lists themselves.
 let passive: Set = [
     "KernelList.swift", "Kernel.swift", "SeparableKernel.swift", "Configuration.swift", "ConfigurationSpace+Walk.swift",
-    "Problem.swift", "Problem+Text.swift", "ProblemError.swift", "Layer.swift", "Layout.swift", "RandomSource.swift",
+    "Problem.swift", "Problem+Text.swift", "Problem+Separable.swift", "ProblemError.swift", "Layer.swift", "Layout.swift", "RandomSource.swift",
     "ISAProbe.swift", "Probe.swift", "AlignedMemory.swift",
 ]
+
+// Declares kernels, made of others, and nothing that another file's kernels run.
+let composing: Set = ["Kernel+Separable.swift"]
 
 var files: [SourceFile] = []
 var build = ""
@@ -34,12 +37,14 @@ for path in arguments.dropFirst(2).sorted() {
 build += compilerVersion()
 
 var table = "// File → hash of its code and of the code that it uses.\nlet sourceHashes: [String: UInt64] = [\n"
+let followed = files.filter { !composing.contains($0.name) }.flatMap(\.declarations)
 for file in files {
-    let members = closure(of: file, in: files)
+    let members = closure(of: file, in: followed)
     var hash = Hash()
     hash.add(build)
-    for member in members.sorted(by: { $0.name < $1.name }) { hash.add(member.name + "\n" + member.code + "\n") }
-    table += "    \"\(file.name)\": 0x\(String(hash.value, radix: 16)),  // \(members.map(\.name).sorted().joined(separator: " "))\n"
+    for member in members { hash.add(member.id.file + "\n" + member.code + "\n") }
+    let used = Set(members.map(\.id.file)).sorted().joined(separator: " ")
+    table += "    \"\(file.name)\": 0x\(String(hash.value, radix: 16)),  // \(used)\n"
 }
 try (table + "]\n").write(toFile: arguments[1], atomically: true, encoding: .utf8)
 

@@ -8,7 +8,7 @@ public struct KernelFingerprint: Hashable, Sendable, CustomStringConvertible {
     /// `library`: the kernel set of OpenBLAS in use.
     public init(_ kernel: Kernel, library: String?) {
         var hash = FNV()
-        // One that is made of two has both files.
+        // One that is made of two has the files of both.
         for source in kernel.source.split(separator: "+") {
             let file = String(source.split(separator: "/").last ?? "")
             // A kernel whose file is none of ours (a test's) has at least its name.
