@@ -109,7 +109,7 @@ public enum ResultError: Error, Equatable, Sendable, CustomStringConvertible {
         case .noRows(let path): "\(path): no results in it; run `atrous bench --out \(path)/bench.csv` first"
         case .otherColumns(let path):
             "\(path): has other columns than this version writes; give --out another name or move the file away"
-        case .cannotWrite(let path, let reason): "\(path): cannot be written (\(reason)); choose another --out"
+        case .cannotWrite(let path, let reason): "\(path): cannot be written (\(reason)); choose another place, or make room there"
         case .newerStore(let path, let found, let known):
             "\(path): written by a newer version (\(found), this one knows schema \(known)); update atrous, or give --store another folder"
         }

@@ -6,8 +6,8 @@ import ThreadPool
 
 /// Chooses the kernels of a block by measuring them where they will run: inside the block, behind their neighbours.
 ///
-/// Whole blocks that differ in their kernels (one family throughout, other configurations, separables fused) are proved
-/// right and then run in turn; the median of each stage's time in its block is its cost. The cheapest way through units and
+/// Whole blocks that differ in their kernels (one family throughout, tuned picks, separables fused) are proved right and run in
+/// turn; from the fastest stages on, all move through their spaces. The median of each stage's time in its block is its cost. The cheapest way through units and
 /// layouts (``LayoutPath``) is planned, proved, and run against all the others: what is then fastest is the plan.
 public struct BlockPlanner {
     let parameters: BlockParameters
@@ -73,6 +73,11 @@ public struct BlockPlanner {
             progress(name)
             blocks.append(try proved(name, stages, check))
         }
+        for (name, stages) in fastestStages(blocks, timing) {
+            progress("\(name), through their spaces")
+            let climbed = try climbed(name, from: stages, check, timing)
+            blocks.append(try proved(name, climbed, check))
+        }
         var outcome: Outcome
         var attempt = 0
         repeat {
@@ -88,7 +93,7 @@ public struct BlockPlanner {
     private static let agreement = 0.1
     private static let attempts = 4
 
-    private typealias Proved = (name: String, block: PlannedBlock, maxError: Double)
+    typealias Proved = (name: String, block: PlannedBlock, maxError: Double)
 
     /// Measures the stages of the blocks, plans, and measures the plan beside them.
     private func measure(
@@ -144,15 +149,34 @@ public struct BlockPlanner {
             parts: Array(zip(blocks[chosen].block.parts, own)))
     }
 
+    /// Where to climb from: of the blocks of tiled kernels, every unit's fastest single stage, and of those with fused separables the
+    /// fastest of either.
+    private func fastestStages(_ blocks: [Proved], _ timing: BlockTiming) -> [(name: String, stages: [BlockStage])] {
+        let climbing = blocks.filter { $0.block.stages.allSatisfy { $0.kernel.layout == .nhwc } }
+        let times = timing.parts(of: climbing.map(\.block), runs: 5)
+        var fastest: [Range<Int>: (stage: BlockStage, ns: Double)] = [:]
+        for (one, times) in zip(climbing, times) {
+            for (part, samples) in zip(one.block.parts, times) {
+                guard case .stage(let stage) = part else { continue }
+                let ns = Statistics.median(samples)
+                if ns < fastest[stage.units]?.ns ?? .infinity { fastest[stage.units] = (stage, ns) }
+            }
+        }
+        return [("tiled, climbed", 1), ("fused, climbed", 2)].compactMap { name, most in
+            guard let shape = climbing.first(where: { $0.block.stages.map(\.units.count).max() == most })?.block.stages else { return nil }
+            return (name, shape.map { fastest[$0.units]!.stage })
+        }
+    }
+
     /// Only what reproduces the oracle's activations is measured.
-    private func proved(_ name: String, _ stages: [BlockStage], _ check: BlockCheck) throws -> Proved {
+    func proved(_ name: String, _ stages: [BlockStage], _ check: BlockCheck) throws -> Proved {
         let block = try PlannedBlock(parameters, size: size, stages: stages, pool: pool)
         let deviations = check.deviations(block)
         if let bad = deviations.first(where: { !$0.passed }) { throw PlanningError.wrong(name, bad) }
         return (name, block, deviations.map(\.maxError).max() ?? 0)
     }
 
-    /// Whole blocks whose stages are tried: single families without fusion, further configurations, separables fused.
+    /// Whole blocks whose stages are tried: single families without fusion, each tiled kernel, tuned picks, separables fused.
     private func variants(_ units: [BlockUnit]) throws -> [(String, [BlockStage])] {
         let isa = registry.level.rawValue
         var result: [(String, [BlockStage])] = []
@@ -191,28 +215,8 @@ public struct BlockPlanner {
                 else { return stage }
                 return BlockStage(units: stage.units, kernel: .separable(kernel, choice.candidate.configuration))
             }))
-        for text in Self.productBlockings { result.append(("tiled, \(text)", tiled.map { $0.reconfigured(text) })) }
-        for text in Self.fusedBlockings { result.append(("fused, \(text)", fused.map { $0.reconfigured(text) })) }
         var seen: Set<String> = []
         return result.filter { seen.insert($0.1.map(\.kernel.name).joined(separator: " ")).inserted }
-    }
-
-    /// Configurations that won somewhere; a kernel without such parameters keeps its own.
-    private static let productBlockings = ["m12n2k512r240", "m12n2k256r120", "m8n3k512r120", "m8n2k4096r100000"]
-    private static let fusedBlockings = ["m8n2k512r40", "m12n2k512r160", "m8n3k512r160", "m8n2k4096r320"]
-}
-
-extension BlockStage {
-    /// With another configuration, where the kernel's space has it.
-    fileprivate func reconfigured(_ text: String) -> BlockStage {
-        switch kernel {
-        case .layer(let candidate):
-            guard let configuration = try? candidate.kernel.space.parse(text) else { return self }
-            return BlockStage(units: units, kernel: .layer(Candidate(candidate.kernel, configuration)))
-        case .separable(let kernel, _):
-            guard let configuration = try? kernel.space.parse(text) else { return self }
-            return BlockStage(units: units, kernel: .separable(kernel, configuration))
-        }
     }
 }
 

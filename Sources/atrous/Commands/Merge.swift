@@ -15,7 +15,9 @@ func runMerge(_ values: Values) throws -> ExitCode {
     var parts: [[ResultRow]] = []
     for source in sources {
         let path = StorePlace.file(source)
-        guard FileManager.default.fileExists(atPath: path) else { throw ResultError.missing(path) }
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw UsageError("--from \(source): \(path): no such file; `atrous tune --store \(source)` makes a store")
+        }
         let contents = try TuningFile(path).read()
         for warning in contents.warnings { Console.warning(warning) }
         if let row = contents.rows.first, row.tuning.schema == 0 { throw UsageError("--from \(source): \(path) is no tuning store; `atrous tune --store` writes one") }
