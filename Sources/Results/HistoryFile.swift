@@ -18,14 +18,8 @@ public struct HistoryRow: Sendable, Equatable {
 
     public init() {}
 
-    /// What belongs to one series.
-    public var series: String { "\(problem) \(candidate) threads:\(threads) \(cache)" }
-
-    /// Nil for none.
-    public static func median(_ values: [Double]) -> Double? {
-        let sorted = values.sorted()
-        return sorted.isEmpty ? nil : sorted[sorted.count / 2]
-    }
+    /// What belongs to one series: `bench` and `check` measure in memory of other kinds, and the step from one to the other is none.
+    public var series: String { "\(problem) \(candidate) threads:\(threads) \(cache) \(source)" }
 }
 
 /// The history of a machine: rows are only ever added.

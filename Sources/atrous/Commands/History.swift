@@ -1,4 +1,5 @@
 import Foundation
+import Harness
 import OptionParsing
 import Plotting
 import Regression
@@ -23,22 +24,27 @@ func runHistory(_ values: Values) throws -> ExitCode {
     for name in order {
         let rows = series[name]!
         // The reference loop takes the day's clock out, where every row has it.
-        let scaled = rows.allSatisfy { $0.referenceNs != nil }
-        let levels = rows.map { log(scaled ? $0.medianNs / $0.referenceNs! : $0.medianNs) }
+        let references = rows.compactMap(\.referenceNs)
+        let usual = references.count == rows.count ? Statistics.median(references) : nil
+        let times = rows.map { row in usual.map { row.medianNs * $0 / row.referenceNs! } ?? row.medianNs }
+        let levels = times.map { log($0) }
         let points = finder.find(levels)
         let ends = [0] + points.map(\.index) + [rows.count]
+        var steps: [(index: Int, change: Double)] = []
         for (k, point) in points.enumerated() {
-            func level(_ part: Int) -> Double { median(Array(levels[ends[part]..<ends[part + 1]])) }
+            func level(_ part: Int) -> Double { Statistics.median(Array(levels[ends[part]..<ends[part + 1]])) }
+            let change = level(k + 1) - level(k)
             let row = rows[point.index]
             table.append([
-                title(row), row.commit, row.timeUTC, CheckOutcome.percent(level(k + 1) - level(k)), String(format: "%.3f", point.p), "\(rows.count)",
+                title(row), row.commit, row.timeUTC, CheckOutcome.percent(change), String(format: "%.3f", point.p), "\(rows.count)",
             ])
+            steps.append((point.index, expm1(change)))
         }
         if !points.isEmpty || values.flag("all") {
             pictures.append(
                 HistorySeries(
-                    title: title(rows[0]), commits: rows.map { String($0.commit.prefix(7)) }, values: rows.map { $0.medianNs / 1e6 },
-                    steps: points.map(\.index)))
+                    title: title(rows[0]) + (usual == nil ? "" : " at the usual clock"), commits: rows.map { String($0.commit.prefix(7)) },
+                    values: times, steps: steps))
         }
     }
     if table.isEmpty {
@@ -61,7 +67,5 @@ private let mostPanels = 12
 private func title(_ row: HistoryRow) -> String {
     var result = ResultRow()
     result.problem = row.problem
-    return "\(result.problemName) \(row.candidate) threads:\(row.threads)\(row.cache == "warm" ? "" : " \(row.cache)")"
+    return "\(result.problemName) \(row.candidate) threads:\(row.threads)\(row.cache == "warm" ? "" : " \(row.cache)") (\(row.source))"
 }
-
-private func median(_ values: [Double]) -> Double { HistoryRow.median(values) ?? .nan }

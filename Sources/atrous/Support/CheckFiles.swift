@@ -1,4 +1,5 @@
 import Foundation
+import Harness
 import OptionParsing
 import Regression
 import Results
@@ -89,6 +90,6 @@ extension HistoryRow {
         threads = c.one.threads
         cache = "warm"
         medianNs = ns
-        referenceNs = Self.median(c.values.map(\.headChainNs))
+        referenceNs = c.values.isEmpty ? nil : Statistics.median(c.values.map(\.headChainNs))
     }
 }
