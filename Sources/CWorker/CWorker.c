@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "CWorker.h"
 
 #include <pthread.h>
@@ -26,6 +27,7 @@ int atrous_run_on_stack(void *stack, unsigned long bytes, void (*body)(void *), 
 }
 
 #if defined(__linux__)
+#include <sched.h>
 #include <signal.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
@@ -37,8 +39,14 @@ int atrous_fixed_addresses(int fixed) {
     return personality((unsigned long)wanted) < 0 ? -1 : 0;
 }
 
+int atrous_bind_as_caller(int process) {
+    cpu_set_t own;
+    return sched_getaffinity(0, sizeof own, &own) || sched_setaffinity(process, sizeof own, &own) ? -1 : 0;
+}
+
 int atrous_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL); }
 #else
 int atrous_fixed_addresses(int fixed) { (void)fixed; return -1; }
+int atrous_bind_as_caller(int process) { (void)process; return -1; }
 int atrous_die_with_parent(void) { return -1; }
 #endif

@@ -7,6 +7,8 @@ public final class WorkerProcess {
     public let path: String
     /// The instruction-set level that it runs.
     public private(set) var level = ""
+    /// Of the protocol that it speaks.
+    private(set) var version = 0
     private let process: pid_t
     private let socket: Int32
     private let errors: String
@@ -64,13 +66,18 @@ public final class WorkerProcess {
             throw .noWorker(path)
         }
         guard greeting.count >= 3, greeting[0] == WorkerProtocol.greeting else { throw .noWorker(path) }
-        guard let version = Int(greeting[1]), version >= WorkerProtocol.version else {
+        guard let version = Int(greeting[1]), version >= WorkerProtocol.least else {
             throw .otherVersion(path, found: greeting[1])
         }
+        self.version = version
         level = greeting[2]
     }
 
     deinit { stop() }
+
+    /// Binds its first thread, which waits for commands and starts a thread for each burst, to where the caller is: on a CPU that
+    /// is busy otherwise it would wait for its turn twice a burst.
+    func bindAsCaller() { _ = atrous_bind_as_caller(process) }
 
     /// Ends the process, whatever it does.
     public func stop() {

@@ -2,19 +2,22 @@
 ///
 /// | driver | worker | meaning |
 /// |---|---|---|
-/// | | `atrous-worker 1 LEVEL` | said once, at the start: protocol version and instruction-set level |
+/// | | `atrous-worker VERSION LEVEL` | said once, at the start: protocol version and instruction-set level |
 /// | `cases THREADS PROBLEM` | `cases NAME…` | the candidates for a problem, each at its standard configuration |
 /// | `open ID THREADS NAME PROBLEM` | `opened ARENA PACKED SCRATCH` | names a case; bytes |
 /// | `verify ID` | `verified ERROR` or `fault TEXT` | against the oracle, in memory of its own |
 /// | `place P ADDRESS BYTES PATH` | `placed` | maps shared pages |
 /// | `enter ID P` | `entered` | lays the case out there and fills in its inputs |
 /// | `burst RUNS P CPU SHIFT` | `burst NS SWITCHES CHAIN WIDE` | plans, warms up, times so many runs of the case entered there, on a stack in the shared pages that begins so many bytes lower |
+/// | `plan THREADS SIZE ACTIVATION BLOCK` | `planned PREDICTED MEASURED` | plans a whole block, and runs it; nanoseconds. Since version 2 |
 /// | anything | `error TEXT` | could not be done |
 ///
 /// The end of its input ends a worker. A later driver can talk to an earlier worker: commands are only ever added, and the
 /// version grows when one is.
 public enum WorkerProtocol {
-    public static let version = 1
+    public static let version = 2
+    /// What a comparison of kernels needs; ``PlanCheck`` asks for more.
+    static let least = 1
     static let greeting = "atrous-worker"
 
     static func line(_ fields: [String]) -> String { fields.joined(separator: "\t") }

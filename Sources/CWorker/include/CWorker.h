@@ -5,6 +5,9 @@
 // heap and libraries). Returns 0 where the system does that, -1 where it refuses or cannot.
 int atrous_fixed_addresses(int fixed);
 
+// Bind the first thread of another process to the CPUs that the calling thread is bound to. Returns 0 where the system does.
+int atrous_bind_as_caller(int process);
+
 // End this process when the one that started it ends. Returns 0 where the system can.
 int atrous_die_with_parent(void);
 
