@@ -8,11 +8,17 @@ struct Column: Sendable {
     /// Whether the text could be read.
     let read: @Sendable (inout ResultRow, String) -> Bool
 
-    /// Every column that is known, in the order of a tuning store.
-    static let all = measured + tuned
+    /// Every column that is known.
+    static let all = stored + added
 
-    /// Of every result file, in its order.
-    static let measured: [Column] = [
+    /// Of a tuning store, in its order.
+    static let stored = measured + tuned
+
+    /// Of a result file, in its order.
+    static let results = measured + added
+
+    /// What both have in front.
+    private static let measured: [Column] = [
         text("run", \.run), text("time_utc", \.timeUTC), text("commit", \.commit), text("machine", \.machine),
         text("cpu", \.cpu), text("isa", \.isa), text("dtype", \.dtype), text("layer", \.layer),
         text("problem", \.problem), text("kernel", \.kernel), text("config", \.config), text("layout", \.layout),
@@ -26,8 +32,11 @@ struct Column: Sendable {
         count("packed_bytes", \.packedBytes), count("parameters", \.parameters), count("seed", \.seed),
     ]
 
+    /// Of a result file, behind the others.
+    private static let added: [Column] = [number("reference_ns", \.referenceNs)]
+
     /// Of a tuning store, behind the others.
-    static let tuned: [Column] = [
+    private static let tuned: [Column] = [
         count("schema", \.tuning.schema), text("cpu_id", \.tuning.cpuID), text("fingerprint", \.tuning.fingerprint),
         text("harness", \.tuning.harness), text("effort", \.tuning.effort), text("strategy", \.tuning.strategy),
         number("measuring_ns", \.tuning.measuringNs), text("mark", \.tuning.mark), text("runner_up", \.tuning.runnerUp),

@@ -90,6 +90,11 @@ public final class ResultAppender {
         guard var data = FileManager.default.contents(atPath: path) else { throw .unreadable(path) }
         // A stranger's file is left alone: only ours begins with the header, or is a header that was cut short.
         let header = Data((ResultFile.header + "\n").utf8)
+        if let longer = Self.upgraded(data) {
+            try FileWriting.replace(path, with: longer)
+            data = longer
+            try reopen()
+        }
         guard data.starts(with: header) || header.starts(with: data) else { throw .otherColumns(path) }
         if data.last != UInt8(ascii: "\n") {
             let keep = (data.lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1
@@ -98,5 +103,25 @@ public final class ResultAppender {
             warnings.append("\(path): the last line was torn by a killed run and is cut off")
         }
         if data.isEmpty { try append(ResultFile.header) }
+    }
+
+    /// A file of an earlier version, which had the first of our columns, with the others empty; nil for any other file.
+    private static func upgraded(_ data: Data) -> Data? {
+        let lines = String(decoding: data, as: UTF8.self).split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        guard lines.count > 1, lines[0].hasSuffix(",seed"), ResultFile.header.hasPrefix(lines[0] + ",") else { return nil }
+        let names = ResultFile.header.dropFirst(lines[0].count)
+        let commas = String(repeating: ",", count: names.count { $0 == "," })
+        // A torn last line stays one.
+        let whole = lines.dropLast().enumerated().map { $0.element + ($0.offset == 0 ? String(names) : commas) + "\n" }
+        return Data((whole.joined() + lines.last!).utf8)
+    }
+
+    /// The file behind the path, after it was replaced.
+    private func reopen() throws(ResultError) {
+        let new = open(path, O_RDWR | O_APPEND | O_CLOEXEC)
+        guard new >= 0 else { throw .cannotWrite(path, reason: FileWriting.reason()) }
+        dup2(new, file)
+        _ = fcntl(file, F_SETFD, FD_CLOEXEC)
+        close(new)
     }
 }

@@ -2,9 +2,9 @@ import Foundation
 
 /// Rows in a CSV file.
 public enum ResultFile {
-    public static let header = CSV.line(Column.measured.map(\.name))
+    public static let header = CSV.line(Column.results.map(\.name))
 
-    public static func line(_ row: ResultRow) -> String { CSV.line(Column.measured.map { $0.write(row) }) }
+    public static func line(_ row: ResultRow) -> String { CSV.line(Column.results.map { $0.write(row) }) }
 
     /// What a file holds. A line that does not read is left out and named.
     public struct Contents: Sendable {

@@ -52,6 +52,8 @@ public struct ResultRow: Sendable, Equatable {
     /// Learnable values of the layer.
     public var parameters: Int?
     public var seed: Int?
+    /// A chain of dependent multiplications, timed between the rounds: the clock of that run.
+    public var referenceNs: Double?
     /// What a tuner adds; empty in rows of others.
     public var tuning = TuningFields()
 

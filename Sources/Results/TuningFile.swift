@@ -8,9 +8,9 @@ public struct TuningFile: Sendable {
 
     /// Of the rows that this version writes and the highest that it reads.
     public static let schema = 1
-    public static let header = CSV.line(Column.all.map(\.name))
+    public static let header = CSV.line(Column.stored.map(\.name))
 
-    public static func line(_ row: ResultRow) -> String { CSV.line(Column.all.map { $0.write(row) }) }
+    public static func line(_ row: ResultRow) -> String { CSV.line(Column.stored.map { $0.write(row) }) }
 
     public init(_ path: String) { self.path = path }
 

@@ -72,6 +72,20 @@ func sampleRow(_ problem: String = "g8mb1ic8ih4oc8oh4kh3ph1n\"a, b\"", kernel: S
         #expect(try ResultFile.read(path).rows.count == 1)
     }
 
+    @Test func aFileOfAnEarlierVersionGetsTheNewColumns() throws {
+        let path = folder + "/earlier.csv"
+        let cut = ResultFile.header.firstRange(of: ",reference_ns")!.lowerBound
+        var row = sampleRow()
+        row.referenceNs = nil
+        try Data("\(ResultFile.header[..<cut])\n\(ResultFile.line(row).dropLast())\nr2,torn".utf8).write(to: URL(fileURLWithPath: path))
+        var later = sampleRow(kernel: "dw-y")
+        later.referenceNs = 9000
+        try ResultAppender(path).append(later)
+        let contents = try ResultFile.read(path)
+        #expect(contents.rows == [row, later] && contents.warnings.isEmpty)
+        #expect(try String(contentsOfFile: path, encoding: .utf8).hasPrefix(ResultFile.header + "\n"))
+    }
+
     @Test func aBrokenLineIsNamedAndTheRestLoads() throws {
         let path = folder + "/broken.csv"
         let text = [ResultFile.header, ResultFile.line(sampleRow()), "not,enough", ResultFile.line(sampleRow(kernel: "dw-z"))]

@@ -78,7 +78,7 @@ extension HistoryRow {
         guard let ns = row.medianNs, ns > 0 else { return nil }
         self.init()
         (timeUTC, commit, source, problem, candidate) = (row.timeUTC, row.commit, "bench", row.problem, row.candidate)
-        (threads, cache, medianNs) = (row.threads, row.cache, ns)
+        (threads, cache, medianNs, referenceNs) = (row.threads, row.cache, ns, row.referenceNs)
     }
 }
 

@@ -77,7 +77,9 @@ struct BenchRun {
                     Console.note("skipped \(name) on \(problem): \(reason)")
                 }
             }
+            var clock = ClockWatch()
             let outcomes = try Trial(data, cases: cases).run(measuring: options, throughput: throughput) {
+                clock.look()
                 progress.update(step: step, fraction: $0, problem.description)
             }
             for (one, (candidate, outcome)) in zip(cases, outcomes) {
@@ -87,6 +89,7 @@ struct BenchRun {
                 case .measured(let measurement):
                     row.fill(
                         measurement, roofline: Roofline(machine, threads: threads), cold: options.cache == .cold)
+                    row.referenceNs = clock.medianNs
                     if row.disturbed! * 2 > measurement.samples.count, !session.quiet {
                         Console.warning(
                             "\(candidate.name) on \(problem): \(row.disturbed!) of \(measurement.samples.count) samples were disturbed; repeat on a quieter machine")
@@ -105,6 +108,13 @@ struct BenchRun {
         }
         return allPassed
     }
+}
+
+/// What the clock was during a measurement: the chain of dependent multiplications, between its rounds.
+struct ClockWatch {
+    private var chains: [Double] = []
+    var medianNs: Double? { chains.isEmpty ? nil : Statistics.median(chains) }
+    mutating func look() { chains.append(ReferenceLoops().chainNs) }
 }
 
 /// Where rows go: the CSV, the raw samples beside it, and memory.
