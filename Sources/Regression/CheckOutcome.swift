@@ -72,6 +72,8 @@ public struct CheckOutcome: Sendable {
     /// Why the machine cannot answer, from sentinels and clocks.
     public internal(set) var unfit: [String] = []
     public internal(set) var leftOut: [Survey.LeftOut] = []
+    /// Of blocks that were asked for; see ``PlanCheck``.
+    public var plans: [PlanCheck.Outcome] = []
 
     public enum Verdict: String, Sendable {
         case fine, regression, undecided
@@ -80,7 +82,7 @@ public struct CheckOutcome: Sendable {
     public var verdict: Verdict {
         if !unfit.isEmpty { return .undecided }
         if cases.contains(where: { $0.judgement == .slower || $0.failure != nil }) || suite == .slower
-            || leftOut.contains(where: { $0.failed && $0.side == .head })
+            || leftOut.contains(where: { $0.failed && $0.side == .head }) || plans.contains(where: \.verdict.isRegression)
         {
             return .regression
         }

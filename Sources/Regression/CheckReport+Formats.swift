@@ -49,11 +49,16 @@ extension CheckReport {
         for out in outcome.leftOut {
             add(out.one.name, out.one.problem.layer.rawValue, seconds: 0, failure: out.failed ? out.reason : nil, skip: out.reason)
         }
+        for plan in outcome.plans {
+            add(
+                "plan of \(plan.block.title)", "block", seconds: (plan.head?.measuredNs ?? 0) / 1e9,
+                failure: plan.verdict.isRegression ? plan.text : nil, skip: plan.verdict == .unknown ? plan.text : nil)
+        }
         if let change = outcome.suiteChange {
             add("suite", "all", seconds: 0, failure: outcome.suite == .slower ? "the cases together: \(CheckOutcome.percent(change))" : nil)
         }
         if !outcome.unfit.isEmpty { add("machine", "all", seconds: 0, failure: nil, skip: outcome.unfit.joined(separator: "; ")) }
-        let count = outcome.cases.count + outcome.leftOut.count + (outcome.suiteChange == nil ? 0 : 1) + (outcome.unfit.isEmpty ? 0 : 1)
+        let count = outcome.cases.count + outcome.leftOut.count + outcome.plans.count + (outcome.suiteChange == nil ? 0 : 1) + (outcome.unfit.isEmpty ? 0 : 1)
         return """
             <?xml version="1.0" encoding="UTF-8"?>
             <testsuites>
@@ -90,6 +95,7 @@ extension CheckReport {
             }
         }
         for out in outcome.leftOut where out.failed { lines.append(line("error", "\(out.one.name) failed in \(out.side)", out.reason)) }
+        for plan in outcome.plans where plan.verdict.isRegression { lines.append(line("error", "plan of \(plan.block.title)", plan.text)) }
         for pick in PickJudgement.all(outcome) where !pick.explained { lines.append(line("warning", "pick \(pick.kind.rawValue)", pick.text)) }
         let level =
             switch outcome.verdict {

@@ -14,9 +14,10 @@ public enum CheckReport {
         }
     }
 
-    static let columns = ["layer", "problem", "kernel", "threads", "base µs", "head µs", "change", "±", "launches", "verdict"]
+    /// Of a table with a row a case.
+    public static let columns = ["layer", "problem", "kernel", "threads", "base µs", "head µs", "change", "±", "launches", "verdict"]
 
-    static func row(_ c: CaseOutcome) -> [String] {
+    public static func row(_ c: CaseOutcome) -> [String] {
         [
             c.one.problem.layer.rawValue, c.one.problem.name ?? c.one.problem.text, c.one.title, "\(c.one.threads)",
             c.baseNs.map(micro) ?? "-", c.headNs.map(micro) ?? "-", c.change.map(CheckOutcome.percent) ?? "-",
@@ -25,19 +26,6 @@ public enum CheckReport {
     }
 
     static func micro(_ ns: Double) -> String { String(format: ns < 1e5 ? "%.3f" : "%.1f", ns / 1000) }
-
-    public static func table(_ outcome: CheckOutcome) -> String {
-        let rows = [columns] + outcome.cases.map(row)
-        let widths = columns.indices.map { column in rows.map { $0[column].count }.max()! }
-        let right: Set = [3, 4, 5, 6, 7, 8]
-        return rows.map { row in
-            let cells = row.enumerated().map { index, text in
-                let space = String(repeating: " ", count: widths[index] - text.count)
-                return right.contains(index) ? space + text : text + space
-            }
-            return cells.joined(separator: "  ").replacing(/\ +$/, with: "")
-        }.joined(separator: "\n")
-    }
 
     /// What the table does not say, the verdict last.
     public static func lines(_ outcome: CheckOutcome, base: String, head: String) -> [String] {
@@ -54,7 +42,7 @@ public enum CheckReport {
         }
         if let change = outcome.suiteChange { lines.append("all cases together (interquartile mean): \(CheckOutcome.percent(change))\(suite(outcome))") }
         for (name, change) in outcome.sentinels { lines.append("base against its copy, \(name): \(CheckOutcome.percent(change))") }
-        lines += PickJudgement.all(outcome).map(\.text)
+        lines += PickJudgement.all(outcome).map(\.text) + outcome.plans.map(\.text)
         lines.append(summary(outcome))
         return lines
     }
@@ -72,7 +60,8 @@ public enum CheckReport {
     public static func summary(_ outcome: CheckOutcome) -> String {
         let slower = outcome.cases.count { $0.judgement == .slower }
         let failed = outcome.cases.count { $0.failure != nil } + outcome.leftOut.count { $0.failed }
-        let how = String(format: "%d cases, %d launches, %.0f s", outcome.cases.count, outcome.launches, outcome.seconds)
+        let count = outcome.cases.count
+        let how = String(format: "%d case%@, %d launches, %.0f s", count, count == 1 ? "" : "s", outcome.launches, outcome.seconds)
         switch outcome.verdict {
         case .fine: return "fine: no regression of \(CheckOutcome.percent(log1p(outcome.rule.threshold))) or more (\(how))"
         case .regression:
@@ -80,6 +69,8 @@ public enum CheckReport {
             if slower > 0 { parts.append("\(slower) case\(slower == 1 ? "" : "s") slower") }
             if failed > 0 { parts.append("\(failed) failed") }
             if outcome.suite == .slower { parts.append("the suite slower") }
+            let plans = outcome.plans.count(where: \.verdict.isRegression)
+            if plans > 0 { parts.append("\(plans) plan prediction\(plans == 1 ? "" : "s") off") }
             return "REGRESSION: \(parts.joined(separator: ", ")) (\(how))"
         case .undecided:
             if !outcome.unfit.isEmpty { return "cannot decide: \(outcome.unfit.joined(separator: "; ")), twice (\(how))" }

@@ -84,8 +84,13 @@ public struct Survey: Sendable {
         return facts
     }
 
-    /// The candidates that a build has for a problem.
+    /// The candidates that a build has for a problem; none where it is from before problems of that kind.
     public static func candidates(_ problem: Problem, threads: Int, _ worker: WorkerProcess) throws(WorkerError) -> [String] {
-        try worker.ask(["cases", "\(threads)", problem.text], expecting: "cases")
+        do {
+            return try worker.ask(["cases", "\(threads)", problem.text], expecting: "cases")
+        } catch {
+            if case .refused = error { return [] }
+            throw error
+        }
     }
 }

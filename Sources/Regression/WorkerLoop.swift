@@ -13,14 +13,17 @@ public final class WorkerLoop {
         /// Of a problem, with so many threads, at their standard configurations.
         public var candidates: (Problem, Int) -> [Candidate]
         public var named: (String) throws -> Candidate
+        /// Plans a block and runs it.
+        public var plan: (PlanCheck.Block) throws -> PlanPrediction
 
         public init(
             level: String, candidates: @escaping (Problem, Int) -> [Candidate],
-            named: @escaping (String) throws -> Candidate
+            named: @escaping (String) throws -> Candidate, plan: @escaping (PlanCheck.Block) throws -> PlanPrediction
         ) {
             self.level = level
             self.candidates = candidates
             self.named = named
+            self.plan = plan
         }
     }
 
@@ -109,6 +112,9 @@ public final class WorkerLoop {
             return try onStack(of: place.memory, shift: shift) {
                 self.burst(entered.one, entered.arena, runs: runs, cpu: cpu)
             }.fields
+        case "plan":
+            let prediction = try kernels.plan(PlanCheck.Block(text(4), size: text(2), activation: text(3), threads: int(1)))
+            return ["planned", "\(prediction.predictedNs)", "\(prediction.measuredNs)"]
         default: throw WorkerError.badCommand(f.joined(separator: " "))
         }
     }

@@ -178,6 +178,7 @@ let toolTable = CommandTable(
                 Option("launches", "N", "fresh launches that confirm a suspect, at least", default: "12"),
                 Option("counter", "WHAT", "compare instructions under valgrind instead of times; --threshold is 0.5% then", choices: ["instructions"]),
                 Option("store", "DIR", "also compare what this tuning store chose, and say where it is stale", isPath: true),
+                Option("plans", "LIST", "also plan these blocks at --size (listing, literal, rfb, JSON block files), and hold what the plans predict against what the blocks take"),
                 Option("markdown", "FILE", "the outcome for a pull request", isPath: true, bare: "-"),
                 Option("junit", "FILE", "the outcome as JUnit XML", isPath: true),
                 Option("json", "DIR", "base.json and head.json, of Google Benchmark's shape", isPath: true),

@@ -14,7 +14,7 @@ struct FakeWorker {
     let path: String
 
     /// `ns`: of one run, by candidate; others take 1000. `fault` strikes in bursts of `faulty`, once launches have begun.
-    init(_ name: String, ns: [String: Int] = [:], fault: Fault = .none, faulty: String = "dw-bad", missing: String = "", version: Int = 1) throws {
+    init(_ name: String, ns: [String: Int] = [:], fault: Fault = .none, faulty: String = "dw-bad", missing: String = "", version: Int = 1, plan: String = "error\\tno such command") throws {
         let folder = "\(NSTemporaryDirectory())/atrous-fake-\(ProcessInfo.processInfo.processIdentifier)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         path = "\(folder)/\(name)"
@@ -36,6 +36,7 @@ struct FakeWorker {
             \(times)            '\(faulty)') if [ $launched = 1 ]; then \(fault.rawValue); fi ;;
                     esac
                     printf 'burst\\t%s\\t0\\t1000\\t500\\n' $((a * ns)) ;;
+                plan) printf '\(plan)\\n' ;;
                 *) printf 'error\\tnot understood\\n' ;;
                 esac
             done

@@ -15,20 +15,22 @@ func runCheck(_ values: Values) throws -> ExitCode {
     if counting { try InstructionCheck.capLevel() }
     let cache = values.string("builds")
     if text.hasSuffix(".csv") { return try checkAgainstFile(text, values, session: session) }
+    let plans = try values.plannedBlocks(threads: session.threads)
     let base = try Build(text, flag: "--base", cache: cache, quiet: session.quiet)
     let head = try values.string("head").map { try Build($0, flag: "--head", cache: cache, quiet: session.quiet) } ?? .running
     let matrix = try CheckMatrix(values, base: base.path, head: head.path, session: session)
     for line in matrix.missing where !session.quiet { Console.note(line) }
     if values.flag("dry-run") {
         for one in matrix.cases { print("LISTED   \(one.name)") }
+        for block in plans { print("LISTED   plan of \(block.title)") }
         return .fine
     }
     return try counting
         ? InstructionCheck(values, session: session, base: base, head: head).run(matrix.cases)
-        : checkTimes(values, session: session, base: base, head: head, matrix)
+        : checkTimes(values, session: session, base: base, head: head, matrix, plans)
 }
 
-private func checkTimes(_ values: Values, session: Session, base: Build, head: Build, _ matrix: CheckMatrix) throws -> ExitCode {
+private func checkTimes(_ values: Values, session: Session, base: Build, head: Build, _ matrix: CheckMatrix, _ plans: [PlanCheck.Block]) throws -> ExitCode {
     let rule = try values.rule()
     let options = try values.launchOptions()
     let files = CheckFiles(values, base: base.name, head: head.name)
@@ -44,9 +46,10 @@ private func checkTimes(_ values: Values, session: Session, base: Build, head: B
     }
     let recorder = try values.string("record").map { try LaunchRecorder($0) }
     if let recorder { check.record = recorder.append }
-    let outcome = try check.run()
+    var outcome = try check.run()
+    outcome.plans = PlanCheck.run(plans, base: base.path, head: head.path) { progress.update(step: 0, fraction: 0.99, "planning \(plans[$0].name)") }
     progress.finish()
-    print(CheckReport.table(outcome))
+    print(Console.table(CheckReport.columns, outcome.cases.map(CheckReport.row), right: [3, 4, 5, 6, 7, 8]))
     for line in CheckReport.lines(outcome, base: base.name, head: head.name) { print(line) }
     for line in try staleChoices(values, outcome) { print(line) }
     try files.write(outcome)
@@ -58,6 +61,16 @@ private func checkTimes(_ values: Values, session: Session, base: Build, head: B
 }
 
 extension Values {
+    /// The blocks of `--plans`, each with every thread count.
+    fileprivate func plannedBlocks(threads: [Int]) throws -> [PlanCheck.Block] {
+        try (string("plans") ?? "").split(separator: ",").flatMap { name in
+            let block = try BlockSelection(String(name), self)
+            return threads.map {
+                PlanCheck.Block(String(name), size: block.size.description, activation: string("activation") ?? "", threads: $0)
+            }
+        }
+    }
+
     /// `3%` or `0.03`
     func rule() throws -> DecisionRule {
         let text = string("threshold") ?? "3%"

@@ -1,8 +1,11 @@
+import BlockRuntime
 import ConvCore
 import Foundation
 import KernelRegistry
 import OptionParsing
 import Regression
+import ThreadPool
+import Tuning
 
 /// The long-lived process that `atrous check` feeds with one case at a time; it ends with its input.
 func runWorker(_ values: Values) throws -> ExitCode {
@@ -13,12 +16,24 @@ func runWorker(_ values: Values) throws -> ExitCode {
             return registry.split(for: problem).able
                 .filter { (threads == 1 || $0.threaded) && !levels.contains($0.isa) }.map { Candidate($0) }
         },
-        named: { try registry.candidate(named: $0) })
+        named: { try registry.candidate(named: $0) }, plan: { try registry.planned($0) })
     WorkerLoop(kernels).run(next: { readLine() }, answer: { print($0) })
     return .fine
 }
 
 extension KernelRegistry {
+    /// Plans a block of random parameters and runs it.
+    fileprivate func planned(_ block: PlanCheck.Block) throws -> PlanPrediction {
+        let selection = try BlockSelection(block.name, size: block.size, activation: Activation(rawValue: block.activation))
+        let parameters = try BlockParameters(random: selection.description, cin: selection.size.cin, cout: nil, seed: 1)
+        let outcome = try ThreadPool.withPinnedCaller {
+            try BlockPlanner(
+                parameters, size: selection.size, registry: self, pool: ThreadPool(threads: block.threads, pinned: true), seed: 1
+            ).choose()
+        }
+        return PlanPrediction(predictedNs: outcome.predictedNs, measuredNs: outcome.measuredNs)
+    }
+
     /// `dw-direct-v4@t8r2`; the standard configuration where none is named.
     func candidate(named name: String) throws -> Candidate {
         let parts = name.split(separator: "@", maxSplits: 1).map(String.init)

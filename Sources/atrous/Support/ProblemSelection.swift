@@ -68,12 +68,16 @@ struct BlockSelection {
     let size: BlockSize
 
     init(_ text: String, _ values: Values) throws {
+        try self.init(text, size: values.string("size"), activation: values.string("activation").flatMap(Activation.init))
+    }
+
+    /// `size`: nil for the standard one; `activation`: nil for the block's own.
+    init(_ text: String, size wanted: String?, activation: Activation?) throws {
         if let variant = BlockVariant(rawValue: text) {
-            description = BlockDescription(
-                variant, activation: values.string("activation").flatMap(Activation.init) ?? .silu)
+            description = BlockDescription(variant, activation: activation ?? .silu)
         } else if text.contains("/") || text.contains(".") {
             var file = try BlockDescription(file: text)
-            if let activation = values.string("activation").flatMap(Activation.init) { file.activation = activation }
+            if let activation { file.activation = activation }
             description = file
         } else {
             let names = BlockVariant.allCases.map(\.rawValue)
@@ -81,8 +85,10 @@ struct BlockSelection {
                 "--block '\(text)' is neither a variant (\(names.joined(separator: ", "))) nor a file"
                     + (nearestName(to: text, in: names).map { "; did you mean \($0)?" } ?? ""))
         }
-        size = try BlockSize(parsing: values.string("size") ?? "1x512x20x20")
+        size = try BlockSize(parsing: wanted ?? Self.standardSize)
     }
+
+    static let standardSize = "1x512x20x20"
 
     /// Whether the name is that of trained parameters and not of a description.
     static func isParameterFile(_ text: String) -> Bool { text.hasSuffix(".safetensors") }
