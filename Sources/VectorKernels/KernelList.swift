@@ -6,6 +6,8 @@ public let kernels: [Kernel] = [
     depthwiseDirect,
     depthwiseTile,
     depthwisePhase,
+    depthwiseStage,
+    depthwiseScale,
     pointwiseDirect,
     pointwiseTile,
     pointwisePanel,

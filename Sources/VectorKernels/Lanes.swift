@@ -130,5 +130,17 @@ func store(_ p: UnsafeMutablePointer<Float>, _ v: Vector) {
     UnsafeMutableRawPointer(p).storeBytes(of: v, as: Vector.self)
 }
 
+/// Past the caches; p is aligned to the vector. Before others read it: `atrous_finish_stores()`.
+@inline(__always)
+func storePast(_ p: UnsafeMutablePointer<Float>, _ v: Vector) {
+    #if ATROUS_X86_V4
+    atrous_store_past16(p, v)
+    #elseif ATROUS_X86_V3
+    atrous_store_past8(p, v)
+    #else
+    atrous_store_past4(p, v)
+    #endif
+}
+
 @inline(__always)
 func broadcast(_ p: UnsafePointer<Float>) -> Vector { Vector(repeating: p.pointee) }

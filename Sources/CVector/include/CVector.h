@@ -36,6 +36,13 @@ ATROUS_INLINE atrous_f4 atrous_min4(atrous_f4 a, atrous_f4 b) { return __builtin
 ATROUS_INLINE atrous_f8 atrous_min8(atrous_f8 a, atrous_f8 b) { return __builtin_elementwise_min(a, b); }
 ATROUS_INLINE atrous_f16 atrous_min16(atrous_f16 a, atrous_f16 b) { return __builtin_elementwise_min(a, b); }
 
+// Stores past the caches: no line is read to be overwritten. p is aligned to the vector. Other threads see the stores after
+// atrous_finish_stores().
+ATROUS_INLINE void atrous_store_past4(float *p, atrous_f4 v) { __builtin_nontemporal_store(v, (atrous_f4 *)p); }
+ATROUS_INLINE void atrous_store_past8(float *p, atrous_f8 v) { __builtin_nontemporal_store(v, (atrous_f8 *)p); }
+ATROUS_INLINE void atrous_store_past16(float *p, atrous_f16 v) { __builtin_nontemporal_store(v, (atrous_f16 *)p); }
+ATROUS_INLINE void atrous_finish_stores(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+
 typedef int32_t atrous_i4 __attribute__((ext_vector_type(4)));
 typedef int32_t atrous_i8 __attribute__((ext_vector_type(8)));
 typedef int32_t atrous_i16 __attribute__((ext_vector_type(16)));
