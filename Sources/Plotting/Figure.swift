@@ -83,4 +83,4 @@ public struct MachineRoof: Sendable {
     }
 }
 
-let layerTitles = [("dw", "depthwise"), ("pw", "pointwise"), ("conv", "dense and grouped")]
+let layerTitles = [("dw", "depthwise"), ("pw", "pointwise"), ("conv", "dense and grouped"), ("sep", "separable")]

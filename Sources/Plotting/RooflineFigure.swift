@@ -39,7 +39,7 @@ let rooflineFigure = Figure(
                 .init(style: "using 1:2 with lines lw 2 dt \(index + 1) lc rgb '\(colours[index % 4])' title \(PlotScript.quoted(label))", rows: rows))
         }
     }
-    for (layer, pointType) in [("dw", 7), ("pw", 5), ("conv", 9)] {
+    for (layer, pointType) in [("dw", 7), ("pw", 5), ("conv", 9), ("sep", 11)] {
         for family in ["naive", "im2col", "simd", "tiled"] {
             elements.append(
                 .init(
