@@ -1,4 +1,5 @@
 import ConvCore
+import CVector
 
 /// One tap of a tile's sum: offsets, in floats, that are added to the A and the B pointer.
 struct Tap {
@@ -37,6 +38,16 @@ struct TileArguments {
     /// Tiles of earlier sums that are added to the start.
     var addends: UnsafePointer<Addend>? = nil
     var addendCount = 0
+    /// Whether to ask for C's lines before the sum. Rows of a slice of a wider map lie too far apart for the hardware to
+    /// foresee: without, the stores at 128 of 512 channels and 80×80 pixels cost 7 % of a reduction over 128 channels, 5 % of
+    /// one over 64. With rows that join, asking costs 1 to 3 %.
+    var prefetchesC = false
+    /// Tiles below each other, one after the other: A and C go on by MR rows, with `ahead` by `aheadTileStep` floats.
+    var tiles = 1
+    /// What is needed later on: asked for with every term of the sum, `aheadStep` floats further each time; nil for nothing.
+    var ahead: UnsafePointer<Float>? = nil
+    var aheadStep = 0
+    var aheadTileStep = 0
 
     enum Start {
         /// From the sums that C holds (a later block of a split reduction).
@@ -59,7 +70,8 @@ typealias TileShape<let MR: Int, let NR: Int> = InlineArray<MR, InlineArray<NR, 
 /// `maskedB`: B's last vector is only partly there, and is read so.
 @inline(__always)
 private func matrixTile<let MR: Int, let NR: Int>(
-    _ t: borrowing TileArguments, maskedB: Bool, as shape: TileShape<MR, NR>.Type
+    _ t: borrowing TileArguments, a tileA: UnsafePointer<Float>, c: UnsafeMutablePointer<Float>, ahead: UnsafePointer<Float>,
+    maskedB: Bool, as shape: TileShape<MR, NR>.Type
 ) {
     var sum = TileShape<MR, NR> { _ in InlineArray { _ in Vector(repeating: 0) } }
     let last = t.lastLanes
@@ -67,8 +79,8 @@ private func matrixTile<let MR: Int, let NR: Int>(
     case .zero: break
     case .partial:
         for m in 0..<MR {
-            for n in 0..<NR - 1 { sum[m][n] = load(t.c + (m &* t.cRow &+ n &* lanes)) }
-            sum[m][NR - 1] = loadLanes(t.c + (m &* t.cRow &+ (NR - 1) &* lanes), 0, last)
+            for n in 0..<NR - 1 { sum[m][n] = load(c + (m &* t.cRow &+ n &* lanes)) }
+            sum[m][NR - 1] = loadLanes(c + (m &* t.cRow &+ (NR - 1) &* lanes), 0, last)
         }
     case .columns(let bias):
         for n in 0..<NR {
@@ -88,8 +100,14 @@ private func matrixTile<let MR: Int, let NR: Int>(
             sum[m][NR - 1] += loadLanes(sums + (m &* row &+ (NR - 1) &* lanes), 0, last)
         }
     }
+    if t.prefetchesC {
+        for m in 0..<MR {
+            for n in 0..<NR { atrous_prefetch_for_writing(c + (m &* t.cRow &+ n &* lanes)) }
+        }
+    }
+    var ahead = ahead
     for tap in 0..<t.tapCount {
-        var a = t.a + t.taps[tap].a
+        var a = tileA + t.taps[tap].a
         var b = t.b + t.taps[tap].b
         for _ in 0..<t.depth {
             var column = InlineArray<NR, Vector>(repeating: Vector(repeating: 0))
@@ -100,6 +118,8 @@ private func matrixTile<let MR: Int, let NR: Int>(
                 let value = broadcast(a + m &* t.aRow)
                 for n in 0..<NR { sum[m][n] = multiplyAdd(value, column[n], sum[m][n]) }
             }
+            atrous_prefetch(ahead)
+            ahead += t.aheadStep
             a += t.aStep
             b += t.bStep
         }
@@ -111,17 +131,17 @@ private func matrixTile<let MR: Int, let NR: Int>(
         }
     }
     for m in 0..<MR {
-        for n in 0..<NR - 1 { store(t.c + (m &* t.cRow &+ n &* lanes), sum[m][n]) }
+        for n in 0..<NR - 1 { store(c + (m &* t.cRow &+ n &* lanes), sum[m][n]) }
     }
     if last == lanes {
-        for m in 0..<MR { store(t.c + (m &* t.cRow &+ (NR - 1) &* lanes), sum[m][NR - 1]) }
+        for m in 0..<MR { store(c + (m &* t.cRow &+ (NR - 1) &* lanes), sum[m][NR - 1]) }
     } else {
-        for m in 0..<MR { storeLanes(t.c + (m &* t.cRow &+ (NR - 1) &* lanes), sum[m][NR - 1], last) }
+        for m in 0..<MR { storeLanes(c + (m &* t.cRow &+ (NR - 1) &* lanes), sum[m][NR - 1], last) }
     }
     // The long activations run over the stored tile, which is still in L1: a loop over accumulators that the optimiser
     // does not unroll would force all of them into memory for the whole sum.
     if activation == .silu || activation == .hardswish {
-        activateTile(t.c, rows: MR, columns: (NR - 1) * lanes + last, stride: t.cRow, activation)
+        activateTile(c, rows: MR, columns: (NR - 1) * lanes + last, stride: t.cRow, activation)
     }
 }
 
@@ -130,13 +150,22 @@ private func matrixTile<let MR: Int, let NR: Int>(
 private func packed<let MR: Int, let NR: Int>(_ t: borrowing TileArguments, _ shape: TileShape<MR, NR>.Type) {
     // No configuration admits the others: no code is made for them.
     guard isCompiledTile(MR, NR) else { return }
-    matrixTile(t, maskedB: false, as: shape)
+    var a = t.a
+    var c = t.c
+    var ahead = t.a
+    if let elsewhere = t.ahead { ahead = elsewhere }
+    for _ in 0..<t.tiles {
+        matrixTile(t, a: a, c: c, ahead: ahead, maskedB: false, as: shape)
+        a += MR &* t.aRow
+        c += MR &* t.cRow
+        ahead += t.aheadTileStep
+    }
 }
 
 /// B read in place: its last vector may end with the matrix.
 @inline(never)
 private func inPlace<let MR: Int>(_ t: borrowing TileArguments, _ shape: TileShape<MR, 1>.Type) {
-    matrixTile(t, maskedB: true, as: shape)
+    matrixTile(t, a: t.a, c: t.c, ahead: t.a, maskedB: true, as: shape)
 }
 
 /// The most rows of a compiled tile, by its vectors: with larger ones the optimiser gives up unrolling, and the sums go

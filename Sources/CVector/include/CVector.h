@@ -72,6 +72,19 @@ ATROUS_INLINE atrous_f16 atrous_limit16(atrous_f16 a, atrous_f16 limit) {
 }
 #endif
 
+// Asks for the cache line at p, to be written. On x86 below AVX-512 the instruction for that may be missing: to be read there.
+ATROUS_INLINE void atrous_prefetch_for_writing(const void *p) {
+#if defined(__AVX512F__)
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)p));
+#elif defined(__x86_64__)
+    __builtin_prefetch(p, 0, 3);
+#else
+    __builtin_prefetch(p, 1, 3);
+#endif
+}
+// Asks for the cache line at p, to be read.
+ATROUS_INLINE void atrous_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
+
 // Lanes first ..< last of memory at p + lane, zero in the others. No byte outside those lanes is read, so a vector may
 // reach over the end of an image row or of a buffer.
 ATROUS_INLINE atrous_f4 atrous_load_lanes4(const float *p, int32_t first, int32_t last) {

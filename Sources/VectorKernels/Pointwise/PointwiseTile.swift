@@ -40,18 +40,26 @@ let pointwiseTile = Kernel(
     })
 
 /// Pixels `rows` × panels `panelRange` of the product; src is `[pixel][ic]`, dst `[pixel]` of at least oc floats, `dstStep`
-/// apart.
+/// apart. While a block of rows is multiplied, the source of the next is asked for, and behind the last what `next` names.
 @inline(never)
 func runPointwiseBlocks(
     _ p: Problem, rows: Range<Int>, panelRange: Range<Int>, panels: PackedPanels, m: Int, n: Int, depthBlock: Int,
     rowBlock: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
-    dst: UnsafeMutablePointer<Float>, dstStep: Int
+    dst: UnsafeMutablePointer<Float>, dstStep: Int, next: UnsafeBufferPointer<Float>? = nil
 ) {
+    let isBeyondL2 = p.ic >= 128 && 4 * p.ic * p.batch * p.ih * p.iw > 1 << 20
     var tap = Tap(a: 0, b: 0)
     withUnsafePointer(to: &tap) { tap in
         var rowStart = rows.lowerBound
         while rowStart < rows.upperBound {
             let rowEnd = min(rowStart + rowBlock, rows.upperBound)
+            let ahead = !isBeyondL2 ? nil : rowEnd < rows.upperBound
+                ? UnsafeBufferPointer(start: src + rowEnd * p.ic, count: min(rowBlock, rows.upperBound - rowEnd) * p.ic)
+                : next
+            // An equal part of it with every tile.
+            let tiles = panelRange.count * ((rowEnd - rowStart + m - 1) / m) * ((p.ic + depthBlock - 1) / depthBlock)
+            let part = ahead.map { ($0.count + tiles - 1) / tiles } ?? 0
+            var asked = 0
             var depthStart = 0
             while depthStart < p.ic {
                 let depth = min(depthBlock, p.ic - depthStart)
@@ -66,15 +74,22 @@ func runPointwiseBlocks(
                         a: src, b: weights + panel * panels.panelCount + depthStart * panels.width, c: dst + column,
                         taps: tap, tapCount: 1, depth: depth, aRow: p.ic, aStep: 1, bStep: panels.width,
                         cRow: dstStep, start: start, finish: depthStart + depth == p.ic, activation: p.activation,
-                        lastLanes: columns - (vectors - 1) * lanes)
-                    var row = rowStart
-                    while row < rowEnd {
-                        let count = min(m, rowEnd - row)
+                        lastLanes: columns - (vectors - 1) * lanes, prefetchesC: dstStep != p.oc,
+                        aheadStep: (part + depth - 1) / depth, aheadTileStep: part)
+                    func run(_ m: Int, tiles: Int, from row: Int) {
+                        t.tiles = tiles
                         t.a = src + row * p.ic + depthStart
                         t.c = dst + row * dstStep + column
-                        runPackedTile(count, vectors, t)
-                        row += count
+                        if let ahead, asked < ahead.count {
+                            t.ahead = ahead.baseAddress! + asked
+                            asked += tiles * part
+                        }
+                        runPackedTile(m, vectors, t)
                     }
+                    let tiles = (rowEnd - rowStart) / m
+                    let left = (rowEnd - rowStart) % m
+                    if tiles > 0 { run(m, tiles: tiles, from: rowStart) }
+                    if left > 0 { run(left, tiles: 1, from: rowEnd - left) }
                 }
                 depthStart += depth
             }
