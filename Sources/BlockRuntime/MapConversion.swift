@@ -1,4 +1,5 @@
 import ConvCore
+import KernelRegistry
 import ThreadPool
 
 /// Where a map, or a slice of the channels of one, lies. Steps are in floats.
@@ -47,7 +48,7 @@ enum MapConversion {
                 if from.layout == to.layout {
                     for r in 0..<count { (dst + (first + r) * to.step).update(from: src + r * from.step, count: columns) }
                 } else {
-                    transpose(src, step: from.step, rows: count, columns: columns, to: dst + first, step: to.step)
+                    transpose(src, from.step, count, columns, dst + first, to.step)
                 }
             }
         }
@@ -56,38 +57,6 @@ enum MapConversion {
     /// A cache line of floats, so that the lines that are written are written whole.
     private static let bandRows = 16
 
-    /// target[c][r] = source[r][c], in blocks of 4 × 4 that are turned in registers.
-    private static func transpose(
-        _ source: UnsafePointer<Float>, step: Int, rows: Int, columns: Int, to target: UnsafeMutablePointer<Float>,
-        step targetStep: Int
-    ) {
-        var c = 0
-        while c &+ 4 <= columns {
-            var r = 0
-            while r &+ 4 <= rows {
-                let from = UnsafeRawPointer(source + (r &* step &+ c))
-                let stride = step &* 4
-                let a0 = from.loadUnaligned(as: SIMD4<Float>.self)
-                let a1 = (from + stride).loadUnaligned(as: SIMD4<Float>.self)
-                let a2 = (from + 2 &* stride).loadUnaligned(as: SIMD4<Float>.self)
-                let a3 = (from + 3 &* stride).loadUnaligned(as: SIMD4<Float>.self)
-                let to = UnsafeMutableRawPointer(target + (c &* targetStep &+ r))
-                let toStride = targetStep &* 4
-                to.storeBytes(of: SIMD4(a0[0], a1[0], a2[0], a3[0]), as: SIMD4<Float>.self)
-                (to + toStride).storeBytes(of: SIMD4(a0[1], a1[1], a2[1], a3[1]), as: SIMD4<Float>.self)
-                (to + 2 &* toStride).storeBytes(of: SIMD4(a0[2], a1[2], a2[2], a3[2]), as: SIMD4<Float>.self)
-                (to + 3 &* toStride).storeBytes(of: SIMD4(a0[3], a1[3], a2[3], a3[3]), as: SIMD4<Float>.self)
-                r &+= 4
-            }
-            while r < rows {
-                for k in 0..<4 { target[(c &+ k) &* targetStep &+ r] = source[r &* step &+ c &+ k] }
-                r &+= 1
-            }
-            c &+= 4
-        }
-        while c < columns {
-            for r in 0..<rows { target[c &* targetStep &+ r] = source[r &* step &+ c] }
-            c &+= 1
-        }
-    }
+    /// Of the highest level that this CPU and `ATROUS_ISA` allow.
+    private static let transpose = KernelRegistry.transposition(upTo: (try? InstructionSet.usable()) ?? .baseline)
 }

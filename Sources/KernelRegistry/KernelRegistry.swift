@@ -50,9 +50,20 @@ public struct KernelRegistry: Sendable {
     /// The machine probes of every usable level, lowest first.
     public var probes: [ISAProbe] { Self.levels(upTo: level).map { $0.probe() } }
 
+    /// target[c][r] = source[r][c] over rows × columns; rows of source are `step` floats apart, of target `targetStep`.
+    public typealias Transposition =
+        @Sendable (
+            _ source: UnsafePointer<Float>, _ step: Int, _ rows: Int, _ columns: Int, _ target: UnsafeMutablePointer<Float>,
+            _ targetStep: Int
+        ) -> Void
+
+    /// The fastest copy between layouts up to a level.
+    public static func transposition(upTo level: InstructionSet) -> Transposition { levels(upTo: level).last!.transpose }
+
     private struct Level {
         let level: InstructionSet
         let epilogue: RowEpilogue
+        let transpose: Transposition
         let kernels: @Sendable () -> [Kernel]
         let separableKernels: @Sendable () -> [SeparableKernel]
         let probe: @Sendable () -> ISAProbe
@@ -73,6 +84,7 @@ public struct KernelRegistry: Sendable {
             Level(
                 level: .baseline,
                 epilogue: { KernelsBaseline.finishRow($0, count: $1, bias: $2, activation: $3) },
+                transpose: { KernelsBaseline.transpose($0, step: $1, rows: $2, columns: $3, to: $4, targetStep: $5) },
                 kernels: { KernelsBaseline.kernels },
                 separableKernels: { KernelsBaseline.separableKernels },
                 probe: { KernelsBaseline.probe })
@@ -81,12 +93,14 @@ public struct KernelRegistry: Sendable {
         levels.append(
             Level(
                 level: .v3, epilogue: { KernelsX86V3.finishRow($0, count: $1, bias: $2, activation: $3) },
+                transpose: { KernelsX86V3.transpose($0, step: $1, rows: $2, columns: $3, to: $4, targetStep: $5) },
                 kernels: { KernelsX86V3.kernels },
                 separableKernels: { KernelsX86V3.separableKernels },
                 probe: { KernelsX86V3.probe }))
         levels.append(
             Level(
                 level: .v4, epilogue: { KernelsX86V4.finishRow($0, count: $1, bias: $2, activation: $3) },
+                transpose: { KernelsX86V4.transpose($0, step: $1, rows: $2, columns: $3, to: $4, targetStep: $5) },
                 kernels: { KernelsX86V4.kernels },
                 separableKernels: { KernelsX86V4.separableKernels },
                 probe: { KernelsX86V4.probe }))

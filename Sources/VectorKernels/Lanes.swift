@@ -144,3 +144,15 @@ func storePast(_ p: UnsafeMutablePointer<Float>, _ v: Vector) {
 
 @inline(__always)
 func broadcast(_ p: UnsafePointer<Float>) -> Vector { Vector(repeating: p.pointee) }
+
+/// target[c][r] = source[r][c] for a square of `lanes` × `lanes`, rows `step` and `targetStep` floats apart.
+@inline(__always)
+func transposeSquare(_ source: UnsafePointer<Float>, _ step: Int, _ target: UnsafeMutablePointer<Float>, _ targetStep: Int) {
+    #if ATROUS_X86_V4
+    atrous_transpose16(source, step, target, targetStep)
+    #elseif ATROUS_X86_V3
+    atrous_transpose8(source, step, target, targetStep)
+    #else
+    atrous_transpose4(source, step, target, targetStep)
+    #endif
+}

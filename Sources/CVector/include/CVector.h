@@ -138,4 +138,68 @@ ATROUS_INLINE void atrous_store_lanes16(float *p, atrous_f16 v, int32_t first, i
 #endif
 }
 
+// A square of floats turned over: target[c][r] = source[r][c], rows `step` and `targetStep` floats apart, as many of each as a
+// vector has lanes: four rows at a time within 128 bits, then the 128 bits among the rows.
+#if defined(__AVX512F__)
+ATROUS_INLINE void atrous_transpose16(const float *source, intptr_t step, float *target, intptr_t targetStep) {
+    __m512 quad[4][4];  // [rows 4g … 4g + 3][j]: in its 128 bits of number l, column 4l + j of the four rows
+#pragma clang loop unroll(full)
+    for (int g = 0; g < 4; g++) {
+        const float *row = source + 4 * g * step;
+        const __m512 a = _mm512_loadu_ps(row), b = _mm512_loadu_ps(row + step);
+        const __m512 c = _mm512_loadu_ps(row + 2 * step), d = _mm512_loadu_ps(row + 3 * step);
+        const __m512d ab = (__m512d)_mm512_unpacklo_ps(a, b), cd = (__m512d)_mm512_unpacklo_ps(c, d);
+        const __m512d abHigh = (__m512d)_mm512_unpackhi_ps(a, b), cdHigh = (__m512d)_mm512_unpackhi_ps(c, d);
+        quad[g][0] = (__m512)_mm512_unpacklo_pd(ab, cd);
+        quad[g][1] = (__m512)_mm512_unpackhi_pd(ab, cd);
+        quad[g][2] = (__m512)_mm512_unpacklo_pd(abHigh, cdHigh);
+        quad[g][3] = (__m512)_mm512_unpackhi_pd(abHigh, cdHigh);
+    }
+#pragma clang loop unroll(full)
+    for (int j = 0; j < 4; j++) {
+        const __m512 even01 = _mm512_shuffle_f32x4(quad[0][j], quad[1][j], 0x88);
+        const __m512 odd01 = _mm512_shuffle_f32x4(quad[0][j], quad[1][j], 0xdd);
+        const __m512 even23 = _mm512_shuffle_f32x4(quad[2][j], quad[3][j], 0x88);
+        const __m512 odd23 = _mm512_shuffle_f32x4(quad[2][j], quad[3][j], 0xdd);
+        _mm512_storeu_ps(target + j * targetStep, _mm512_shuffle_f32x4(even01, even23, 0x88));
+        _mm512_storeu_ps(target + (j + 4) * targetStep, _mm512_shuffle_f32x4(odd01, odd23, 0x88));
+        _mm512_storeu_ps(target + (j + 8) * targetStep, _mm512_shuffle_f32x4(even01, even23, 0xdd));
+        _mm512_storeu_ps(target + (j + 12) * targetStep, _mm512_shuffle_f32x4(odd01, odd23, 0xdd));
+    }
+}
+#endif
+#if defined(__AVX2__)
+ATROUS_INLINE void atrous_transpose8(const float *source, intptr_t step, float *target, intptr_t targetStep) {
+    __m256 quad[2][4];
+#pragma clang loop unroll(full)
+    for (int g = 0; g < 2; g++) {
+        const float *row = source + 4 * g * step;
+        const __m256 a = _mm256_loadu_ps(row), b = _mm256_loadu_ps(row + step);
+        const __m256 c = _mm256_loadu_ps(row + 2 * step), d = _mm256_loadu_ps(row + 3 * step);
+        const __m256d ab = (__m256d)_mm256_unpacklo_ps(a, b), cd = (__m256d)_mm256_unpacklo_ps(c, d);
+        const __m256d abHigh = (__m256d)_mm256_unpackhi_ps(a, b), cdHigh = (__m256d)_mm256_unpackhi_ps(c, d);
+        quad[g][0] = (__m256)_mm256_unpacklo_pd(ab, cd);
+        quad[g][1] = (__m256)_mm256_unpackhi_pd(ab, cd);
+        quad[g][2] = (__m256)_mm256_unpacklo_pd(abHigh, cdHigh);
+        quad[g][3] = (__m256)_mm256_unpackhi_pd(abHigh, cdHigh);
+    }
+#pragma clang loop unroll(full)
+    for (int j = 0; j < 4; j++) {
+        _mm256_storeu_ps(target + j * targetStep, _mm256_permute2f128_ps(quad[0][j], quad[1][j], 0x20));
+        _mm256_storeu_ps(target + (j + 4) * targetStep, _mm256_permute2f128_ps(quad[0][j], quad[1][j], 0x31));
+    }
+}
+#endif
+typedef atrous_f4 __attribute__((aligned(4))) atrous_f4_unaligned;
+ATROUS_INLINE void atrous_transpose4(const float *source, intptr_t step, float *target, intptr_t targetStep) {
+    const atrous_f4 a = *(const atrous_f4_unaligned *)source, b = *(const atrous_f4_unaligned *)(source + step);
+    const atrous_f4 c = *(const atrous_f4_unaligned *)(source + 2 * step), d = *(const atrous_f4_unaligned *)(source + 3 * step);
+    const atrous_f4 ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    const atrous_f4 abHigh = __builtin_shufflevector(a, b, 2, 6, 3, 7), cdHigh = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    *(atrous_f4_unaligned *)target = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+    *(atrous_f4_unaligned *)(target + targetStep) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+    *(atrous_f4_unaligned *)(target + 2 * targetStep) = __builtin_shufflevector(abHigh, cdHigh, 0, 1, 4, 5);
+    *(atrous_f4_unaligned *)(target + 3 * targetStep) = __builtin_shufflevector(abHigh, cdHigh, 2, 3, 6, 7);
+}
+
 #endif

@@ -1,0 +1,43 @@
+import CVector
+
+/// target[c][r] = source[r][c] over `rows` × `columns`, rows of source `step` floats apart, of target `targetStep`: the way
+/// between NCHW and NHWC.
+///
+/// In squares that are turned over in registers. Where the rows of source are long (planes), each is read as a stream that the
+/// prefetcher needs help with, since there are many; where they are short (pixels), it is the lines of target that lie far apart
+/// and are asked for one square ahead.
+public func transpose(
+    _ source: UnsafePointer<Float>, step: Int, rows: Int, columns: Int, to target: UnsafeMutablePointer<Float>,
+    targetStep: Int
+) {
+    let wholeRows = rows &- rows % lanes
+    let wholeColumns = columns &- columns % lanes
+    let lineFloats = 16
+    // So far ahead that a line is there in time: 4 lines of each plane.
+    let distance = 4 &* lineFloats
+    var c = 0
+    while c < wholeColumns {
+        if c % lineFloats == 0 {
+            if columns > step / 2, step > distance {
+                for r in 0..<rows { atrous_prefetch(source + (r &* step &+ c &+ distance)) }
+            }
+            for k in c &+ lineFloats..<max(c &+ lineFloats, min(columns, c &+ 2 &* lineFloats)) {
+                atrous_prefetch_for_writing(target + k &* targetStep)
+            }
+        }
+        var r = 0
+        while r < wholeRows {
+            transposeSquare(source + (r &* step &+ c), step, target + (c &* targetStep &+ r), targetStep)
+            r &+= lanes
+        }
+        while r < rows {
+            for k in 0..<lanes { target[(c &+ k) &* targetStep &+ r] = source[r &* step &+ c &+ k] }
+            r &+= 1
+        }
+        c &+= lanes
+    }
+    while c < columns {
+        for r in 0..<rows { target[c &* targetStep &+ r] = source[r &* step &+ c] }
+        c &+= 1
+    }
+}
