@@ -6,7 +6,6 @@ public let kernels: [Kernel] = [
     depthwiseDirect,
     depthwiseTile,
     depthwisePhase,
-    depthwiseStage,
     depthwiseScale,
     pointwiseDirect,
     pointwiseTile,
