@@ -60,7 +60,7 @@ public final class RegressionCheck {
                 rule,
                 all.enumerated().map { index, shared in
                     SequentialCheck.Series(
-                        threshold: threshold(shared.one), sentinel: index >= cases.count)
+                        threshold: threshold(shared), sentinel: index >= cases.count)
                 })
             launch = 0
             try check.run { wanted in try measure(wanted, all, sentinelsFrom: cases.count, attempt: attempts) }
@@ -77,7 +77,9 @@ public final class RegressionCheck {
         }
     }
 
-    private func threshold(_ one: CheckCase) -> Double { one.streaming ? rule.streamingThreshold : rule.threshold }
+    private func threshold(_ shared: Survey.Shared) -> Double {
+        shared.one.streaming || shared.runNs < rule.briefNs ? rule.wideThreshold : rule.threshold
+    }
 
     /// More stolen time than this share of the check's, and the sides cannot be told apart.
     static let mostSteal = 0.05
@@ -102,7 +104,7 @@ public final class RegressionCheck {
             progress(launch, done, wanted.count)
             let sentinel = index >= sentinelsFrom
             let one = all[index].one
-            let wantedError = rule.wantedError(threshold(one))
+            let wantedError = rule.wantedError(threshold(all[index]))
             do {
                 let value = try paired.measure(one, runs: all[index].runs, .base, sentinel ? .copy : .head, wantedError: wantedError)
                 record(Record(attempt: attempt, launch: launch, one: one, sentinel: sentinel, value: value))
@@ -124,7 +126,7 @@ public final class RegressionCheck {
         outcome.unfit = reasons
         outcome.leftOut = survey.leftOut
         for shared in survey.shared {
-            var row = CaseOutcome(shared, threshold: threshold(shared.one))
+            var row = CaseOutcome(shared, threshold: threshold(shared))
             row.failure = failures[shared.one]
             if let index = cases.firstIndex(where: { $0.one == shared.one }) {
                 row.fill(check.series[index], values[shared.one] ?? [])

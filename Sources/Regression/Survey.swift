@@ -8,6 +8,8 @@ public struct Survey: Sendable {
         public let one: CheckCase
         /// Runs of a burst, the same for both sides.
         public let runs: Int
+        /// Nanoseconds of one run, in the faster build.
+        public let runNs: Double
         public let base, head: Facts
     }
     public struct Facts: Sendable, Equatable {
@@ -54,7 +56,8 @@ public struct Survey: Sendable {
                 }
             }
             guard let base = facts[.base], let head = facts[.head] else { continue }
-            shared.append(Shared(one: one, runs: max(1, Int((options.burstNs / runNs).rounded(.up))), base: base, head: head))
+            let runs = max(1, Int((options.burstNs / runNs).rounded(.up)))
+            shared.append(Shared(one: one, runs: runs, runNs: runNs, base: base, head: head))
         }
     }
 

@@ -174,7 +174,7 @@ let toolTable = CommandTable(
             "check", "whether a build is slower than another: both run in turn, in the same pages, case by case",
             options: problemOptions + comparisonOptions + [
                 Option("head", "BUILD", "what to judge: a build, or a commit", default: "the build that runs", isPath: true),
-                Option("threshold", "SHARE", "the slow-down that counts; streaming cases: five thirds of it, all cases together: half", default: "3%"),
+                Option("threshold", "SHARE", "the slow-down that counts; streaming cases and runs below 0.5 µs: five thirds of it, all cases together: half", default: "3%"),
                 Option("launches", "N", "fresh launches that confirm a suspect, at least", default: "12"),
                 Option("counter", "WHAT", "compare instructions under valgrind instead of times; --threshold is 0.5% then", choices: ["instructions"]),
                 Option("store", "DIR", "also compare what this tuning store chose, and say where it is stale", isPath: true),
