@@ -118,8 +118,10 @@ private func matrixTile<let MR: Int, let NR: Int>(
                 let value = broadcast(a + m &* t.aRow)
                 for n in 0..<NR { sum[m][n] = multiplyAdd(value, column[n], sum[m][n]) }
             }
-            atrous_prefetch(ahead)
-            ahead += t.aheadStep
+            if multiplyAddIsFused {
+                atrous_prefetch(ahead)
+                ahead += t.aheadStep
+            }
             a += t.aStep
             b += t.bStep
         }
@@ -154,7 +156,9 @@ private func packed<let MR: Int, let NR: Int>(_ t: borrowing TileArguments, _ sh
     var c = t.c
     var ahead = t.a
     if let elsewhere = t.ahead { ahead = elsewhere }
-    for _ in 0..<t.tiles {
+    // Without fused instructions the optimiser gives up on the sums inside a further loop, and on a prefetch beside them: the
+    // caller repeats the tile.
+    for _ in 0..<(multiplyAddIsFused ? t.tiles : 1) {
         matrixTile(t, a: a, c: c, ahead: ahead, maskedB: false, as: shape)
         a += MR &* t.aRow
         c += MR &* t.cRow
@@ -189,6 +193,18 @@ let standardTileRows = vectorRegisters == 32 ? 8 : multiplyAddIsFused ? 6 : 4
 /// way, and no metadata, whose shared copies could leak this instruction set into other modules.
 @inline(__always)
 func runPackedTile(_ m: Int, _ n: Int, _ t: borrowing TileArguments) {
+    if multiplyAddIsFused { return selectPackedTile(m, n, t) }
+    var one = copy t
+    one.tiles = 1
+    for _ in 0..<t.tiles {
+        selectPackedTile(m, n, one)
+        one.a += m &* t.aRow
+        one.c += m &* t.cRow
+    }
+}
+
+@inline(__always)
+private func selectPackedTile(_ m: Int, _ n: Int, _ t: borrowing TileArguments) {
     switch n &* 16 &+ m {
     case 17: packed(t, TileShape<1, 1>.self)
     case 18: packed(t, TileShape<2, 1>.self)

@@ -59,8 +59,12 @@ struct KernelSelection {
             throw Self.unknown(text, registry)
         }
         if values.flag("faults") {
-            for layer in Layer.allCases {
-                if let kernel = kernels.last(where: { $0.layer == layer }) { kernels += faultyKernels(breaking: kernel) }
+            // Of a kernel that takes ordinary problems: broken ones that are left out show nothing.
+            for ordinary in ["dw:c64h20k3", "pw:c64o64h20", "conv:c64o64h20k3"] {
+                let problem = try Problem(parsing: ordinary)
+                if let kernel = kernels.last(where: { $0.layer == problem.layer && $0.supports(problem) == .yes }) {
+                    kernels += faultyKernels(breaking: kernel)
+                }
             }
         }
         self.kernels = kernels
