@@ -41,7 +41,7 @@ public enum CheckReport {
                     + (out.failed ? "; repeat with: \(out.one.command(build, out.side))" : ""))
         }
         if let change = outcome.suiteChange { lines.append("all cases together (interquartile mean): \(CheckOutcome.percent(change))\(suite(outcome))") }
-        for (name, change) in outcome.sentinels { lines.append("base against its copy, \(name): \(CheckOutcome.percent(change))") }
+        for (name, change) in outcome.sentinels { lines.append("base against its copy, \(name): \(change.isFinite ? CheckOutcome.percent(change) : "not measured")") }
         lines += PickJudgement.all(outcome).map(\.text) + outcome.plans.map(\.text)
         lines.append(summary(outcome))
         return lines
