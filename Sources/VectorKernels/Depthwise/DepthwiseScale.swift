@@ -46,21 +46,29 @@ private func scale(
     _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, pixels: Int,
     vectors: Int, past: Bool, activation: Activation
 ) {
-    switch (activation, past) {
-    case (.none, false): scalePlain(src, factors, dst, pixels, vectors)
-    case (.none, true): scalePlainPast(src, factors, dst, pixels, vectors)
-    case (.relu, false): scaleReLU(src, factors, dst, pixels, vectors)
-    case (.relu, true): scaleReLUPast(src, factors, dst, pixels, vectors)
-    case (.silu, false): scaleSiLU(src, factors, dst, pixels, vectors)
-    case (.silu, true): scaleSiLUPast(src, factors, dst, pixels, vectors)
-    case (.hardswish, false): scaleHardswish(src, factors, dst, pixels, vectors)
-    case (.hardswish, true): scaleHardswishPast(src, factors, dst, pixels, vectors)
+    switch activation {
+    case .none: scalePlain(src, factors, dst, pixels, vectors, past)
+    case .relu: scaleReLU(src, factors, dst, pixels, vectors, past)
+    case .silu: scaleSiLU(src, factors, dst, pixels, vectors, past)
+    case .hardswish: scaleHardswish(src, factors, dst, pixels, vectors, past)
     }
     if past { atrous_finish_stores() }
 }
 
 @inline(__always)
 private func scale(
+    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int,
+    _ vectors: Int, _ past: Bool, _ activation: Activation
+) {
+    if past {
+        scaleTiles(src, factors, dst, pixels, vectors, past: true, activation)
+    } else {
+        scaleTiles(src, factors, dst, pixels, vectors, past: false, activation)
+    }
+}
+
+@inline(__always)
+private func scaleTiles(
     _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int,
     _ vectors: Int, past: Bool, _ activation: Activation
 ) {
@@ -96,60 +104,36 @@ private func scaleTile<let N: Int>(
     }
 }
 
-// One function each, not inlined: merged into one loop, they would choose anew for every vector.
+// One function per activation, not inlined: merged into one loop, they would choose anew for every vector.
 
 @inline(never)
 private func scalePlain(
-    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int, _ vectors: Int
+    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int, _ vectors: Int,
+    _ past: Bool
 ) {
-    scale(src, factors, dst, pixels, vectors, past: false, .none)
-}
-
-@inline(never)
-private func scalePlainPast(
-    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int, _ vectors: Int
-) {
-    scale(src, factors, dst, pixels, vectors, past: true, .none)
+    scale(src, factors, dst, pixels, vectors, past, .none)
 }
 
 @inline(never)
 private func scaleReLU(
-    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int, _ vectors: Int
+    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int, _ vectors: Int,
+    _ past: Bool
 ) {
-    scale(src, factors, dst, pixels, vectors, past: false, .relu)
-}
-
-@inline(never)
-private func scaleReLUPast(
-    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int, _ vectors: Int
-) {
-    scale(src, factors, dst, pixels, vectors, past: true, .relu)
+    scale(src, factors, dst, pixels, vectors, past, .relu)
 }
 
 @inline(never)
 private func scaleSiLU(
-    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int, _ vectors: Int
+    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int, _ vectors: Int,
+    _ past: Bool
 ) {
-    scale(src, factors, dst, pixels, vectors, past: false, .silu)
-}
-
-@inline(never)
-private func scaleSiLUPast(
-    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int, _ vectors: Int
-) {
-    scale(src, factors, dst, pixels, vectors, past: true, .silu)
+    scale(src, factors, dst, pixels, vectors, past, .silu)
 }
 
 @inline(never)
 private func scaleHardswish(
-    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int, _ vectors: Int
+    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int, _ vectors: Int,
+    _ past: Bool
 ) {
-    scale(src, factors, dst, pixels, vectors, past: false, .hardswish)
-}
-
-@inline(never)
-private func scaleHardswishPast(
-    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int, _ vectors: Int
-) {
-    scale(src, factors, dst, pixels, vectors, past: true, .hardswish)
+    scale(src, factors, dst, pixels, vectors, past, .hardswish)
 }

@@ -57,8 +57,8 @@ func runPointwiseBlocks(
                 ? UnsafeBufferPointer(start: src + rowEnd * p.ic, count: min(rowBlock, rows.upperBound - rowEnd) * p.ic)
                 : next
             // An equal part of it with every tile.
-            let tiles = panelRange.count * ((rowEnd - rowStart + m - 1) / m) * ((p.ic + depthBlock - 1) / depthBlock)
-            let part = ahead.map { ($0.count + tiles - 1) / tiles } ?? 0
+            let allTiles = panelRange.count * ((rowEnd - rowStart + m - 1) / m) * ((p.ic + depthBlock - 1) / depthBlock)
+            let part = ahead.map { ($0.count + allTiles - 1) / allTiles } ?? 0
             var asked = 0
             var depthStart = 0
             while depthStart < p.ic {
