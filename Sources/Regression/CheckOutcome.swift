@@ -1,6 +1,12 @@
 import Foundation
 import Harness
 
+/// A build that could not run a case to its end.
+public struct CaseFailure: Sendable, Equatable {
+    public let side: Side
+    public let text: String
+}
+
 /// What a check found about one case.
 public struct CaseOutcome: Sendable {
     public let one: CheckCase
@@ -17,7 +23,7 @@ public struct CaseOutcome: Sendable {
     /// Per launch, in order.
     public internal(set) var values: [LaunchValue] = []
     /// Why it could not be measured.
-    public internal(set) var failure: String?
+    public internal(set) var failure: CaseFailure?
 
     init(_ shared: Survey.Shared, threshold: Double) {
         one = shared.one
@@ -46,7 +52,9 @@ public struct CaseOutcome: Sendable {
         return Statistics.median(values.map(\.error)) / Double(values.count).squareRoot() / DecisionRule().wantedError(threshold)
     }
 
+    /// Whether nothing can be said of it: because it scatters too much (``isTooNoisy``), or since too little was left of it.
     public var isNoisy: Bool { judgement == .undecided && failure == nil || judgement == .fine && noise > 1 }
+    public var isTooNoisy: Bool { isNoisy && noise.isFinite && noise > 1 }
 
     /// Findings beside the time: what grew without need.
     public var growths: [String] {
@@ -61,38 +69,51 @@ public struct CaseOutcome: Sendable {
 }
 
 public struct CheckOutcome: Sendable {
+    /// Base against a copy of itself.
+    public struct Sentinel: Sendable {
+        public let name: String
+        /// Logarithm; nil where it was not measured.
+        public let change: Double?
+        public let failure: String?
+    }
+    /// A case that one build lacks altogether.
+    public struct Missing: Sendable {
+        public let layer, name: String
+        /// The side that has it.
+        public let has: Side
+        public let text: String
+
+        public init(layer: String, name: String, has: Side, text: String) {
+            self.layer = layer
+            self.name = name
+            self.has = has
+            self.text = text
+        }
+    }
+
     public let rule: DecisionRule
+    /// Programs, by side.
+    public let builds: [Side: String]
     public let rounds, launches, attempts: Int
     public let seconds: Double
     public internal(set) var cases: [CaseOutcome] = []
     public internal(set) var suite = Judgement.fine
     public internal(set) var suiteChange: Double?
-    /// Base against its copy: name and logarithm.
-    public internal(set) var sentinels: [(name: String, change: Double)] = []
+    public internal(set) var sentinels: [Sentinel] = []
     /// Why the machine cannot answer, from sentinels and clocks.
     public internal(set) var unfit: [String] = []
     public internal(set) var leftOut: [Survey.LeftOut] = []
+    public var missing: [Missing] = []
     /// Of blocks that were asked for; see ``PlanCheck``.
     public var plans: [PlanCheck.Outcome] = []
+    /// Choices of a tuning store.
+    public var stale: [PickJudgement] = []
 
-    public enum Verdict: String, Sendable {
-        case fine, regression, undecided
-    }
-
-    public var verdict: Verdict {
-        if !unfit.isEmpty { return .undecided }
-        if cases.contains(where: { $0.judgement == .slower || $0.failure != nil }) || suite == .slower
-            || leftOut.contains(where: { $0.failed && $0.side == .head }) || plans.contains(where: \.verdict.isRegression)
-        {
-            return .regression
-        }
-        return cases.contains(where: \.isNoisy) || suite == .undecided || cases.isEmpty ? .undecided : .fine
-    }
-
-    /// Rounds a launch that would still the noise of the noisiest case: errors shrink with the root.
+    /// Rounds a launch that would still the noise of the noisiest case: errors shrink with the root. nil where no case is too noisy,
+    /// or one so much that no allowed number would do.
     public var roundsNeeded: Int? {
-        let noise = cases.filter { $0.isNoisy && $0.noise.isFinite }.map(\.noise).max()
-        return noise.map { Int((Double(rounds) * $0 * $0).rounded(.up)) }
+        let noise = cases.filter(\.isTooNoisy).map(\.noise).max()
+        return noise.map { Int((Double(rounds) * $0 * $0).rounded(.up)) }.flatMap { LaunchOptions.roundsRange.contains($0) ? $0 : nil }
     }
 
     /// `+3.1 %`, from a logarithm.

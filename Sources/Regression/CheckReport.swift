@@ -1,81 +1,86 @@
-import Foundation
+/// What a check has to say, whatever it compared: lines and a table for people here, for programs in `CheckReport+Formats.swift`.
+public struct CheckReport: Sendable {
+    public enum Verdict: String, Sendable {
+        case fine, regression, undecided
+    }
 
-/// A check's outcome as text for people.
-public enum CheckReport {
-    static func word(_ c: CaseOutcome) -> String {
-        if c.failure != nil { return "FAILED" }
-        return switch c.judgement {
-        case .slower: "SLOWER"
-        case .faster: "faster"
-        case .ambiguous(.slower): "ambiguous (slower?)"
-        case .ambiguous(.faster): "ambiguous (faster?)"
-        case .undecided: "undecided"
-        case .fine: c.isNoisy ? "too noisy" : "fine"
+    /// What one thing that was looked at means for the check. Only a failure fails it, in every format and in the exit code.
+    public enum Level: Sendable {
+        case fine
+        /// Good news.
+        case noted
+        /// Somebody should look at it.
+        case warned
+        /// Nobody can say, and nobody need look.
+        case unjudged
+        /// It could not be judged, and somebody should know.
+        case skipped
+        case failed
+    }
+
+    public struct Finding: Sendable {
+        public let layer, name: String
+        public let level: Level
+        /// `SLOWER`
+        public let word: String
+        public let detail: String
+        /// What else there is to look at, though it fails nothing.
+        public var notes: [String] = []
+        public var seconds = 0.0
+
+        public init(_ level: Level, layer: String, _ name: String, word: String, _ detail: String) {
+            self.level = level
+            self.layer = layer
+            self.name = name
+            self.word = word
+            self.detail = detail
         }
     }
 
-    /// Of a table with a row a case.
-    public static let columns = ["layer", "problem", "kernel", "threads", "base µs", "head µs", "change", "±", "launches", "verdict"]
+    public struct Table: Sendable {
+        public let columns: [String]
+        /// Columns of numbers.
+        public let right: Set<Int>
+        public var rows: [[String]] = []
+        /// Of each row, whether a reader should see it first.
+        public var notable: [Bool] = []
 
-    public static func row(_ c: CaseOutcome) -> [String] {
-        [
-            c.one.problem.layer.rawValue, c.one.problem.name ?? c.one.problem.text, c.one.title, "\(c.one.threads)",
-            c.baseNs.map(micro) ?? "-", c.headNs.map(micro) ?? "-", c.change.map(CheckOutcome.percent) ?? "-",
-            c.error.map { String(format: "%.1f %%", 196 * $0) } ?? "-", "\(c.launches)", word(c),
-        ]
-    }
-
-    static func micro(_ ns: Double) -> String { String(format: ns < 1e5 ? "%.3f" : "%.1f", ns / 1000) }
-
-    /// What the table does not say, the verdict last.
-    public static func lines(_ outcome: CheckOutcome, base: String, head: String) -> [String] {
-        var lines: [String] = []
-        for c in outcome.cases {
-            if let failure = c.failure { lines.append("FAILED \(c.one.name): \(failure); repeat with: \(c.one.command(head))") }
-            lines += c.growths.map { "\(c.one.name): \($0)" }
+        public init(_ columns: [String], right: Set<Int>) {
+            self.columns = columns
+            self.right = right
         }
-        for out in outcome.leftOut {
-            let build = out.side == .base ? base : head
-            lines.append(
-                "\(out.failed ? "FAILED" : "left out") \(out.one.name), \(out.side): \(out.reason)"
-                    + (out.failed ? "; repeat with: \(out.one.command(build, out.side))" : ""))
-        }
-        if let change = outcome.suiteChange { lines.append("all cases together (interquartile mean): \(CheckOutcome.percent(change))\(suite(outcome))") }
-        for (name, change) in outcome.sentinels { lines.append("base against its copy, \(name): \(change.isFinite ? CheckOutcome.percent(change) : "not measured")") }
-        lines += PickJudgement.all(outcome).map(\.text) + outcome.plans.map(\.text)
-        lines.append(summary(outcome))
-        return lines
-    }
 
-    private static func suite(_ outcome: CheckOutcome) -> String {
-        switch outcome.suite {
-        case .slower: ", SLOWER"
-        case .faster: ", faster"
-        case .ambiguous: ", ambiguous"
-        case .undecided: ", undecided"
-        case .fine: ""
+        public mutating func add(_ row: [String], notable: Bool) {
+            rows.append(row)
+            self.notable.append(notable)
         }
     }
 
-    public static func summary(_ outcome: CheckOutcome) -> String {
-        let slower = outcome.cases.count { $0.judgement == .slower }
-        let failed = outcome.cases.count { $0.failure != nil } + outcome.leftOut.count { $0.failed }
-        let count = outcome.cases.count
-        let how = String(format: "%d case%@, %d launches, %.0f s", count, count == 1 ? "" : "s", outcome.launches, outcome.seconds)
-        switch outcome.verdict {
-        case .fine: return "fine: no regression of \(CheckOutcome.percent(log1p(outcome.rule.threshold))) or more (\(how))"
-        case .regression:
-            var parts: [String] = []
-            if slower > 0 { parts.append("\(slower) case\(slower == 1 ? "" : "s") slower") }
-            if failed > 0 { parts.append("\(failed) failed") }
-            if outcome.suite == .slower { parts.append("the suite slower") }
-            let plans = outcome.plans.count(where: \.verdict.isRegression)
-            if plans > 0 { parts.append("\(plans) plan prediction\(plans == 1 ? "" : "s") off") }
-            return "REGRESSION: \(parts.joined(separator: ", ")) (\(how))"
-        case .undecided:
-            if !outcome.unfit.isEmpty { return "cannot decide: \(outcome.unfit.joined(separator: "; ")), twice (\(how))" }
-            let need = outcome.roundsNeeded.map { "; --rounds \($0) would be enough" } ?? "; try again on a quieter machine"
-            return "cannot decide: \(outcome.cases.count(where: \.isNoisy)) cases are too noisy\(need) (\(how))"
-        }
+    public let verdict: Verdict
+    public let table: Table
+    /// What the table does not say.
+    public let lines: [String]
+    public let findings: [Finding]
+    /// One line, the last.
+    public let summary: String
+    public let seconds: Double
+
+    public init(_ verdict: Verdict, _ table: Table, lines: [String], findings: [Finding], summary: String, seconds: Double) {
+        self.verdict = verdict
+        self.table = table
+        self.lines = lines
+        self.findings = findings
+        self.summary = summary
+        self.seconds = seconds
     }
 }
+
+extension Sequence<CheckReport.Finding> {
+    /// `undecided`: whether something keeps the check from being fine, too.
+    func verdict(undecided: Bool = false) -> CheckReport.Verdict {
+        contains { $0.level == .failed } ? .regression : undecided ? .undecided : .fine
+    }
+}
+
+/// `1 case`, `2 cases`
+func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }

@@ -23,7 +23,16 @@ public struct LaunchOptions: Sendable {
     public var pairing = Pairing.alternating
     /// Seconds that a worker may take for a burst.
     public var patience = WorkerProcess.patience
+    /// What a user may ask for.
+    public static let roundsRange = 3...1000
     public init() {}
+}
+
+/// What went wrong, and in which side's worker.
+struct SideError: Error, CustomStringConvertible {
+    let side: Side
+    let cause: WorkerError
+    var description: String { "\(cause)" }
 }
 
 /// One launch: the workers of both sides started anew, in shared pages made anew. What a launch's memory layout adds to a
@@ -75,7 +84,7 @@ public final class PairedLaunch {
 
     /// Starts a side's worker in the launch's pages.
     private func start(_ side: Side) throws(WorkerError) {
-        workers[side]?.stop()
+        workers.removeValue(forKey: side)?.stop()
         open[side] = []
         let worker = try WorkerProcess(
             aliases.path(side), named: builds[side]!, environment: ["ATROUS_PADDING": padding], patience: max(options.patience, 10))
@@ -87,22 +96,30 @@ public final class PairedLaunch {
         workers[side] = worker
     }
 
+    /// Does something with a side's worker, and says whose error it was.
+    private func on<T>(_ side: Side, _ body: (WorkerProcess) throws(WorkerError) -> T) throws(SideError) -> T {
+        do {
+            // One whose case failed before has ended.
+            if workers[side] == nil { try start(side) }
+            return try body(workers[side]!)
+        } catch {
+            throw SideError(side: side, cause: error)
+        }
+    }
+
     /// Runs the rounds of a case, `a` against `b`, and more of them while the value's standard error is above `wantedError`. After an
-    /// error that ends a worker, both are there again.
-    func measure(_ one: CheckCase, runs: Int, _ a: Side, _ b: Side, wantedError: Double) throws(WorkerError) -> LaunchValue? {
+    /// error that ends a worker, both are new for the next case: the other one may still have an answer to give.
+    func measure(_ one: CheckCase, runs: Int, _ a: Side, _ b: Side, wantedError: Double) throws(SideError) -> LaunchValue? {
         do {
             return try rounds(one, runs: runs, a, b, wantedError)
         } catch {
-            if error.endsWorker {
-                try start(a)
-                try start(b)
-            }
+            if error.cause.endsWorker { for side in [a, b] { workers.removeValue(forKey: side)?.stop() } }
             throw error
         }
     }
 
     /// nil where too few rounds were undisturbed.
-    private func rounds(_ one: CheckCase, runs: Int, _ a: Side, _ b: Side, _ wantedError: Double) throws(WorkerError) -> LaunchValue? {
+    private func rounds(_ one: CheckCase, runs: Int, _ a: Side, _ b: Side, _ wantedError: Double) throws(SideError) -> LaunchValue? {
         for side in [a, b] { try enter(one, side) }
         // A case with several threads has both CPUs to itself.
         let duet = options.pairing == .duet && one.threads == 1 && cores.count > 1
@@ -116,7 +133,7 @@ public final class PairedLaunch {
                 if one.threads > 1 || duet {
                     cores.waitForAll()
                 } else {
-                    cpu = cores.choose(turn: turn / Self.lookEvery) { for side in [a, b] { workers[side]!.bindAsCaller() } }
+                    cpu = cores.choose(turn: turn / Self.lookEvery) { for side in [a, b] { workers[side]?.bindAsCaller() } }
                 }
             }
             collected.append(duet ? try duetRound(runs, a, b, turn: turn) : try alternatingRound(runs, a, b, turn: turn, cpu: cpu))
@@ -147,24 +164,27 @@ public final class PairedLaunch {
     /// The stack of a round begins so many bytes lower, in both builds: its place is averaged over.
     private func nextShift() -> Int { 16 * Int.random(in: 0..<256, using: &random) }
 
-    private func enter(_ one: CheckCase, _ side: Side) throws(WorkerError) {
+    private func enter(_ one: CheckCase, _ side: Side) throws(SideError) {
         let id = ids[one] ?? ids.count
         ids[one] = id
-        let worker = workers[side]!
-        if open[side]?.contains(one) != true {
-            try worker.ask(["open", "\(id)", "\(one.threads)", one.candidate(side), one.problem.text], expecting: "opened")
-            open[side, default: []].insert(one)
+        try on(side) { worker throws(WorkerError) in
+            if open[side]?.contains(one) != true {
+                try worker.ask(["open", "\(id)", "\(one.threads)", one.candidate(side), one.problem.text], expecting: "opened")
+                open[side, default: []].insert(one)
+            }
+            for place in memory.indices { try worker.ask(["enter", "\(id)", "\(place)"], expecting: "entered") }
         }
-        for place in memory.indices { try worker.ask(["enter", "\(id)", "\(place)"], expecting: "entered") }
     }
 
-    private func alternatingRound(_ runs: Int, _ a: Side, _ b: Side, turn: Int, cpu: Int) throws(WorkerError) -> Round {
+    private func alternatingRound(_ runs: Int, _ a: Side, _ b: Side, turn: Int, cpu: Int) throws(SideError) -> Round {
         let first = Bool.random(using: &random) ? [a, b, b, a] : [b, a, a, b]
         var round = Round()
         let shift = nextShift()
         let steal = Steal.ticks
         for side in first {
-            let burst = try workers[side]!.burst(runs: runs, place: turn % memory.count, cpu: cpu, shift: shift, within: options.patience)
+            let burst = try on(side) { worker throws(WorkerError) in
+                try worker.burst(runs: runs, place: turn % memory.count, cpu: cpu, shift: shift, within: options.patience)
+            }
             if side == a { round.a.append(burst) } else { round.b.append(burst) }
         }
         round.stolen = Steal.ticks != steal
@@ -172,17 +192,27 @@ public final class PairedLaunch {
     }
 
     /// Both at once, then once more with the places swapped, so that what a place does to the time cancels.
-    private func duetRound(_ runs: Int, _ a: Side, _ b: Side, turn: Int) throws(WorkerError) -> Round {
+    private func duetRound(_ runs: Int, _ a: Side, _ b: Side, turn: Int) throws(SideError) -> Round {
         let pair = [turn, turn + 1].map { $0 % memory.count }
         var cpus = Bool.random(using: &random) ? (a: 0, b: 1) : (a: 1, b: 0)
         var round = Round()
         let shift = "\(nextShift())"
         let steal = Steal.ticks
+        func send(_ side: Side, _ cpu: Int) throws(SideError) {
+            try on(side) { worker throws(WorkerError) in try worker.send(["burst", "\(runs)", "\(pair[cpu])", "\(cpu)", shift]) }
+        }
+        func answer(_ side: Side) -> Result<Burst, SideError> {
+            Result { () throws(SideError) in
+                try on(side) { worker throws(WorkerError) in try worker.burstAnswer(within: options.patience) }
+            }
+        }
         for _ in 0..<2 {
-            try workers[a]!.send(["burst", "\(runs)", "\(pair[cpus.a])", "\(cpus.a)", shift])
-            try workers[b]!.send(["burst", "\(runs)", "\(pair[cpus.b])", "\(cpus.b)", shift])
-            round.a.append(try workers[a]!.burstAnswer(within: options.patience))
-            round.b.append(try workers[b]!.burstAnswer(within: options.patience))
+            try send(a, cpus.a)
+            try send(b, cpus.b)
+            // Both are read, whatever the first says: one that is left would pass for the answer to the next command.
+            let (ofA, ofB) = (answer(a), answer(b))
+            round.a.append(try ofA.get())
+            round.b.append(try ofB.get())
             cpus = (cpus.b, cpus.a)
         }
         round.stolen = Steal.ticks != steal

@@ -11,7 +11,18 @@ public struct PickJudgement: Sendable, Equatable {
     public let kind: Kind
     /// Whether a case that became slower or faster explains it.
     public let explained: Bool
-    public let text: String
+    /// Problem and threads.
+    public let subject: String
+    let detail: String
+
+    public init(_ kind: Kind, explained: Bool, _ subject: String, _ detail: String) {
+        self.kind = kind
+        self.explained = explained
+        self.subject = subject
+        self.detail = detail
+    }
+
+    public var text: String { "pick \(kind.rawValue), \(subject): \(detail)" }
 
     /// Of every problem and thread count of a check.
     public static func all(_ outcome: CheckOutcome) -> [PickJudgement] {
@@ -22,7 +33,11 @@ public struct PickJudgement: Sendable, Equatable {
         }
         let changes = groups.compactMap { changed($0.key, $0.cases) }
         let configurations = outcome.cases.compactMap { c in
-            c.one.headCandidate.map { PickJudgement(kind: .changed, explained: true, text: "pick changed, \(c.one.problem.name ?? c.one.problem.text): \(c.one.candidate) in base, \($0) in head (\(c.change.map(CheckOutcome.percent) ?? "not measured"))") }
+            c.one.headCandidate.map { own in
+                PickJudgement(
+                    .changed, explained: true, c.one.problem.name ?? c.one.problem.text,
+                    "\(c.one.candidate) in base, \(own) in head (\(c.change.map(CheckOutcome.percent) ?? "not measured"))")
+            }
         }
         return configurations + changes
     }
@@ -35,8 +50,8 @@ public struct PickJudgement: Sendable, Equatable {
         let moved = [old, new].filter { $0.judgement != .fine }
         let reason = moved.isEmpty ? "without a case that changed" : moved.map { "\($0.one.candidate) \($0.change.map(CheckOutcome.percent) ?? "")" }.joined(separator: ", ")
         return PickJudgement(
-            kind: .changed, explained: !moved.isEmpty,
-            text: "pick changed, \(key): \(old.one.candidate) in base, \(new.one.candidate) in head (\(reason))")
+            .changed, explained: !moved.isEmpty, key,
+            "\(old.one.candidate) in base, \(new.one.candidate) in head (\(reason))")
     }
 
     /// A stored choice against what head's other kernels take in this check.
@@ -48,7 +63,7 @@ public struct PickJudgement: Sendable, Equatable {
         let loss = log(own.headNs! / best.headNs!)
         guard loss > log1p(own.threshold) else { return nil }
         return PickJudgement(
-            kind: .stale, explained: own.judgement != .fine || best.judgement != .fine,
-            text: "pick stale, \(own.one.problem.name ?? problem), threads \(threads): the stored \(stored) takes \(CheckOutcome.percent(loss)) beside \(best.one.candidate); tune again")
+            .stale, explained: own.judgement != .fine || best.judgement != .fine, "\(own.one.problem.name ?? problem), threads \(threads)",
+            "the stored \(stored) takes \(CheckOutcome.percent(loss)) beside \(best.one.candidate); tune again")
     }
 }

@@ -10,7 +10,9 @@ public final class RegressionCheck {
     let options: LaunchOptions
     private let builds: [Side: String]
     private var random: RandomSource
-    private var failures: [CheckCase: String] = [:]
+    private var failures: [CheckCase: CaseFailure] = [:]
+    /// A sentinel that ends says nothing of the case: base and its copy have failed, not head.
+    private var sentinelFailures: [CheckCase: String] = [:]
     private let cores = QuietCores()
     private var launch = 0
     private var values: [CheckCase: [LaunchValue]] = [:]
@@ -51,6 +53,7 @@ public final class RegressionCheck {
         while true {
             attempts += 1
             values = [:]
+            sentinelFailures = [:]
             let steal = Steal.ticks
             let begun = Date()
             let cases = survey.shared.filter { failures[$0.one] == nil }
@@ -111,7 +114,7 @@ public final class RegressionCheck {
                 if let value, !sentinel { values[one, default: []].append(value) }
                 answers[index] = value.map { $0.error > wantedError ? .uncertain($0.logRatio) : .value($0.logRatio) } ?? .disturbed
             } catch {
-                failures[one] = "\(error)"
+                if sentinel { sentinelFailures[one] = "\(error)" } else { failures[one] = CaseFailure(side: error.side, text: "\(error)") }
                 answers[index] = .failed
             }
         }
@@ -122,7 +125,8 @@ public final class RegressionCheck {
         _ check: SequentialCheck, _ cases: [Survey.Shared], _ sentinels: [Survey.Shared], reasons: [String], attempts: Int,
         seconds: Double
     ) -> CheckOutcome {
-        var outcome = CheckOutcome(rule: rule, rounds: options.rounds, launches: launch, attempts: attempts, seconds: seconds)
+        var outcome = CheckOutcome(
+            rule: rule, builds: builds, rounds: options.rounds, launches: launch, attempts: attempts, seconds: seconds)
         outcome.unfit = reasons
         outcome.leftOut = survey.leftOut
         for shared in survey.shared {
@@ -135,7 +139,10 @@ public final class RegressionCheck {
         }
         outcome.suite = check.suite.judgement ?? .fine
         outcome.suiteChange = check.suite.values.isEmpty ? nil : check.suite.estimate
-        outcome.sentinels = sentinels.indices.map { (sentinels[$0].one.name, check.series[cases.count + $0].estimate) }
+        outcome.sentinels = sentinels.indices.map { index in
+            let (one, series) = (sentinels[index].one, check.series[cases.count + index])
+            return CheckOutcome.Sentinel(name: one.name, change: series.values.isEmpty ? nil : series.estimate, failure: sentinelFailures[one])
+        }
         return outcome
     }
 }

@@ -13,8 +13,8 @@ struct FakeWorker {
 
     let path: String
 
-    /// `ns`: of one run, by candidate; others take 1000. `fault` strikes in bursts of `faulty`, once launches have begun.
-    init(_ name: String, ns: [String: Int] = [:], fault: Fault = .none, faulty: String = "dw-bad", missing: String = "", version: Int = 1, plan: String = "error\\tno such command") throws {
+    /// `ns`: of one run, by candidate; others take 1000. `chain`: of the loop that tells the clock. `fault` strikes in bursts of `faulty`, once launches have begun.
+    init(_ name: String, ns: [String: Int] = [:], fault: Fault = .none, faulty: String = "dw-bad", missing: String = "", chain: Int = 1000, version: Int = 1, plan: String = "error\\tno such command") throws {
         let folder = "\(NSTemporaryDirectory())/atrous-fake-\(ProcessInfo.processInfo.processIdentifier)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         path = "\(folder)/\(name)"
@@ -35,7 +35,7 @@ struct FakeWorker {
                     case $current in
             \(times)            '\(faulty)') if [ $launched = 1 ]; then \(fault.rawValue); fi ;;
                     esac
-                    printf 'burst\\t%s\\t0\\t1000\\t500\\n' $((a * ns)) ;;
+                    printf 'burst\\t%s\\t0\\t\(chain)\\t500\\n' $((a * ns)) ;;
                 plan) printf '\(plan)\\n' ;;
                 *) printf 'error\\tnot understood\\n' ;;
                 esac

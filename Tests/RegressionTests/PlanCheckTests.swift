@@ -33,9 +33,9 @@ extension WorkerTests {
             var check = try FakeWorker.check(base: worker, head: worker, candidates: ["dw-a", "dw-b", "dw-c", "dw-d"])
             check.plans = [try outcome(base: good, head: "planned\\t1000000\\t1200000")]
             #expect(check.verdict == .regression)
-            #expect(CheckReport.summary(check).hasPrefix("REGRESSION: 1 plan prediction off"))
-            #expect(CheckReport.junit(check, head: "head").contains("tests=\"6\" failures=\"1\""))
-            #expect(CheckReport.annotations(check, head: "head").contains { $0.hasPrefix("::error title=plan of listing") })
+            #expect(check.report.summary.hasPrefix("REGRESSION: 1 plan prediction off"))
+            #expect(check.report.junit.contains("tests=\"6\" failures=\"1\""))
+            #expect(check.report.annotations.contains { $0.hasPrefix("::error title=plan of listing") })
         }
     }
 }

@@ -12,7 +12,7 @@ import Testing
         #expect(outcome.verdict == .fine)
         #expect(outcome.cases.allSatisfy { $0.judgement == .fine && $0.change == 0 && $0.launches == 2 })
         #expect(outcome.suite == .fine)
-        #expect(CheckReport.junit(outcome, head: "head").contains("tests=\"5\" failures=\"0\" skipped=\"0\""))
+        #expect(outcome.report.junit.contains("tests=\"5\" failures=\"0\" skipped=\"0\""))
     }
 
     @Test func theSlowerAndTheFasterCaseAreNamedAndNoOther() throws {
@@ -22,9 +22,9 @@ import Testing
         #expect(outcome.cases.map(\.judgement) == [.fine, .slower, .fine, .faster])
         #expect(abs(outcome.cases[1].change! - log(1.1)) < 1e-3)
         #expect(outcome.suite == .fine)
-        #expect(CheckReport.markdown(outcome, base: "base", head: "head").contains("| SLOWER |"))
-        #expect(CheckReport.annotations(outcome, head: "head").contains { $0.hasPrefix("::error title=dw/") && $0.contains("+10.0 %25") })
-        #expect(CheckReport.junit(outcome, head: "head").contains("failures=\"1\""))
+        #expect(outcome.report.markdown(base: "base", head: "head").contains("| SLOWER |"))
+        #expect(outcome.report.annotations.contains { $0.hasPrefix("::error title=dw/") && $0.contains("+10.0 %25") })
+        #expect(outcome.report.junit.contains("failures=\"1\""))
     }
 
     /// Between margin and threshold.
@@ -36,13 +36,66 @@ import Testing
 
     @Test(arguments: [(FakeWorker.Fault.dies, "died"), (.hangs, "no answer"), (.lies, "answered")])
     func aBrokenCaseFailsAndTheRestGoesOn(fault: FakeWorker.Fault, word: String) throws {
-        let outcome = try FakeWorker.check(
-            base: try FakeWorker("base"), head: try FakeWorker("head", ns: ["dw-b": 1100], fault: fault), candidates: good + ["dw-bad"])
+        let head = try FakeWorker("head", ns: ["dw-b": 1100], fault: fault)
+        let outcome = try FakeWorker.check(base: try FakeWorker("base"), head: head, candidates: good + ["dw-bad"])
         #expect(outcome.cases.map(\.judgement).dropLast() == [.fine, .slower, .fine, .fine])
-        #expect(outcome.cases[4].failure?.contains(word) == true)
+        #expect(outcome.cases[4].failure?.side == .head)
+        #expect(outcome.cases[4].failure?.text.contains(word) == true)
         #expect(outcome.verdict == .regression)
-        let line = CheckReport.lines(outcome, base: "base", head: "head").first { $0.hasPrefix("FAILED") }
-        #expect(line?.contains("repeat with: head verify --problem") == true)
+        let line = outcome.report.lines.first { $0.hasPrefix("FAILED") }
+        #expect(line?.contains("repeat with: \(head.path) verify --problem") == true)
+    }
+
+    /// What base cannot do is told, and is not head's fault; the sentinel that runs the same case in base ends alone.
+    @Test(arguments: [FakeWorker.Fault.dies, .hangs])
+    func aBaseThatFailsIsNotHeldAgainstHead(fault: FakeWorker.Fault) throws {
+        let base = try FakeWorker("broken-base", fault: fault)
+        let outcome = try FakeWorker.check(base: base, head: try FakeWorker("head"), candidates: ["dw-a", "dw-b", "dw-bad", "dw-c", "dw-d"])
+        #expect(outcome.cases[2].failure?.side == .base)
+        #expect(outcome.cases.filter { $0.failure == nil }.map(\.judgement) == [.fine, .fine, .fine, .fine])
+        #expect(outcome.sentinels.count == 1)
+        #expect(outcome.verdict == .fine)
+        let report = outcome.report
+        #expect(report.lines.contains { $0.hasPrefix("FAILED in base dw/") && $0.contains("repeat with: \(base.path) verify") })
+        #expect(report.junit.contains("tests=\"6\" failures=\"0\" skipped=\"1\""))
+        #expect(!report.annotations.contains { $0.hasPrefix("::error") })
+    }
+
+    /// Clocks that differ between the sides: no time can be believed, and a worker that dies has died all the same.
+    @Test func anUnfitMachineExcusesTimesAndNotFailures() throws {
+        let base = try FakeWorker("base")
+        let slow = try FakeWorker.check(base: base, head: try FakeWorker("head", ns: ["dw-b": 1100], chain: 1050), candidates: good)
+        #expect(slow.cases[1].judgement == .slower)
+        #expect(slow.verdict == .undecided)
+        #expect(slow.report.summary.hasPrefix("cannot decide: the clock differed"))
+        #expect(slow.report.junit.contains("failures=\"0\""))
+        #expect(!slow.report.annotations.contains { $0.hasPrefix("::error") })
+        let broken = try FakeWorker.check(
+            base: base, head: try FakeWorker("head", ns: ["dw-b": 1100], fault: .dies, chain: 1050), candidates: good + ["dw-bad"])
+        #expect(broken.verdict == .regression)
+        #expect(broken.report.summary.hasPrefix("REGRESSION: 1 failed; times cannot be judged: the clock differed"))
+        #expect(broken.report.junit.contains("failures=\"1\""))
+    }
+
+    @Test func whatOneBuildLacksAndStalePicksAreInEveryReport() throws {
+        let worker = try FakeWorker("equal")
+        var outcome = try FakeWorker.check(base: worker, head: worker, candidates: good)
+        outcome.missing = [.init(layer: "dw", name: "dw/gone", has: .base, text: "only base has dw-gone on dw:c16h9k3")]
+        outcome.stale = [.init(.stale, explained: false, "dw:c16h9k3", "the stored dw-a takes +9.0 % beside dw-b")]
+        #expect(outcome.verdict == .fine)
+        let report = outcome.report
+        for text in ["only base has dw-gone", "pick stale, dw:c16h9k3: the stored dw-a"] {
+            #expect(report.lines.contains { $0.hasPrefix(text) })
+            #expect(report.markdown(base: "base", head: "head").contains(text))
+            #expect(report.junit.contains(text))
+            #expect(report.annotations.contains { $0.hasPrefix("::warning") && $0.contains(text) })
+        }
+    }
+
+    @Test func theDoubtSaysWhatWouldHelp() throws {
+        let all = try FakeWorker.check(base: try FakeWorker("base", fault: .dies, faulty: "dw-a"), head: try FakeWorker("head"), candidates: ["dw-a"])
+        #expect(all.verdict == .undecided)
+        #expect(all.report.summary.hasPrefix("cannot decide: no case could be measured"))
     }
 
     @Test func whatOneBuildLacksIsLeftOut() throws {

@@ -19,7 +19,6 @@ func runCheck(_ values: Values) throws -> ExitCode {
     let base = try Build(text, flag: "--base", cache: cache, quiet: session.quiet)
     let head = try values.string("head").map { try Build($0, flag: "--head", cache: cache, quiet: session.quiet) } ?? .running
     let matrix = try CheckMatrix(values, base: base.path, head: head.path, session: session)
-    for line in matrix.missing where !session.quiet { Console.note(line) }
     if values.flag("dry-run") {
         for one in matrix.cases { print("LISTED   \(one.name)") }
         for block in plans { print("LISTED   plan of \(block.title)") }
@@ -33,7 +32,6 @@ func runCheck(_ values: Values) throws -> ExitCode {
 private func checkTimes(_ values: Values, session: Session, base: Build, head: Build, _ matrix: CheckMatrix, _ plans: [PlanCheck.Block]) throws -> ExitCode {
     let rule = try values.rule()
     let options = try values.launchOptions()
-    let files = CheckFiles(values, base: base.name, head: head.name)
     let progress = Progress(total: 1, quiet: session.quiet)
     let survey = try Survey(matrix.cases, base: base.path, head: head.path, options: options) {
         progress.update(step: 0, fraction: $0 * 0.1, "verifying both builds")
@@ -47,17 +45,14 @@ private func checkTimes(_ values: Values, session: Session, base: Build, head: B
     let recorder = try values.string("record").map { try LaunchRecorder($0) }
     if let recorder { check.record = recorder.append }
     var outcome = try check.run()
+    outcome.missing = matrix.missing
     outcome.plans = PlanCheck.run(plans, base: base.path, head: head.path) { progress.update(step: 0, fraction: 0.99, "planning \(plans[$0].name)") }
     progress.finish()
-    print(Console.table(CheckReport.columns, outcome.cases.map(CheckReport.row), right: [3, 4, 5, 6, 7, 8]))
-    for line in CheckReport.lines(outcome, base: base.name, head: head.name) { print(line) }
-    for line in try staleChoices(values, outcome) { print(line) }
-    try files.write(outcome)
-    return switch outcome.verdict {
-    case .fine: .fine
-    case .regression: .failed
-    case .undecided: .machine
-    }
+    outcome.stale = try staleChoices(values, outcome)
+    let files = CheckFiles(values, base: base.name, head: head.name)
+    let code = try files.publish(outcome.report)
+    try files.writeTimes(outcome)
+    return code
 }
 
 extension Values {
@@ -87,7 +82,7 @@ extension Values {
 
     func launchOptions() throws -> LaunchOptions {
         var options = LaunchOptions()
-        if let rounds = try int("rounds", in: 3...1000) { options.rounds = rounds }
+        if let rounds = try int("rounds", in: LaunchOptions.roundsRange) { options.rounds = rounds }
         if let seconds = try seconds("burst", in: 0.0001...1) { options.burstNs = seconds * 1e9 }
         options.pairing = string("pairing").flatMap(Pairing.init) ?? NoiseFile.bestPairing(results: string("results") ?? "results")
         if let patience = try seconds("patience", in: 1...3600) { options.patience = patience }

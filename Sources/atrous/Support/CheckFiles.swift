@@ -20,16 +20,28 @@ struct CheckFiles {
         self.head = head
     }
 
-    func write(_ outcome: CheckOutcome) throws {
-        if let markdown { try Self.write(markdown, CheckReport.markdown(outcome, base: base, head: head)) }
-        if let junit { try Self.write(junit, CheckReport.junit(outcome, head: head)) }
+    /// Prints the report, writes the files that any comparison can fill, and gives what the report's verdict means to a script.
+    func publish(_ report: CheckReport) throws -> ExitCode {
+        print(Console.table(report.table.columns, report.table.rows, right: report.table.right))
+        for line in report.lines + [report.summary] { print(line) }
+        if let markdown { try Self.write(markdown, report.markdown(base: base, head: head)) }
+        if let junit { try Self.write(junit, report.junit) }
         if annotations {
-            for line in CheckReport.annotations(outcome, head: head) { print(line) }
+            for line in report.annotations { print(line) }
             // The page of the workflow run.
             if let summary = ProcessInfo.processInfo.environment["GITHUB_STEP_SUMMARY"], !summary.isEmpty {
-                try Self.append(summary, CheckReport.markdown(outcome, base: base, head: head))
+                try Self.append(summary, report.markdown(base: base, head: head))
             }
         }
+        return switch report.verdict {
+        case .fine: .fine
+        case .regression: .failed
+        case .undecided: .machine
+        }
+    }
+
+    /// The files that hold times.
+    func writeTimes(_ outcome: CheckOutcome) throws {
         if let json {
             for (side, name) in [(Side.base, base), (.head, head)] {
                 try FileWriting.replace("\(json)/\(side).json", with: try googleJSON(outcome, side, name))

@@ -6,8 +6,8 @@ import Regression
 /// The cases that both builds have, as the options select them.
 struct CheckMatrix {
     var cases: [CheckCase] = []
-    /// What one of the builds lacks, a line each.
-    var missing: [String] = []
+    /// What one of the builds lacks.
+    var missing: [CheckOutcome.Missing] = []
 
     init(_ values: Values, base: String, head: String, session: Session) throws {
         let selection = try ProblemSelection.nonEmpty(values, command: "check")
@@ -42,9 +42,15 @@ struct CheckMatrix {
                     cases.append(CheckCase(problem, candidate: pick, threads: threads, privateCacheBytes: cache))
                 }
                 let place = "\(problem.name ?? problem.text), \(threads) thread\(threads == 1 ? "" : "s")"
-                missing += ofBase.filter { !known.contains(Self.kernel($0)) }.map { "only base has \($0) on \(place)" }
-                let old = Set(ofBase.map(Self.kernel))
-                missing += ofHead.filter { !old.contains(Self.kernel($0)) }.map { "only head has \($0) on \(place)" }
+                func lacks(_ names: [String], _ side: Side, _ other: [String]) -> [CheckOutcome.Missing] {
+                    let others = Set(other.map(Self.kernel))
+                    return names.filter { !others.contains(Self.kernel($0)) }.map {
+                        .init(
+                            layer: problem.layer.rawValue, name: CheckCase(problem, candidate: $0, threads: threads, privateCacheBytes: cache).name,
+                            has: side, text: "only \(side) has \($0) on \(place)")
+                    }
+                }
+                missing += lacks(ofBase, .base, ofHead) + lacks(ofHead, .head, ofBase)
             }
         }
         guard !cases.isEmpty else {

@@ -28,21 +28,21 @@ struct StoredPicks {
     func pick(_ problem: Problem, threads: Int) -> String? { store?.pick(TuningCase(problem, threads: threads), stale: true)?.candidate }
 }
 
-/// A line for every stored choice that head no longer runs, or that is no longer the fastest there.
-func staleChoices(_ values: Values, _ outcome: CheckOutcome) throws -> [String] {
+/// Every stored choice that head no longer runs, or that is no longer the fastest there.
+func staleChoices(_ values: Values, _ outcome: CheckOutcome) throws -> [PickJudgement] {
     guard values.string("store") != nil else { return [] }
     let picks = try StoredPicks(values)
-    var lines: [String] = []
+    var found: [PickJudgement] = []
     var seen: Set<String> = []
     for c in outcome.cases {
         guard seen.insert("\(c.one.problem.text) \(c.one.threads)").inserted, let stored = picks.pick(c.one.problem, threads: c.one.threads)
         else { continue }
-        if let judgement = PickJudgement.stale(stored, problem: c.one.problem.text, threads: c.one.threads, in: outcome) {
-            lines.append(judgement.text)
-        }
+        if let judgement = PickJudgement.stale(stored, problem: c.one.problem.text, threads: c.one.threads, in: outcome) { found.append(judgement) }
     }
     for out in outcome.leftOut where picks.pick(out.one.problem, threads: out.one.threads) == out.one.candidate {
-        lines.append("pick stale, \(out.one.problem.name ?? out.one.problem.text): the stored \(out.one.candidate) does not run in \(out.side): \(out.reason)")
+        found.append(PickJudgement(
+            .stale, explained: false, "\(out.one.problem.name ?? out.one.problem.text), threads \(out.one.threads)",
+            "the stored \(out.one.candidate) does not run in \(out.side): \(out.reason)"))
     }
-    return lines
+    return found
 }
