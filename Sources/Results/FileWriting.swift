@@ -2,24 +2,45 @@ import Foundation
 
 /// Writing that a kill or a full disk cannot leave half done.
 public enum FileWriting {
-    /// Writes a whole file under a temporary name in the same folder and renames it. Folders are made.
+    /// Writes a whole file under a temporary name in the same folder and renames it. Folders are made. A link stays one, and what is
+    /// no regular file (a device, a pipe) is written where it is: a rename would put a file in its place.
     public static func replace(_ path: String, with data: Data) throws(ResultError) {
         try makeFolder(of: path)
-        let temporary = "\(path).\(ProcessInfo.processInfo.processIdentifier).partial"
-        let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard file >= 0 else { throw .cannotWrite(path, reason: reason()) }
-        let written = writeAll(file, data)
-        let failure = written ? nil : reason()
-        close(file)
+        guard let target = replaceable(path) else {
+            if let failure = failureWriting(path, O_WRONLY, data) { throw .cannotWrite(path, reason: failure) }
+            return
+        }
+        let temporary = "\(target).\(ProcessInfo.processInfo.processIdentifier).partial"
+        var failure = failureWriting(temporary, O_WRONLY | O_CREAT | O_TRUNC, data)
+        if failure == nil, rename(temporary, target) != 0 { failure = reason() }
         if let failure {
             unlink(temporary)
             throw .cannotWrite(path, reason: failure)
         }
-        guard rename(temporary, path) == 0 else {
-            let failure = reason()
-            unlink(temporary)
-            throw .cannotWrite(path, reason: failure)
-        }
+    }
+
+    /// The regular file that a path leads to, or is to be; nil for anything else.
+    private static func replaceable(_ path: String) -> String? {
+        var info = stat()
+        guard stat(path, &info) == 0 else { return path }
+        guard info.st_mode & S_IFMT == S_IFREG else { return nil }
+        guard let real = realpath(path, nil) else { return path }
+        defer { free(real) }
+        return String(cString: real)
+    }
+
+    /// Why the bytes could not be written; nil where they were.
+    private static func failureWriting(_ path: String, _ flags: Int32, _ data: Data) -> String? {
+        let file = open(path, flags | O_CLOEXEC, 0o644)
+        guard file >= 0 else { return reason() }
+        defer { close(file) }
+        return writeAll(file, data) ? nil : reason()
+    }
+
+    /// The path of another file in the folder of one.
+    public static func beside(_ path: String, _ name: String) -> String {
+        let folder = (path as NSString).deletingLastPathComponent
+        return folder.isEmpty ? name : "\(folder)/\(name)"
     }
 
     /// Makes the folder that the file is to lie in.
@@ -35,7 +56,21 @@ public enum FileWriting {
         }
     }
 
-    static func writeAll(_ file: Int32, _ data: Data) -> Bool {
+    /// Runs `body` while no other process that asks for the same lock runs its own. The lock is a file of its own beside `path`, since
+    /// that is replaced; the system frees it when a process ends, however it ends.
+    public static func locked<T>(_ path: String, _ body: () throws(ResultError) -> T) throws(ResultError) -> T {
+        try makeFolder(of: path)
+        let lock = open(path + ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard lock >= 0 else { throw .cannotWrite(path, reason: reason()) }
+        defer { close(lock) }
+        while flock(lock, LOCK_EX) != 0 {
+            guard errno == EINTR else { throw .cannotWrite(path, reason: reason()) }
+        }
+        return try body()
+    }
+
+    /// Whether a descriptor took all bytes; ``reason()`` tells why not.
+    public static func writeAll(_ file: Int32, _ data: Data) -> Bool {
         data.withUnsafeBytes { buffer in
             var done = 0
             while done < buffer.count {
@@ -48,7 +83,8 @@ public enum FileWriting {
         }
     }
 
-    static func reason() -> String { String(cString: strerror(errno)) }
+    /// Why the last call of the system failed.
+    public static func reason() -> String { String(cString: strerror(errno)) }
 }
 
 /// Adds rows to a CSV file, each line in one write, so that a kill loses at most the row in flight.

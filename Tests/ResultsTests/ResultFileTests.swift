@@ -34,6 +34,26 @@ func sampleRow(_ problem: String = "g8mb1ic8ih4oc8oh4kh3ph1n\"a, b\"", kernel: S
                     + "min_ns,mean_ns,ci_low_ns,ci_high_ns,nominal_flops,effective_flops,bytes,gflops,gbps,attainable,max_error,verdict"))
     }
 
+    @Test func whatIsNoFileIsWrittenInPlaceAndALinkStaysOne() throws {
+        let pipe = folder + "/pipe"
+        try #require(mkfifo(pipe, 0o600) == 0)
+        // Both ends, so that neither waits for the other.
+        let ends = open(pipe, O_RDWR)
+        defer { close(ends) }
+        try FileWriting.replace(pipe, with: Data("text".utf8))
+        var buffer = [UInt8](repeating: 0, count: 16)
+        #expect(read(ends, &buffer, 16) == 4)
+        var info = stat()
+        #expect(stat(pipe, &info) == 0 && info.st_mode & S_IFMT == S_IFIFO)
+        let (file, link) = (folder + "/file", folder + "/link")
+        try FileWriting.replace(file, with: Data("old".utf8))
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: file)
+        try FileWriting.replace(link, with: Data("new".utf8))
+        #expect(try String(contentsOfFile: file, encoding: .utf8) == "new")
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == file)
+        #expect(throws: ResultError.self) { try FileWriting.replace(folder, with: Data()) }
+    }
+
     @Test func rowsComeBackAsWritten() throws {
         let path = folder + "/sub/bench.csv"
         let rows = [sampleRow(), sampleRow("plain", median: nil), sampleRow("quote\"and\ncomma,", median: 0.25)]

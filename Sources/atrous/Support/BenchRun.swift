@@ -120,20 +120,14 @@ struct ClockWatch {
 /// Where rows go: the CSV, the raw samples beside it, and memory.
 final class ResultSink {
     private let appender: ResultAppender
-    private let rawPath: String?
-    private var rawFile: FileHandle?
+    private let rawFile: LineWriter?
     private(set) var rows: [ResultRow] = []
     var path: String { appender.path }
 
     init(_ path: String, raw: String?) throws {
         appender = try ResultAppender(path)
         for warning in appender.warnings { Console.warning(warning) }
-        rawPath = raw
-        if let raw {
-            try FileWriting.replace(raw, with: Data("problem,kernel,config,threads,round,runs,ns,disturbed\n".utf8))
-            rawFile = FileHandle(forWritingAtPath: raw)
-            _ = try rawFile?.seekToEnd()
-        }
+        rawFile = try raw.map { try LineWriter($0, header: "problem,kernel,config,threads,round,runs,ns,disturbed") }
     }
 
     func append(_ row: ResultRow) throws {
@@ -144,9 +138,8 @@ final class ResultSink {
     func append(_ row: ResultRow, _ samples: [Sample]) throws {
         guard let rawFile else { return }
         let problem = row.problem.replacing("\"", with: "\"\"")
-        for s in samples {
-            let line = "\"\(problem)\",\(row.kernel),\(row.config),\(row.threads),\(s.round),\(s.runs),\(s.ns),\(s.disturbed ? 1 : 0)\n"
-            try rawFile.write(contentsOf: Data(line.utf8))
-        }
+        try rawFile.append(samples.map { s in
+            "\"\(problem)\",\(row.kernel),\(row.config),\(row.threads),\(s.round),\(s.runs),\(s.ns),\(s.disturbed ? 1 : 0)"
+        })
     }
 }

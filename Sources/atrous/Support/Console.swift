@@ -1,17 +1,28 @@
 import Foundation
+import Results
 
 /// Writes a line to stdout at once, so that a kill loses none; stands in for the buffered function of that name.
-func print(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
+func print(_ line: String) { Console.output(Data((line + "\n").utf8)) }
 
 /// The terminal: messages and progress on stderr, tables for stdout.
 enum Console {
+    /// Bytes for stdout. One that does not take them (a full disk) ends the program: a part must not pass for the whole.
+    static func output(_ data: Data) {
+        guard !FileWriting.writeAll(STDOUT_FILENO, data) else { return }
+        error("stdout: cannot be written (\(FileWriting.reason())); direct it to another place, or make room there")
+        exit(ExitCode.badInput.rawValue)
+    }
+
     static func error(_ text: String) { line("atrous: \(text)") }
     static func warning(_ text: String) { line("atrous: warning: \(text)") }
     static func note(_ text: String) { line(text) }
 
     private static func line(_ text: String) {
-        FileHandle.standardError.write(Data(((isTerminal ? "\r\u{1B}[K" : "") + text + "\n").utf8))
+        onTerminal((isTerminal ? "\r\u{1B}[K" : "") + text + "\n")
     }
+
+    /// For stderr; nobody is left to be told where it takes nothing.
+    static func onTerminal(_ text: String) { _ = FileWriting.writeAll(STDERR_FILENO, Data(text.utf8)) }
 
     static let isTerminal = isatty(STDERR_FILENO) == 1
 
@@ -54,15 +65,14 @@ final class Progress {
         if Console.isTerminal {
             let filled = Int(done * 24)
             let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 24 - filled)
-            FileHandle.standardError.write(
-                Data("\r\u{1B}[K[\(bar)] \(step)/\(total) \(left)  \(label.prefix(60))".utf8))
+            Console.onTerminal("\r\u{1B}[K[\(bar)] \(step)/\(total) \(left)  \(label.prefix(60))")
         } else {
             Console.note("\(Int(done * 100)) %  \(step)/\(total)  \(left)  \(label)")
         }
     }
 
     func finish() {
-        if !quiet, Console.isTerminal { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) }
+        if !quiet, Console.isTerminal { Console.onTerminal("\r\u{1B}[K") }
     }
 
     private static func clock(_ seconds: Double) -> String {

@@ -63,15 +63,12 @@ struct TuneRun {
 
 /// One line per measured block of a search: how its best developed.
 final class TraceFile {
-    private let file: FileHandle
+    private let file: LineWriter
     private let strategy: String
 
     init(_ path: String, strategy: String) throws {
         self.strategy = strategy
-        try FileWriting.replace(path, with: Data("problem,threads,cache,strategy,evaluations,spent_ns,best,best_ns\n".utf8))
-        guard let file = FileHandle(forWritingAtPath: path) else { throw UsageError("--trace \(path): cannot be written; choose another name") }
-        self.file = file
-        try file.seekToEnd()
+        file = try LineWriter(path, header: "problem,threads,cache,strategy,evaluations,spent_ns,best,best_ns")
     }
 
     func append(_ subject: TuningCase, _ step: Tuner.Step) throws {
@@ -79,6 +76,6 @@ final class TraceFile {
             subject.problem.text, "\(subject.threads)", subject.regime.rawValue, strategy, "\(step.evaluations)",
             String(format: "%.0f", step.spentNs), step.best, String(format: "%.1f", step.bestNs),
         ]
-        try file.write(contentsOf: Data((fields.joined(separator: ",") + "\n").utf8))
+        try file.append([fields.joined(separator: ",")])
     }
 }
