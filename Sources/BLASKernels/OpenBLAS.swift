@@ -9,6 +9,8 @@ import Foundation
 public struct OpenBLAS: Sendable {
     /// The kernel set in use, such as `SkylakeX`.
     public let core: String
+    /// The release and how it was built, such as `OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH …`.
+    public let release: String
     let sgemm: SGEMM
     private let setThreads: @convention(c) (CInt) -> Void
 
@@ -43,8 +45,12 @@ public struct OpenBLAS: Sendable {
         else { return nil }
         self.sgemm = unsafeBitCast(sgemm, to: SGEMM.self)
         setThreads = unsafeBitCast(threads, to: (@convention(c) (CInt) -> Void).self)
-        let name = unsafeBitCast(corename, to: (@convention(c) () -> UnsafePointer<CChar>?).self)
-        core = name().map { String(cString: $0) } ?? "unknown"
+        func text(_ function: UnsafeMutableRawPointer?) -> String {
+            guard let function else { return "unknown" }
+            return unsafeBitCast(function, to: (@convention(c) () -> UnsafePointer<CChar>?).self)().map { String(cString: $0) } ?? "unknown"
+        }
+        core = text(corename)
+        release = text(dlsym(library, "openblas_get_config"))
     }
 
     /// Multiplies on the calling thread alone from now on.

@@ -20,6 +20,8 @@ public struct KernelRegistry: Sendable {
     public let separableKernels: [SeparableKernel]
     /// The kernel set that OpenBLAS runs; nil where OpenBLAS is not installed.
     public let openBLASCore: String?
+    /// Release and kernel set: what times of its kernels depend on.
+    public let openBLAS: String?
 
     public init(level: InstructionSet) {
         precondition(level <= InstructionSet.detected, "this CPU cannot run \(level.rawValue) code")
@@ -27,6 +29,7 @@ public struct KernelRegistry: Sendable {
         let levels = Self.levels(upTo: level)
         let blas = OpenBLAS(level: level.rawValue)
         openBLASCore = blas?.core
+        openBLAS = blas.map { "\($0.release) \($0.core)" }
         kernels = naiveKernels + im2colKernels(blas, epilogue: levels.last!.epilogue) + levels.flatMap { $0.kernels() + $0.wholeSeparables }
         separableKernels = levels.flatMap { $0.separableKernels() }
     }
