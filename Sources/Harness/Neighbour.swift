@@ -1,7 +1,10 @@
 import ConvCore
 
-/// Stands in for the layer that runs before this one in a network: it reads a map and weights as large as this layer's, and
+/// Stands in for the layer that runs before this one in a network, whichever that is: it reads a map and weights as large as this layer's, and
 /// writes this layer's src. What of the caches it takes is what this layer has to do without; src is as hot as a layer leaves it.
+///
+/// It is made up, since a layer's times are kept for all networks that hold it; what one costs behind its own neighbours in a block is
+/// measured where the block is planned.
 struct Neighbour {
     private let map: AlignedMemory
     private let weights: AlignedMemory

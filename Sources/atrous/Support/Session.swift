@@ -28,11 +28,11 @@ struct Session {
         Date.now.formatted(.iso8601.year().month().day().time(includingFractionalSeconds: false).timeZone(separator: .omitted))
     }
 
-    /// The commit that the sources stood at, or `unknown` outside a checkout.
+    /// The commit that the sources stand at which this program was built from, or `unknown` where it does not lie in a checkout.
     static let commit: String = {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["git", "rev-parse", "--short=12", "HEAD"]
+        process.arguments = ["git", "-C", (Build.running.path as NSString).deletingLastPathComponent, "rev-parse", "--short=12", "HEAD"]
         let pipe = Pipe()
         process.standardOutput = pipe
         process.standardError = FileHandle.nullDevice
