@@ -35,8 +35,8 @@ public struct FigureInput: Sendable {
     public init(rows: [ResultRow], machine: String, threads: Int, roof: MachineRoof?, trace: [[String: String]] = []) {
         self.roof = roof
         self.trace = trace
-        tuned = rows.filter { $0.machine == machine && $0.tuning.schema > 0 && $0.verdict == "PASSED" && $0.medianNs != nil }
-        let rows = rows.filter { $0.tuning.schema == 0 || $0.tuning.mark == "pick" }
+        tuned = Self.current(rows.filter { $0.machine == machine && $0.tuning.schema > 0 && $0.verdict == "PASSED" && $0.medianNs != nil })
+        let rows = rows.filter { $0.tuning.schema == 0 } + tuned.filter { $0.tuning.mark == "pick" }
         self.machine = machine
         self.threads = threads
         let able = Set(rows.filter { $0.machine == machine && $0.threads == threads }.map(\.kernel))
@@ -50,6 +50,20 @@ public struct FigureInput: Sendable {
         }
         // A kernel whose newest verdict is that it is wrong is not shown with an older figure.
         self.rows = order.map { newest[$0]! }.filter { $0.verdict == "PASSED" && $0.medianNs != nil }
+    }
+
+    /// A store's rows without those that it keeps from before: of each kernel those of the code and the harness that measured it last,
+    /// and of each case the last pick.
+    private static func current(_ rows: [ResultRow]) -> [ResultRow] {
+        func latest(_ rows: [ResultRow], by key: (ResultRow) -> String) -> [String: ResultRow] {
+            Dictionary(rows.map { (key($0), $0) }, uniquingKeysWith: { $0.timeUTC > $1.timeUTC ? $0 : $1 })
+        }
+        func origin(_ row: ResultRow) -> [String] { [row.tuning.cpuID, row.tuning.fingerprint, row.tuning.harness] }
+        func subject(_ row: ResultRow) -> String { "\(row.problem)|\(row.threads)|\(row.cache)" }
+        let last = latest(rows, by: \.kernel)
+        let own = rows.filter { origin($0) == origin(last[$0.kernel]!) }
+        let picks = latest(own.filter { $0.tuning.mark == "pick" }, by: subject)
+        return own.filter { $0.tuning.mark != "pick" || $0.candidate == picks[subject($0)]!.candidate }
     }
 
     /// `4 threads on MACHINE, warm cache`

@@ -1,6 +1,7 @@
 import Results
 
-/// Bars per problem: how many times faster the tuned pick is than the fastest standard configuration, which ran in the same final.
+/// Bars per problem: how many times faster the tuned pick is than the fastest standard configuration, by the rounds of the final in
+/// which both ran.
 let tuningFigure = Figure(
     name: "tuning", summary: "tuned picks against the fastest standard configuration, per layer",
     needs: "tuned problems; run `atrous tune` first"
@@ -9,10 +10,11 @@ let tuningFigure = Figure(
     let cases = Dictionary(grouping: rows, by: \.problem)
     let panels = layerTitles.map { layer, title in
         let bars = cases.values.compactMap { own -> (name: String, gain: Double)? in
-            guard let pick = own.first(where: { $0.tuning.mark == "pick" && $0.layer == layer })?.medianNs,
-                let standard = own.filter({ $0.tuning.standard == 1 && !$0.tuning.mark.isEmpty }).compactMap(\.medianNs).min()
+            guard let pick = own.first(where: { $0.tuning.mark == "pick" && $0.layer == layer }),
+                let gain = own.filter({ $0.tuning.standard == 1 && $0.tuning.mark == "final" }).compactMap(\.tuning.ratio).min()
+                    ?? (pick.tuning.standard == 1 ? 1 : nil)
             else { return nil }
-            return (own[0].problemName, standard / pick)
+            return (pick.problemName, pick.tuning.standard == 1 ? max(1, gain) : gain)
         }.sorted { ($1.gain, $0.name) < ($0.gain, $1.name) }
         return (title: title, bars: bars)
     }.filter { !$0.bars.isEmpty }

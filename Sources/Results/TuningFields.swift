@@ -18,7 +18,8 @@ public struct TuningFields: Sendable, Equatable {
     public var mark = ""
     /// On a pick: the second-best candidate.
     public var runnerUp = ""
-    /// On a pick: the runner-up's time over the pick's, run in the same rounds, with its 95 % interval.
+    /// On a pick: the runner-up's time over the pick's, run in the same rounds, with its 95 % interval. On a row that was run against
+    /// it: its own time over the pick's in those rounds.
     public var ratio: Double?
     public var ratioLow: Double?
     public var ratioHigh: Double?

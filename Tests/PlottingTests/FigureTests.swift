@@ -51,6 +51,7 @@ import Testing
                 (row.config, row.verdict, row.medianNs, row.tuning.schema) = ("t\(t)v\(v)", "PASSED", Double(1000 + 40 * t * t + v), 1)
                 row.tuning.standard = t == 3 && v == 4 ? 1 : 0
                 row.tuning.mark = t == 1 && v == 2 ? "pick" : t == 3 && v == 4 ? "final" : ""
+                row.tuning.ratio = row.tuning.mark == "final" ? 1.3 : nil
                 rows.append(row)
             }
         }
@@ -59,6 +60,24 @@ import Testing
         }
         return FigureInput(
             rows: rows, machine: "test-machine", threads: 1, roof: MachineRoof(peakGflops: 100, bandwidths: [("L1", 200), ("L2", 50)]), trace: trace)
+    }
+
+    @Test func retiredRowsOfAStoreAreNotShown() {
+        func row(_ kernel: String, _ time: String, code: String, mark: String = "", ratio: Double? = nil) -> ResultRow {
+            var row = ResultRow()
+            (row.machine, row.layer, row.problem, row.kernel, row.cache) = ("m", "dw", "dw:c8h9k3n\"tuned\"", kernel, "warm")
+            (row.timeUTC, row.verdict, row.medianNs, row.tuning.schema) = (time, "PASSED", 1000, 1)
+            (row.tuning.fingerprint, row.tuning.mark, row.tuning.ratio, row.tuning.standard) = (code, mark, ratio, 1)
+            return row
+        }
+        let rows = [
+            row("dw-x", "2026-01-01T00:00:00Z", code: "old", mark: "pick"), row("dw-y", "2026-01-01T00:00:00Z", code: "y", mark: "final", ratio: 9),
+            row("dw-y", "2026-01-02T00:00:00Z", code: "y2", mark: "final", ratio: 1.5), row("dw-gone", "2025-01-01T00:00:00Z", code: "g", mark: "pick"),
+            row("dw-x", "2026-01-02T00:00:00Z", code: "new", mark: "pick"),
+        ]
+        let input = FigureInput(rows: rows, machine: "m", threads: 1, roof: nil)
+        #expect(input.tuned.map(\.tuning.fingerprint) == ["y2", "new"])
+        #expect(input.rows.map(\.kernel) == ["dw-x"])
     }
 
     @Test func everyFigureIsDrawnInBothFormats() throws {

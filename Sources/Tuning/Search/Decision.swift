@@ -10,9 +10,12 @@ public struct Decision: Sendable {
     /// The runner-up's time over the pick's, run in the same rounds: median and 95 % interval.
     public let ratio: Double?
     public let interval: ClosedRange<Double>?
-    /// The expected loss of the pick against the best finalist, as a fraction of the time.
-    public let regret: Double
+    /// The expected loss of the pick against the best finalist, as a fraction of the time; nil where the time ended before there were
+    /// rounds enough to tell.
+    public let regret: Double?
     public let finalists: [Int]
+    /// Each finalist's time over the pick's, run in the same rounds.
+    public let ratios: [Double]
 
     /// Two candidates within this are a tie.
     public static let tie = 0.02
@@ -28,7 +31,7 @@ extension Decision {
     static func make(_ search: Search, finalists: [Int]) throws -> Decision? {
         guard !finalists.isEmpty else { return nil }
         guard finalists.count > 1 else {
-            return Decision(pick: finalists[0], runnerUp: nil, ratio: nil, interval: nil, regret: 0, finalists: finalists)
+            return Decision(pick: finalists[0], runnerUp: nil, ratio: nil, interval: nil, regret: 0, finalists: finalists, ratios: [1])
         }
         var rounds: [[Double]] = []
         var decision: Decision
@@ -38,13 +41,15 @@ extension Decision {
             decision = decide(search.space, finalists, rounds, seed: search.random.next())
             turns += 1
             // An unclear end gets more rounds: a pick that may well be wrong does not hold.
-        } while decision.regret > clearRegret && turns < mostTurns && !search.isOver
+        } while decision.regret ?? .infinity > clearRegret && turns < mostTurns && !search.isOver
         return decision
     }
 
     /// An expected loss of no more than this is not worth further rounds; and those of the final are given this often at most.
     private static let clearRegret = 0.01
     private static let mostTurns = 3
+    /// Of fewer rounds no interval can be drawn.
+    private static let fewestRounds = 3
 
     /// Decides from the logarithms of times by round and finalist.
     static func decide(_ space: SearchSpace, _ finalists: [Int], _ rounds: [[Double]], seed: UInt64) -> Decision {
@@ -56,19 +61,25 @@ extension Decision {
         let tied = columns.filter { ratio($0, fastest, rounds) <= log(1 + tie) }
         let pick = tied.min { preference(space, finalists[$0]) < preference(space, finalists[$1]) }!
         let runnerUp = columns.filter { $0 != pick }.min { level[$0] < level[$1] }!
+        let all = columns.map { exp(ratio($0, pick, rounds)) }
+        guard rounds.count >= fewestRounds else {
+            return Decision(
+                pick: finalists[pick], runnerUp: finalists[runnerUp], ratio: all[runnerUp], interval: nil, regret: nil,
+                finalists: finalists, ratios: all)
+        }
         var random = RandomSource(seed: seed)
-        var ratios: [Double] = []
+        var drawn: [Double] = []
         var losses: [Double] = []
         for _ in 0..<resamples {
             let draw = rounds.indices.map { _ in rounds[Int(random.next() % UInt64(rounds.count))] }
-            ratios.append(ratio(runnerUp, pick, draw))
+            drawn.append(ratio(runnerUp, pick, draw))
             losses.append(max(0, columns.map { ratio(pick, $0, draw) }.max()!))
         }
-        ratios.sort()
-        let (low, high) = (ratios[resamples / 40], ratios[resamples - 1 - resamples / 40])
+        drawn.sort()
+        let (low, high) = (drawn[resamples / 40], drawn[resamples - 1 - resamples / 40])
         return Decision(
-            pick: finalists[pick], runnerUp: finalists[runnerUp], ratio: exp(ratio(runnerUp, pick, rounds)),
-            interval: exp(low)...exp(high), regret: exp(Statistics.mean(losses)) - 1, finalists: finalists)
+            pick: finalists[pick], runnerUp: finalists[runnerUp], ratio: all[runnerUp], interval: exp(low)...exp(high),
+            regret: exp(Statistics.mean(losses)) - 1, finalists: finalists, ratios: all)
     }
 
     /// Lower is preferred among equals.
