@@ -9,6 +9,10 @@ public enum ResultFile {
     /// What a file holds. A line that does not read is left out and named.
     public struct Contents: Sendable {
         public var rows: [ResultRow] = []
+        /// The number of each row's line.
+        public var lines: [Int] = []
+        /// As the file's first line names them.
+        public var columns: [String] = []
         /// `file:line: what is wrong`
         public var warnings: [String] = []
         /// The lines that were left out.
@@ -29,6 +33,7 @@ public enum ResultFile {
         guard let names = CSV.fields(text[..<end]), needed.isSubset(of: names) else { throw .notResults(path) }
         let columns = names.map { name in Column.all.first { $0.name == name } }
         var contents = Contents()
+        contents.columns = names
         contents.unknownColumns = zip(names, columns).filter { $0.1 == nil }.map(\.0)
         var number = 1
         for line in text[end...].split(whereSeparator: \.isNewline) {
@@ -46,6 +51,7 @@ public enum ResultFile {
                 contents.broken.append(String(line))
             } else {
                 contents.rows.append(row)
+                contents.lines.append(number)
             }
         }
         return contents
@@ -95,6 +101,7 @@ public enum ResultError: Error, Equatable, Sendable, CustomStringConvertible {
     case unreadable(String)
     case empty(String)
     case notResults(String)
+    case notStore(String)
     case noRows(String)
     case otherColumns(String)
     case cannotWrite(String, reason: String)
@@ -106,6 +113,8 @@ public enum ResultError: Error, Equatable, Sendable, CustomStringConvertible {
         case .unreadable(let path): "\(path): cannot be read; check its permissions"
         case .empty(let path): "\(path): the file is empty; delete it or run `atrous bench` again"
         case .notResults(let path): "\(path): no result file (its first line lacks columns such as machine, kernel and median_ns)"
+        case .notStore(let path):
+            "\(path): no tuning store (its first line is not that of one); `atrous tune --store DIR` writes DIR/tuning.csv"
         case .noRows(let path): "\(path): no results in it; run `atrous bench --out \(path)/bench.csv` first"
         case .otherColumns(let path):
             "\(path): has other columns than this version writes; give --out another name or move the file away"

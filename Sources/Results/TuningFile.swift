@@ -22,12 +22,14 @@ public struct TuningFile: Sendable {
             contents = try ResultFile.read(path)
         } catch {
             // A process that was killed before its header was whole has stored nothing.
-            guard case .empty = error else { throw error }
+            guard let data = FileManager.default.contents(atPath: path), Data(Self.header.utf8).starts(with: data) else { throw error }
             return ResultFile.Contents()
         }
-        if !contents.unknownColumns.isEmpty {
-            throw .newerStore(path, found: "column \(contents.unknownColumns[0])", known: Self.schema)
+        let own = Column.stored.map(\.name)
+        if contents.columns.starts(with: own), contents.columns.count > own.count {
+            throw .newerStore(path, found: "column \(contents.columns[own.count])", known: Self.schema)
         }
+        guard own.starts(with: contents.columns), contents.columns.contains("schema") else { throw .notStore(path) }
         if let row = contents.rows.first(where: { $0.tuning.schema > Self.schema }) {
             throw .newerStore(path, found: "schema \(row.tuning.schema)", known: Self.schema)
         }
@@ -81,30 +83,33 @@ public struct TuningFile: Sendable {
         try FileWriting.replace(path, with: Data((lines.joined(separator: "\n") + "\n").utf8))
     }
 
-    /// The file, open for appending, with a header of this version and a whole last line. The lock is held.
+    /// The file, open for appending, with a header of this version and a whole last line. The lock is held. Nothing is cut off before
+    /// the first line has shown that the file is a store.
     private func open() throws(ResultError) -> (file: Int32, torn: Bool) {
-        var file = try openForAppending()
-        var torn = false
-        let size = lseek(file, 0, SEEK_END)
-        if size > 0, let keep = Self.wholeLines(file, size), keep < size {
-            ftruncate(file, keep)
-            torn = true
-        }
+        let file = try openForAppending()
         let header = Data((Self.header + "\n").utf8)
-        if lseek(file, 0, SEEK_END) == 0 {
+        let head = Self.firstBytes(file, header.count)
+        if head == header {
+            let size = lseek(file, 0, SEEK_END)
+            guard let keep = Self.wholeLines(file, size), keep < size else { return (file, false) }
+            ftruncate(file, keep)
+            return (file, true)
+        }
+        if header.starts(with: head) {
+            // A new file, or a header that a kill tore.
+            ftruncate(file, 0)
             guard FileWriting.writeAll(file, header) else {
                 let reason = FileWriting.reason()
                 ftruncate(file, 0)
                 close(file)
                 throw .cannotWrite(path, reason: reason)
             }
-        } else if Self.firstBytes(file, header.count) != header {
-            // An older version's columns, or a stranger's file, which reading refuses.
-            close(file)
-            try replace { $0 }
-            file = try openForAppending()
+            return (file, !head.isEmpty)
         }
-        return (file, torn)
+        // An older version's columns, or a stranger's file, which reading refuses.
+        close(file)
+        try replace { $0 }
+        return (try openForAppending(), false)
     }
 
     private func openForAppending() throws(ResultError) -> Int32 {
@@ -129,16 +134,5 @@ public struct TuningFile: Sendable {
         return Data(buffer.prefix(max(0, got)))
     }
 
-    /// Runs `body` while no other process changes the file. The lock is a file of its own, since the store itself is replaced;
-    /// the system frees it when a process ends, however it ends.
-    private func locked<T>(_ body: () throws(ResultError) -> T) throws(ResultError) -> T {
-        try FileWriting.makeFolder(of: path)
-        let lock = Foundation.open(path + ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-        guard lock >= 0 else { throw .cannotWrite(path, reason: FileWriting.reason()) }
-        defer { close(lock) }
-        while flock(lock, LOCK_EX) != 0 {
-            guard errno == EINTR else { throw .cannotWrite(path, reason: FileWriting.reason()) }
-        }
-        return try body()
-    }
+    private func locked<T>(_ body: () throws(ResultError) -> T) throws(ResultError) -> T { try FileWriting.locked(path, body) }
 }

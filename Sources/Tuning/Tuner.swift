@@ -10,8 +10,10 @@ public final class Tuner {
     private let model: CostModel
     private let throughput: Throughput?
     private let settings: Settings
-    /// The candidates of a problem on so many threads.
+    /// The candidates of a problem on so many threads: those that are to be searched, which may be few of all that there are.
     private let candidates: (Problem, Int) -> [Candidate]
+    /// What a stored row names, searched or not; nil for what cannot run the case here.
+    private let resolve: (ResultRow, TuningCase) -> Candidate?
     /// A result row, filled with a measurement where there is one.
     private let makeRow: (Candidate, TuningCase, Harness.Measurement?) -> ResultRow
     private var data: ProblemData?
@@ -36,7 +38,7 @@ public final class Tuner {
 
     public init(
         _ store: TuningStore, machine: MachineProfile, throughput: Throughput?, settings: Settings,
-        candidates: @escaping (Problem, Int) -> [Candidate],
+        candidates: @escaping (Problem, Int) -> [Candidate], resolve: @escaping (ResultRow, TuningCase) -> Candidate?,
         makeRow: @escaping (Candidate, TuningCase, Harness.Measurement?) -> ResultRow
     ) {
         self.store = store
@@ -44,26 +46,33 @@ public final class Tuner {
         self.throughput = throughput
         self.settings = settings
         self.candidates = candidates
+        self.resolve = resolve
         self.makeRow = makeRow
     }
 
     /// What a case still needs.
     public struct Work: Sendable {
-        /// Everything that may win, stored or not.
+        /// Everything that is asked for, stored or not.
         public let candidates: [Candidate]
         /// Not measured yet with this effort; empty where the case is decided.
         public let open: [Candidate]
-        /// Stored and fast: run against the new ones.
+        /// Stored and fast, the pick first, asked for or not: run against the new ones.
         public let incumbents: [Candidate]
-        /// The stored pick, where it may decide.
+        /// The stored pick, where it may decide; not always one of the candidates.
         public let pick: ResultRow?
+        /// The fastest stored of the candidates: the pick where it is one of them.
+        public let answer: ResultRow?
+        /// Candidates that a search of this effort has measured and not come to its end.
+        public let unfinished: Int
         public var isDecided: Bool { open.isEmpty && pick != nil }
     }
 
     public struct Outcome: Sendable {
         public let subject: TuningCase
-        /// nil where no candidate passed or the time was over before one was measured.
+        /// The fastest of what was asked for; nil where no candidate passed or the time was over before one was measured.
         public let pick: ResultRow?
+        /// The case's pick where it was not asked for: it ran against the others and stays.
+        public let holder: String?
         /// Whether the store had it already.
         public let stored: Bool
         public let spaceSize: Int
@@ -88,18 +97,29 @@ public final class Tuner {
 extension Tuner {
     public func work(_ subject: TuningCase) -> Work {
         let all = candidates(subject.problem, subject.threads)
-        guard !settings.retune else { return Work(candidates: all, open: all, incumbents: [], pick: nil) }
+        let asked = Dictionary(all.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         let usable = store.usable(subject)
         let pick = store.pick(subject)
+        // A pick is the fastest of all kernels, whichever of them are searched now: it gives way only to what beats it.
+        var incumbents: [Candidate] = []
+        for row in [pick].compactMap(\.self) + usable.prefix(3) where incumbents.count < 3 && !incumbents.contains(where: { $0.name == row.candidate }) {
+            if let candidate = asked[row.candidate] ?? resolve(row, subject) { incumbents.append(candidate) }
+        }
+        guard !settings.retune else {
+            return Work(
+                candidates: all, open: all, incumbents: incumbents.filter { asked[$0.name] == nil }, pick: nil, answer: nil, unfinished: 0)
+        }
         let covered = store.covered(subject, effort: settings.effort)
         let known = Set(usable.filter { $0.effort >= settings.effort }.map(\.candidate))
-        let open = all.filter { !known.contains($0.name) && !covered.contains(store.identity.covers[$0.kernel.name] ?? "") }
-        let names = ([pick?.candidate].compactMap(\.self) + usable.prefix(3).map(\.candidate)).reduce(into: [String]()) {
-            if !$0.contains($1), $0.count < 3 { $0.append($1) }
-        }
-        let incumbents = names.compactMap { name in all.first { $0.name == name } }
-        // Where a kill came when all was measured and nothing decided, the fastest of what is stored are run again.
-        return Work(candidates: all, open: open.isEmpty && pick == nil ? incumbents : open, incumbents: incumbents, pick: pick)
+        let uncovered = all.filter { !covered.contains(store.identity.covers[$0.kernel.name] ?? "") }
+        var open = uncovered.filter { !known.contains($0.name) }
+        let unfinished = uncovered.count - open.count
+        let answer = pick.flatMap { asked[$0.candidate] == nil ? nil : $0 } ?? usable.first { asked[$0.candidate] != nil }
+        // Where a kill came when all was measured and nothing decided, the fastest of what is stored are run again. Where a search
+        // passed over all that is asked for now, it is measured after all.
+        if open.isEmpty, pick == nil { open = incumbents }
+        if open.isEmpty, answer == nil { open = all }
+        return Work(candidates: all, open: open, incumbents: incumbents, pick: pick, answer: answer, unfinished: unfinished)
     }
 
     /// Decides a case. `deadline` on ``Clock/now()``.
@@ -108,15 +128,21 @@ extension Tuner {
     ) throws -> Outcome {
         try store.refresh()
         let work = work(subject)
-        if let pick = work.pick, work.open.isEmpty {
-            if !settings.trustVerify {
-                return Outcome(
-                    subject: subject, pick: pick, stored: true, spaceSize: work.candidates.count, evaluations: 0, faults: [], spentNs: 0)
-            }
-            if let outcome = try trusted(pick, subject, work, pool: pool) { return outcome }
-            return try search(subject, Work(candidates: work.candidates, open: work.candidates, incumbents: [], pick: nil), pool, deadline, progress)
+        guard let pick = work.pick, work.open.isEmpty else { return try search(subject, work, pool, deadline, progress) }
+        if !settings.trustVerify {
+            return Outcome(
+                subject: subject, pick: work.answer, holder: holder(pick, work), stored: true, spaceSize: work.candidates.count,
+                evaluations: 0, faults: [], spentNs: 0)
         }
-        return try search(subject, work, pool, deadline, progress)
+        if let outcome = try trusted(pick, subject, work, pool: pool) { return outcome }
+        let again = Work(
+            candidates: work.candidates, open: work.candidates, incumbents: work.incumbents, pick: nil, answer: nil, unfinished: 0)
+        return try search(subject, again, pool, deadline, progress)
+    }
+
+    /// The pick's name where it is none of the candidates that were asked for.
+    private func holder(_ pick: ResultRow?, _ work: Work) -> String? {
+        pick.flatMap { pick in work.candidates.contains { $0.name == pick.candidate } ? nil : pick.candidate }
     }
 
     /// A stored time that is off by more than this is not trusted: twice what days on one machine differ by.
@@ -124,7 +150,7 @@ extension Tuner {
 
     /// The outcome where the stored pick still takes its time; nil where it is off.
     private func trusted(_ pick: ResultRow, _ subject: TuningCase, _ work: Work, pool: ThreadPool) throws -> Outcome? {
-        guard let candidate = work.candidates.first(where: { $0.name == pick.candidate }), let stored = pick.medianNs else { return nil }
+        guard let candidate = work.incumbents.first(where: { $0.name == pick.candidate }), let stored = pick.medianNs else { return nil }
         let space = SearchSpace(subject, candidates: [candidate], expectedNs: [stored], boundNs: [0])
         let meter = try meter(space, pool, deadline: nil)
         try meter.measure([0], rounds: settings.limits.finalRounds)
@@ -137,8 +163,10 @@ extension Tuner {
         (row.tuning.runnerUp, row.tuning.ratio, row.tuning.ratioLow, row.tuning.ratioHigh) = (old.runnerUp, old.ratio, old.ratioLow, old.ratioHigh)
         (row.tuning.regret, row.tuning.evaluations, row.tuning.spaceSize, row.tuning.covers) = (old.regret, old.evaluations, old.spaceSize, old.covers)
         try store.append([row])
+        let holder = holder(row, work)
         return Outcome(
-            subject: subject, pick: row, stored: true, spaceSize: work.candidates.count, evaluations: 1, faults: [], spentNs: meter.spentNs)
+            subject: subject, pick: holder == nil ? row : work.answer, holder: holder, stored: true, spaceSize: work.candidates.count,
+            evaluations: 1, faults: [], spentNs: meter.spentNs)
     }
 
     private func meter(_ space: SearchSpace, _ pool: ThreadPool, deadline: UInt64?) throws -> SamplerMeter {
@@ -158,16 +186,17 @@ extension Tuner {
             subject, candidates: extra + work.open, model: model,
             learned: observations.isEmpty ? nil : LearnedEffects(observations, for: subject.problem))
         guard !space.candidates.isEmpty else {
-            return Outcome(subject: subject, pick: nil, stored: false, spaceSize: 0, evaluations: 0, faults: [], spentNs: 0)
+            return Outcome(
+                subject: subject, pick: nil, holder: nil, stored: false, spaceSize: 0, evaluations: 0, faults: [], spentNs: 0)
         }
-        let seeds = Array(extra.indices) + store.neighbourPicks(of: subject).compactMap { space.place(of: $0) }
+        let incumbents = work.incumbents.compactMap { space.place(of: $0.name) }
+        let seeds = store.neighbourPicks(of: subject).compactMap { space.place(of: $0) }
         let meter = try meter(space, pool, deadline: deadline)
         var limits = settings.limits
-        // What a killed search has measured already counts.
-        let before = work.candidates.count - work.open.count
-        if limits.evaluations < .max { limits.evaluations = max(limits.evaluations / 3, limits.evaluations - before) + extra.count }
+        // What a killed search has measured already counts; what was decided before does not: a new kernel gets a search of its own.
+        if limits.evaluations < .max { limits.evaluations = max(limits.evaluations / 3, limits.evaluations - work.unfinished) + extra.count }
         var pending: Search?
-        let search = Search(space, meter: meter, limits: limits, seeds: seeds, seed: settings.seed) { [self] block in
+        let search = Search(space, meter: meter, limits: limits, incumbents: incumbents, seeds: seeds, seed: settings.seed) { [self] block in
             try store.append(block.map { filled(meter, $0, work.candidates.count) })
             guard let search = pending, let best = search.best, let m = meter.measurement(best) else { return }
             try progress(
@@ -179,14 +208,17 @@ extension Tuner {
         defer { pending = nil }
         let decision = try settings.strategy.decide(search)
         let faults = space.candidates.indices.compactMap { i in meter.fault(i).map { (candidate: space.candidates[i], fault: $0) } }
-        let pick = try decision.map { try mark($0, meter, work, evaluations: search.measured.count) }
+        let pick = try decision.map { try mark($0, meter, work, evaluations: search.measured.count, finished: !meter.isOver) }
+        let holder = holder(pick, work)
+        let asked = Set(work.candidates.map(\.name))
         return Outcome(
-            subject: subject, pick: pick, stored: false, spaceSize: work.candidates.count, evaluations: search.measured.count,
-            faults: faults, spentNs: meter.spentNs)
+            subject: subject, pick: holder == nil ? pick : store.usable(subject).first { asked.contains($0.candidate) }, holder: holder,
+            stored: false, spaceSize: work.candidates.count, evaluations: search.measured.count, faults: faults, spentNs: meter.spentNs)
     }
 
-    /// Writes the pick and its finalists, and takes the marks of an earlier decision away. Returns the pick's row.
-    private func mark(_ decision: Decision, _ meter: SamplerMeter, _ work: Work, evaluations: Int) throws -> ResultRow {
+    /// Writes the pick and its finalists, and takes the marks of an earlier decision away. `finished`: the search came to its own end
+    /// and was not cut short. Returns the pick's row.
+    private func mark(_ decision: Decision, _ meter: SamplerMeter, _ work: Work, evaluations: Int, finished: Bool) throws -> ResultRow {
         let space = meter.space
         let finalists = Set(decision.finalists.map { space.candidates[$0].name })
         var rows: [ResultRow] = store.rows(of: space.subject).filter {
@@ -196,9 +228,10 @@ extension Tuner {
             row.clearDecision()
             return row
         }
-        for finalist in decision.finalists where finalist != decision.pick {
+        for (finalist, ratio) in zip(decision.finalists, decision.ratios) where finalist != decision.pick {
             var row = filled(meter, finalist, work.candidates.count)
             row.tuning.mark = "final"
+            row.tuning.ratio = ratio
             rows.append(row)
         }
         var pick = filled(meter, decision.pick, work.candidates.count)
@@ -210,18 +243,21 @@ extension Tuner {
         pick.tuning.regret = decision.regret
         pick.tuning.evaluations = evaluations
         pick.tuning.spaceSize = work.candidates.count
-        pick.tuning.covers = covers(space.subject, work)
+        pick.tuning.covers = covers(space.subject, work, finished: finished)
         rows.append(pick)
         try store.append(rows)
         return pick
     }
 
-    /// The kernels that have taken part, now or in an earlier decision that still holds for them.
-    private func covers(_ subject: TuningCase, _ work: Work) -> String {
+    /// The kernels that have taken part whole, now or in an earlier decision that still holds for them.
+    private func covers(_ subject: TuningCase, _ work: Work, finished: Bool) -> String {
         let current = Set(store.identity.covers.values)
-        let earlier = settings.retune ? [] : store.covered(subject, effort: settings.effort)
-        let now = work.candidates.compactMap { store.identity.covers[$0.kernel.name] }
-        return Set(earlier.filter(current.contains) + now).sorted().joined(separator: " ")
+        let asked = Dictionary(grouping: work.candidates, by: \.kernel.name)
+        var all = store.covers(subject).filter { current.contains($0.key) && !(settings.retune && asked[$0.kernel] != nil) }
+        for (name, own) in asked where finished && Set(own.map(\.name)).count == own[0].kernel.space.all.count {
+            if let cover = store.identity.covers[name].flatMap({ Cover($0, effort: settings.effort) }) { all.append(cover) }
+        }
+        return Cover.text(all, in: settings.effort)
     }
 
     private func filled(_ meter: SamplerMeter, _ place: Int, _ spaceSize: Int) -> ResultRow {

@@ -120,18 +120,22 @@ import Tuning
 
     @Test func otherCodeRetiresItsKernelOnly() throws {
         let store = try store()
-        try store.append([row(mark: "pick") { $0.tuning.fingerprint = "0123456789abcdef" }, row("pw-b-test", "", ns: 2000)])
+        try store.append([row(mark: "pick") { ($0.tuning.fingerprint, $0.tuning.covers) = ("0123456789abcdef", "pw-a-test:0") }, row("pw-b-test", "", ns: 2000)])
         #expect(store.pick(subject) == nil)
         #expect(store.usable(subject).map(\.kernel) == ["pw-b-test"])
         #expect(store.unusedSummary.count == 1 && store.unusedSummary[0].contains("1 rows of pw-a-test measured again"))
     }
 
-    private func work(_ store: TuningStore, _ effort: Effort = .quick) -> Tuner.Work {
-        let candidates = kernels.flatMap { kernel in kernel.space.all.map { Candidate(kernel, $0) } }
+    private var all: [Candidate] { kernels.flatMap { kernel in kernel.space.all.map { Candidate(kernel, $0) } } }
+
+    /// `asked`: names of the candidates that are searched; nil for all.
+    private func work(_ store: TuningStore, _ effort: Effort = .quick, asked: String? = nil) -> Tuner.Work {
+        let all = all
+        let candidates = all.filter { asked.map($0.name.hasPrefix) ?? true }
         let settings = Tuner.Settings(effort: effort, limits: effort.limits!, strategy: .model, seed: 1)
         return Tuner(
             store, machine: .unmeasured(levels: ["baseline"]), throughput: nil, settings: settings, candidates: { _, _ in candidates },
-            makeRow: { _, _, _ in ResultRow() }
+            resolve: { row, _ in all.first { $0.name == row.candidate } }, makeRow: { _, _, _ in ResultRow() }
         ).work(subject)
     }
 
@@ -144,6 +148,94 @@ import Tuning
         #expect(work(store, .exhaustive).open.count == grid.all.count + 1)
         try store.append([row("pw-b-test", "", ns: 2000, effort: "exhaustive")])
         #expect(work(store, .exhaustive).open.count == grid.all.count && work(store, .exhaustive).incumbents.first?.name == "pw-a-test@a2b2c4")
+    }
+
+    @Test func aSearchOfFewRunsAgainstTheStoredPickAndDoesNotAnswerWithIt() throws {
+        let store = try store()
+        let grid = identity().covers["pw-a-test"]!
+        try store.append([row("pw-a-test", "a2b2c4", ns: 88, mark: "pick") { $0.tuning.covers = grid }])
+        // Not measured yet: the pick of another kernel is the one to beat.
+        let first = work(store, asked: "pw-b-test")
+        #expect(first.open.map(\.name) == ["pw-b-test"] && first.incumbents.map(\.name) == ["pw-a-test@a2b2c4"] && first.answer == nil)
+        // Measured and slower: it answers for itself, the pick stays that of the case.
+        try store.append([row("pw-b-test", "", ns: 5000)])
+        let again = work(store, asked: "pw-b-test")
+        #expect(again.open.isEmpty && again.answer?.medianNs == 5000 && again.pick?.candidate == "pw-a-test@a2b2c4")
+        // A configuration that the search passed over is measured where it is asked for by name.
+        let passedOver = work(store, asked: "pw-a-test@a5b6c2")
+        #expect(passedOver.open.map(\.name) == ["pw-a-test@a5b6c2"] && !passedOver.isDecided)
+        // The whole matrix is served but for the kernel that no whole search has met; its rows do not count as evaluations of one.
+        #expect(work(store).open.isEmpty && work(store).unfinished == 1)
+    }
+
+    @Test func aKernelIsCoveredWithTheEffortOfItsOwnSearch() throws {
+        let store = try store()
+        let (a, b) = (identity().covers["pw-a-test"]!, identity().covers["pw-b-test"]!)
+        // A thorough search of all, then an exhaustive one of one kernel.
+        try store.append([row(mark: "pick", effort: "exhaustive") { $0.tuning.covers = "\(a):thorough \(b)" }])
+        #expect(work(store, .thorough).open.isEmpty)
+        #expect(work(store, .exhaustive).open.count == grid.all.count - 1)
+        #expect(work(store, .exhaustive).open.allSatisfy { $0.kernel.name == "pw-a-test" })
+    }
+
+    @Test func aPickThatSomeKernelHasNotMetIsPartial() throws {
+        let store = try store()
+        let lookup = TunedLookup(store, machine: nil)
+        try store.append([row("pw-b-test", "", ns: 500, mark: "pick") { $0.tuning.covers = identity().covers["pw-b-test"]! }])
+        #expect(try #require(lookup.choose(subject, among: all)).source.description == "partial (quick)")
+        #expect(try #require(lookup.choose(subject, among: all.filter { $0.kernel.name == "pw-b-test" })).source.isExact)
+        // The kernel that won on the nearest whole case has not run here: it goes first.
+        try store.append([row("pw-a-test", "a5b6c2", problem: "mb1ic8ih7oc8oh7kh1ph0", mark: "pick")])
+        let near = try #require(lookup.choose(subject, among: all))
+        #expect(near.candidate.name == "pw-a-test@a5b6c2" && !near.source.isExact)
+    }
+
+    @Test func aFileThatIsNoStoreIsLeftAsItIs() throws {
+        let result = ResultFile.header + "\n" + ResultFile.line(row()) + "\n"
+        for text in ["notes of mine\nwithout a newline at the end", "hello", "a,b\n1,2\n", result, result + "torn"] {
+            try FileWriting.replace(path, with: Data(text.utf8))
+            #expect(throws: ResultError.self) { try TuningFile(path).prepare() }
+            #expect(throws: ResultError.self) { try TuningFile(path).append([row()]) }
+            #expect(throws: ResultError.self) { try TuningFile(path).rewrite { $0 } }
+            #expect(throws: ResultError.self) { try TuningFile(path).read() }
+            #expect(try String(contentsOfFile: path, encoding: .utf8) == text)
+        }
+    }
+
+    @Test func rowsThatDoNotReadAreNamedByLineAndKept() throws {
+        try store().append([row(), row(ns: 900), row { $0.cache = "lukewarm" }, row { $0.problem = "nonsense" }])
+        let store = try store()
+        #expect(store.warnings.count == 2)
+        #expect(store.warnings[0].hasPrefix("\(path):4: cache 'lukewarm' is none of warm"), "\(store.warnings)")
+        #expect(store.warnings[1].hasPrefix("\(path):5: problem 'nonsense'"))
+        try store.compact()
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        #expect(text.contains("lukewarm") && text.contains("nonsense"))
+        #expect(try lines().count == 4)
+    }
+
+    @Test func ofALogThatWasNotCompactedTheLastRowsCount() throws {
+        // The pick lost its mark in a later row of the same time.
+        let log = [row(mark: "pick"), row(), row("pw-b-test", "", ns: 900, mark: "pick")]
+        for merged in [StoreMerge.merge([log]).rows, StoreMerge.reduced(log), StoreMerge.merge([[], log]).rows] {
+            #expect(merged.map(\.tuning.mark) == ["", "pick"])
+        }
+        #expect(StoreMerge.latestPicks(log).map(\.kernel) == ["pw-b-test"])
+        // Of other code: both stay in the store, the later is the pick.
+        let older = row(time: "2025-01-01T00:00:00Z", mark: "pick", effort: "exhaustive") { $0.tuning.fingerprint = "0"; $0.tuning.covers = "pw-a-test:0" }
+        #expect(StoreMerge.latestPicks([older] + log).map(\.kernel) == ["pw-b-test"])
+    }
+
+    @Test func staleRowsThatWereMeasuredAgainAreNoLongerNamed() throws {
+        let store = try store()
+        let old = { (config: String) in row("pw-a-test", config) { $0.tuning.fingerprint = "0" } }
+        try store.append([old("a2b2c4"), old("a5b6c2")])
+        #expect(store.unusedSummary.first?.contains("2 rows of pw-a-test measured again") == true)
+        try store.append([row()])
+        #expect(store.unusedSummary.first?.contains("1 rows of pw-a-test measured again") == true)
+        // A decision that today's code took part in leaves nothing to measure.
+        try store.append([row(mark: "pick")])
+        #expect(store.unusedSummary.isEmpty && store.all.count == 3)
     }
 
     @Test func anEditedKernelIsMeasuredAgainAndItsOldPickDoesNotWin() throws {
@@ -193,7 +285,7 @@ import Tuning
             row("pw-a-test", "a5b6c2", problem: "mb1ic64ih6oc64oh6kh1ph0", mark: "pick"), row("pw-b-test", "", ns: 1500, problem: "mb1ic64ih6oc64oh6kh1ph0"),
             row("pw-b-test", "", problem: "mb1ic8ih80oc8oh80kh1ph0", mark: "pick"), row("pw-a-test", "a5b6c2", ns: 1200, problem: "mb1ic8ih80oc8oh80kh1ph0"),
         ])
-        let candidates = kernels.flatMap { kernel in kernel.space.all.map { Candidate(kernel, $0) } }
+        let candidates = all
         let lookup = TunedLookup(store, machine: nil)
         let wanted = try TuningCase(Problem(parsing: "mb1ic64ih7oc64oh7kh1ph0"), threads: 1)
         let near = try #require(lookup.choose(wanted, among: candidates))
@@ -217,6 +309,7 @@ import Tuning
         #expect(results.map { $0["invalidity"] as? String } == ["correct", "correctness"])
         let configuration = results[0]["configuration"] as! [String: Any]
         #expect(configuration["a"] as? Int == 2 && configuration["c"] as? Int == 4 && configuration["kernel"] as? String == "pw-a-test")
+        #expect(configuration["cpu_id"] as? String == identity().cpu && configuration["dtype"] as? String == "f32")
         let measurement = (results[0]["measurements"] as! [[String: Any]])[0]
         #expect(measurement["name"] as? String == "time" && measurement["value"] as? Double == 0.001 && measurement["unit"] as? String == "ms")
     }

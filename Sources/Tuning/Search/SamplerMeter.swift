@@ -34,6 +34,7 @@ public final class SamplerMeter: Meter {
         var members: [Int] = []
         for candidate in candidates {
             if states[candidate] == nil {
+                if isOver, hasPassed { continue }
                 // Not pinned: the oracle's and the system's threads would inherit it.
                 states[candidate] = Verifier(data, arena: arena, pool: pool).verify(space.candidates[candidate])
                     .map { session.add($0, on: pool) }
@@ -42,12 +43,14 @@ public final class SamplerMeter: Meter {
         }
         let start = Clock.now()
         try ThreadPool.withPinnedCaller {
-            for _ in 0..<rounds { try session.round(members) }
+            for round in 0..<rounds where round == 0 || !isOver { try session.round(members) }
         }
         let ns = Double(Clock.now() - start)
         spentNs += ns
         for candidate in candidates { spent[candidate, default: 0] += ns / Double(max(1, members.count)) }
     }
+
+    private var hasPassed: Bool { states.values.contains { if case .success = $0 { true } else { false } } }
 
     public func samples(_ candidate: Int, disturbed: Bool) -> [Int: Double] {
         guard case .success(let number)? = states[candidate] else { return [:] }

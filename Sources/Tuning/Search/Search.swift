@@ -6,13 +6,15 @@ import Harness
 ///
 /// Candidates are measured in small blocks, each together with one candidate that stays the same (the *anchor*). What counts is a
 /// candidate's time over the anchor's in the same round, so that a drift of the machine between blocks cancels, and a search that
-/// is killed loses no more than a block.
+/// is killed loses no more than the block in flight, whose rounds are interleaved and end together.
 ///
 /// The anchor is the best of the first block and not the best so far: a candidate that is the best by luck would hand its luck on to
 /// all that are measured against it, and a few such in a row hid one that was 18 % faster than the pick.
 public final class Search {
     public let space: SearchSpace
     public let limits: SearchLimits
+    /// What holds the case so far, its pick first: measured whatever the strategy chooses.
+    public let incumbents: [Int]
     /// Candidates that did well elsewhere, the most promising first.
     public let seeds: [Int]
     public var random: RandomSource
@@ -37,12 +39,13 @@ public final class Search {
 
     /// `evaluated` is told the candidates of every block when it is measured.
     public init(
-        _ space: SearchSpace, meter: Meter, limits: SearchLimits, seeds: [Int] = [], seed: UInt64,
+        _ space: SearchSpace, meter: Meter, limits: SearchLimits, incumbents: [Int] = [], seeds: [Int] = [], seed: UInt64,
         evaluated: @escaping ([Int]) throws -> Void = { _ in }
     ) {
         self.space = space
         self.meter = meter
         self.limits = limits
+        self.incumbents = incumbents
         self.seeds = seeds
         self.evaluated = evaluated
         random = RandomSource(seed: seed)
@@ -78,7 +81,8 @@ public final class Search {
         let first = meter.rounds
         let members = anchor.map { block.contains($0) ? block : block + [$0] } ?? block
         try meter.measure(members, rounds: rounds)
-        let right = members.filter { !meter.isWrong($0) }
+        // Neither wrong nor left out because the time was over.
+        let right = members.filter { !meter.samples($0, disturbed: true).isEmpty }
         if anchor == nil {
             anchor = right.min { a, b in
                 let (x, y) = (Array(meter.samples(a, disturbed: true).values), Array(meter.samples(b, disturbed: true).values))
@@ -155,6 +159,6 @@ public final class Search {
             }
         }
         let clean = complete(disturbed: false)
-        return 2 * clean.count >= rounds ? clean : complete(disturbed: true)
+        return 2 * clean.count >= meter.rounds - first ? clean : complete(disturbed: true)
     }
 }

@@ -5,7 +5,7 @@ import ConvCore
 public struct KernelFingerprint: Hashable, Sendable, CustomStringConvertible {
     public let description: String
 
-    /// `library`: the kernel set of OpenBLAS in use.
+    /// `library`: the release of OpenBLAS and its kernel set in use.
     public init(_ kernel: Kernel, library: String?) {
         var hash = FNV()
         // One that is made of two has the files of both.
@@ -21,11 +21,11 @@ public struct KernelFingerprint: Hashable, Sendable, CustomStringConvertible {
         description = hash.text
     }
 
-    /// Of a kernel's space: changes with a value, the constraint or the standard, not with the code.
+    /// Of a kernel's space: changes with any configuration that it admits and with the standard, not with the code or the words of
+    /// the constraint.
     static func space(_ space: ConfigurationSpace) -> String {
         var hash = FNV()
-        hash.add(space.constraint)
-        for parameter in space.parameters { hash.add("\(parameter.name)\(parameter.values)") }
+        for configuration in [space.standard] + space.all { hash.add("\(configuration);") }
         return String(hash.text.suffix(8))
     }
 

@@ -16,7 +16,7 @@ public struct StoreIdentity: Sendable {
     /// By kernel: code and space, as a pick's `covers` lists them.
     public var covers: [String: String]
 
-    /// `library`: the kernel set of OpenBLAS in use.
+    /// `library`: the release of OpenBLAS and its kernel set in use.
     public init(_ profile: MachineProfile, kernels: [Kernel], library: String?) {
         machine = profile.slug
         cpu = profile.cpuID ?? profile.cpu

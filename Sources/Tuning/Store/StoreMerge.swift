@@ -40,13 +40,46 @@ public enum StoreMerge {
         }
     }
 
+    /// A store's rows as they count: the last of every key, in the order of their first ones, and one pick a case. Rows that this
+    /// version cannot interpret have keys, too, and stay.
+    public static func reduced(_ rows: [ResultRow]) -> [ResultRow] {
+        var places: [Key: Int] = [:]
+        var result: [ResultRow] = []
+        for row in rows {
+            let key = Key(row)
+            if let place = places[key] {
+                result[place] = row
+            } else {
+                places[key] = result.count
+                result.append(row)
+            }
+        }
+        leaveOnePick(&result)
+        return result
+    }
+
+    /// The latest pick of every case, whatever the code of its kernels: a retuned case still holds the pick of the code before.
+    public static func latestPicks(_ rows: [ResultRow]) -> [ResultRow] {
+        var places: [Decided: Int] = [:]
+        var picks: [ResultRow] = []
+        for row in reduced(rows) where row.tuning.mark == "pick" {
+            if let place = places[Decided(row)] {
+                if picks[place].timeUTC <= row.timeUTC { picks[place] = row }
+            } else {
+                places[Decided(row)] = picks.count
+                picks.append(row)
+            }
+        }
+        return picks
+    }
+
     /// Of two rows with the same key the one of the greater effort stays, of equal efforts the later, of equal times the faster. So
     /// does the pick of a case that was decided twice; the other becomes a plain row.
     public static func merge(_ stores: [[ResultRow]]) -> Merged {
         var places: [Key: Int] = [:]
         var rows: [ResultRow] = []
         var conflicts = 0
-        for row in stores.joined() {
+        for row in stores.flatMap(reduced) {
             let key = Key(row)
             guard let place = places[key] else {
                 places[key] = rows.count
@@ -78,10 +111,8 @@ public enum StoreMerge {
 
     /// Whether every kernel that took part in both decisions had the same code and space.
     private static func sameCode(_ a: ResultRow, _ b: ResultRow) -> Bool {
-        func hashes(_ row: ResultRow) -> [Substring: Substring] {
-            Dictionary(
-                row.tuning.covers.split(separator: " ").map { $0.split(separator: ":") }.filter { $0.count == 2 }.map { ($0[0], $0[1]) },
-                uniquingKeysWith: { first, _ in first })
+        func hashes(_ row: ResultRow) -> [String: String] {
+            Dictionary(Cover.all(of: row).map { ($0.kernel, $0.hash) }, uniquingKeysWith: { first, _ in first })
         }
         let other = hashes(b)
         return hashes(a).allSatisfy { name, hash in other[name] ?? hash == hash }

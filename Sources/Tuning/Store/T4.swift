@@ -5,12 +5,13 @@ import Results
 /// Stored rows in the T4 format of auto-tuning results, which KernelTuner and other tuners read.
 /// Source: the Autotuning methodology's T4 results schema, version 1.0.0, as KernelTuner writes it.
 public enum T4 {
-    /// One result a row; times in milliseconds. A configuration holds kernel, problem, threads and cache besides its parameters, so
-    /// that one file may hold many cases.
+    /// One result a row; times in milliseconds. A configuration holds CPU, type, kernel, problem, threads and cache besides its
+    /// parameters, so that one file may hold many cases of many machines.
     public static func encode(_ rows: [ResultRow]) throws -> Data {
         let results = rows.map { row -> [String: Any] in
             var configuration: [String: Any] = [
                 "kernel": row.kernel, "problem": row.problem, "threads": row.threads, "cache": row.cache, "isa": row.isa,
+                "cpu": row.cpu, "cpu_id": row.tuning.cpuID, "dtype": row.dtype,
             ]
             for entry in Configuration(text: row.config).entries { configuration[entry.name] = entry.value }
             let passed = row.verdict == "PASSED" && row.medianNs != nil

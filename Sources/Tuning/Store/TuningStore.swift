@@ -16,8 +16,9 @@ public final class TuningStore {
     /// Of the file when it was last read or written.
     private var seenSize = -1
     private var parsed: [String: Problem] = [:]
-    /// Rows that were superseded and are still in the file.
+    /// Rows that were superseded, and lines that did not read, still in the file.
     private var superseded = 0
+    private var broken = 0
 
     /// A row and whether it may decide here.
     public struct StoredRow: Sendable {
@@ -54,13 +55,19 @@ public final class TuningStore {
         seenSize = file.size
         let contents = try file.read()
         (rows, order, cases, superseded) = ([:], [], [:], 0)
+        broken = contents.broken.count
         warnings = contents.warnings
-        for row in contents.rows { add(row) }
+        for (row, line) in zip(contents.rows, contents.lines) { add(row, line: line) }
     }
 
-    private func add(_ row: ResultRow) {
+    /// `line`: of the file, for what is said of a row that does not read.
+    private func add(_ row: ResultRow, line: Int? = nil) {
         guard let subject = subject(of: row) else {
-            warnings.append("\(file.path): the problem '\(row.problem)' of a row does not read; the row is left out")
+            let regimes = MeasurementOptions.Cache.allCases.map(\.rawValue).joined(separator: ", ")
+            let what =
+                MeasurementOptions.Cache(rawValue: row.cache) == nil
+                ? "cache '\(row.cache)' is none of \(regimes)" : "problem '\(row.problem)' does not read"
+            warnings.append("\(file.path):\(line.map(String.init) ?? "?"): \(what); the row is kept and not used")
             return
         }
         let key = RowKey(row, subject)
@@ -90,31 +97,9 @@ public final class TuningStore {
     /// Drops superseded rows from the file, and second picks of cases that another process decided at the same time.
     public func compact() throws {
         try refresh()
-        guard superseded > 0 || file.size > 0 && !warnings.isEmpty else { return }
-        try file.rewrite {
-            var rows = Self.newest($0, key: self.key)
-            StoreMerge.leaveOnePick(&rows)
-            return rows
-        }
+        guard superseded + broken > 0 else { return }
+        try file.rewrite(StoreMerge.reduced)
         try load()
-    }
-
-    private func key(_ row: ResultRow) -> RowKey? { subject(of: row).map { RowKey(row, $0) } }
-
-    /// The last row of every key, in the order of their first ones.
-    private static func newest(_ rows: [ResultRow], key: (ResultRow) -> RowKey?) -> [ResultRow] {
-        var places: [RowKey: Int] = [:]
-        var result: [ResultRow] = []
-        for row in rows {
-            guard let key = key(row) else { continue }
-            if let place = places[key] {
-                result[place] = row
-            } else {
-                places[key] = result.count
-                result.append(row)
-            }
-        }
-        return result
     }
 }
 
@@ -139,15 +124,23 @@ extension TuningStore {
         }.map(\.row).max { ($0.effort, $0.timeUTC) < ($1.effort, $1.timeUTC) }
     }
 
-    /// The kernels, each with its code and space, that decisions of at least this effort have seen. A pick whose own kernel has other
-    /// code meanwhile still tells of the others.
+    /// The kernels that decisions have seen whole. A pick whose own kernel has other code meanwhile still tells of the others.
+    func covers(_ subject: TuningCase) -> [Cover] {
+        rows(of: subject).filter { stored in
+            if case .refused = stored.validity { return false }
+            return stored.row.tuning.mark == "pick"
+        }.flatMap { Cover.all(of: $0.row) }
+    }
+
+    /// Those of ``covers(_:)`` with at least this effort, as ``StoreIdentity/covers`` writes them.
     func covered(_ subject: TuningCase, effort: Effort) -> Set<String> {
-        Set(
-            rows(of: subject).filter { stored in
-                guard stored.row.tuning.mark == "pick", stored.row.effort >= effort else { return false }
-                if case .refused = stored.validity { return false }
-                return true
-            }.flatMap { $0.row.tuning.covers.split(separator: " ").map(String.init) })
+        Set(covers(subject).filter { $0.effort >= effort }.map(\.key))
+    }
+
+    /// Whether a case's pick has met every one of these kernels, as it is now and whole.
+    func isWhole(_ subject: TuningCase, kernels: Set<String>) -> Bool {
+        let covered = covered(subject, effort: .quick)
+        return kernels.allSatisfy { covered.contains(identity.covers[$0] ?? "") }
     }
 
     /// Cases with a pick that may decide here.
@@ -159,7 +152,8 @@ extension TuningStore {
     /// One line for each kernel and reason that rows are not used for, with their number.
     public var unusedSummary: [String] {
         var counts: [String: (count: Int, level: String)] = [:]
-        for stored in all where !stored.validity.reason.isEmpty {
+        let current = Set(all.filter(\.validity.decides).map { Measured($0) })
+        for stored in all where !stored.validity.reason.isEmpty && !isReplaced(stored, current) {
             let level =
                 switch stored.validity {
                 case .refused: "not used"
@@ -175,6 +169,26 @@ extension TuningStore {
             let parts = key.split(separator: "|", maxSplits: 1)
             return "\(file.path): \(value.count) \(parts[0]) \(value.level): \(parts[1])"
         }
+    }
+}
+
+extension TuningStore {
+    /// What a row is of, whatever the code.
+    private struct Measured: Hashable {
+        let candidate: String
+        let subject: TuningCase
+
+        init(_ stored: StoredRow) {
+            candidate = stored.row.candidate
+            subject = stored.subject
+        }
+    }
+
+    /// Whether a stale row's candidate has a row of today's code, or its case a decision that today's code took part in: nothing is
+    /// left to measure again. Its row stays, for a build of the code before.
+    private func isReplaced(_ stored: StoredRow, _ current: Set<Measured>) -> Bool {
+        guard case .stale = stored.validity else { return false }
+        return current.contains(Measured(stored)) || isWhole(stored.subject, kernels: [stored.row.kernel])
     }
 }
 

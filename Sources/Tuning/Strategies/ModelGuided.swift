@@ -4,12 +4,12 @@ extension Strategy {
     public static let model = Strategy(
         name: "model", summary: "stored neighbours, standards and the model's favourites, then steps around the best"
     ) { search in
-        let limit = search.limits.evaluations
+        let limit = search.left
         let order = search.space.byExpectation
         // Shares of the evaluations: half go to the first field, the rest to steps from what it shows.
         var field: [Int] = []
         func add(_ candidates: some Sequence<Int>, _ most: Int) {
-            field += candidates.filter { !field.contains($0) }.prefix(max(0, min(most, limit - field.count)))
+            field += candidates.filter { !field.contains($0) && search.score($0) == nil }.prefix(max(0, min(most, limit - field.count)))
         }
         add(search.seeds, limit / 4)
         add(order.filter { search.space.standards.contains($0) }, limit / 3)

@@ -5,7 +5,7 @@ extension Strategy {
     ) { search in
         let others = search.space.candidates.indices.filter { !search.space.standards.contains($0) }
             .shuffled(using: &search.random)
-        let field = (search.space.standards + others).prefix(search.limits.evaluations)
+        let field = (search.space.standards + others).filter { search.score($0) == nil }.prefix(search.left)
         try search.measure(Array(field), rounds: 1)
         // A standard is good by its author's word: one slow sample (a stranger on the core) does not end it.
         let half = Array(search.ranking.prefix((search.ranking.count + 1) / 2))

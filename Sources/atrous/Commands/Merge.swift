@@ -11,7 +11,8 @@ func runMerge(_ values: Values) throws -> ExitCode {
     let sources = values.strings("from")
     guard !sources.isEmpty else { throw UsageError("merge needs the stores to join; write --from DIR once for each") }
     let target = try TuningFile(StorePlace(values).pathUnmeasured())
-    // All parts are read before anything is written.
+    // The target and all parts are read before anything is written.
+    _ = try target.read()
     var parts: [[ResultRow]] = []
     for source in sources {
         let path = StorePlace.file(source)
@@ -20,10 +21,8 @@ func runMerge(_ values: Values) throws -> ExitCode {
         }
         let contents = try TuningFile(path).read()
         for warning in contents.warnings { Console.warning(warning) }
-        if let row = contents.rows.first, row.tuning.schema == 0 { throw UsageError("--from \(source): \(path) is no tuning store; `atrous tune --store` writes one") }
         parts.append(contents.rows)
     }
-    try target.prepare()
     var merged = StoreMerge.Merged()
     try target.rewrite { own in
         merged = StoreMerge.merge([own] + parts)
@@ -40,7 +39,7 @@ func runExport(_ values: Values) throws -> ExitCode {
     let path = try StorePlace(values).pathUnmeasured()
     let contents = try TuningFile(path).read()
     for warning in contents.warnings { Console.warning(warning) }
-    let rows = contents.rows.filter { !values.flag("picks") || $0.tuning.mark == "pick" }
+    let rows = values.flag("picks") ? StoreMerge.latestPicks(contents.rows) : StoreMerge.reduced(contents.rows)
     guard !rows.isEmpty else { throw UsageError("\(path): nothing is stored there; `atrous tune` fills it, --store names another folder") }
     let data =
         values.string("format") == "csv"
@@ -49,7 +48,7 @@ func runExport(_ values: Values) throws -> ExitCode {
         try FileWriting.replace(out, with: data)
         if !values.flag("quiet") { Console.note("\(rows.count) rows in \(out)") }
     } else {
-        FileHandle.standardOutput.write(data)
+        Console.output(data)
     }
     return .fine
 }
@@ -58,7 +57,7 @@ func runExport(_ values: Values) throws -> ExitCode {
 func listTuned(_ values: Values) throws {
     let registry = KernelRegistry(level: try InstructionSet.usable())
     let profile = MachineProfile.unmeasured(levels: registry.probes.map(\.name))
-    let identity = StoreIdentity(profile, kernels: registry.kernels, library: registry.openBLASCore)
+    let identity = StoreIdentity(profile, kernels: registry.kernels, library: registry.openBLAS)
     let store = try TuningStore(StorePlace(values).path(profile), identity: identity)
     for warning in store.warnings { Console.warning(warning) }
     let picks = store.all.filter { $0.row.tuning.mark == "pick" }
@@ -72,7 +71,7 @@ func listTuned(_ values: Values) throws {
                 return [
                     row.problemName, "\(row.threads)", row.cache, row.candidate, row.medianNs.map(Format.ms) ?? "-",
                     interval.map { "\(row.tuning.runnerUp) \($0)" } ?? "-", row.tuning.regret.map { String(format: "%.1f %%", 100 * $0) } ?? "-",
-                    row.tuning.effort, row.machine, stored.validity.reason.isEmpty ? "used" : stored.validity.decides ? "used; \(stored.validity.reason)" : "not used: \(stored.validity.reason)",
+                    row.tuning.effort + (row.tuning.covers.isEmpty ? ", partial" : ""), row.machine, stored.validity.reason.isEmpty ? "used" : stored.validity.decides ? "used; \(stored.validity.reason)" : "not used: \(stored.validity.reason)",
                 ]
             }, right: [1, 4]))
 }

@@ -17,10 +17,13 @@ func runPick(_ values: Values) throws -> ExitCode {
     let comparisons = comparing ? try denseComparisons(values) : []
     try bench.requireCases(selection.problems, command: "pick")
     let folder = values.string("store") ?? "results"
-    let machine = bench.profile()
+    let estimating = values.flag("estimate")
+    // An estimate measures nothing, and without a profile of this machine it has no model.
+    let stored = estimating ? StorePlace(values).storedProfile(threads: session.threads, kernels) : nil
+    let machine = estimating ? stored ?? .unmeasured(levels: kernels.registry.probes.map(\.name)) : bench.profile()
     let regime = bench.options.cache
-    var store = try Store(folder, machine: machine, cache: regime.rawValue, registry: kernels.registry, quiet: session.quiet)
-    let choices = TunedChoices(lookup: store.lookup, kernels: kernels, regime: regime)
+    var store = try Store(values.string("store"), machine: machine, cache: regime.rawValue, registry: kernels.registry, quiet: session.quiet)
+    let choices = TunedChoices(lookup: estimating ? TunedLookup(store.tuned, machine: stored) : store.lookup, kernels: kernels, regime: regime)
     bench.extra = { problem, threads in choices[problem, threads].map { [$0.candidate] } ?? [] }
 
     let wanted = selection.problems + comparisons.flatMap { $0.separable + [$0.dense] }
@@ -32,7 +35,7 @@ func runPick(_ values: Values) throws -> ExitCode {
                     && candidates.contains { store.row(problem, $0, threads: threads) == nil }
             }
     }
-    if values.flag("estimate") {
+    if estimating {
         guard !comparing, values.string("out") == nil else { throw UsageError("--estimate measures nothing; leave --compare and --out out, or --estimate") }
         let cases = session.threads.flatMap { threads in selection.problems.map { TuningCase($0, threads: threads, regime: regime) } }
         print(estimateTable(cases) { choices[$0.problem, $0.threads] })

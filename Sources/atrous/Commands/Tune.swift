@@ -17,10 +17,14 @@ func runTune(_ values: Values) throws -> ExitCode {
     for line in selection.skipped where !session.quiet { Console.note("skipped \(line)") }
     let place = StorePlace(values)
     let store = try place.open(kernels, quiet: session.quiet)
+    let admitted = TunedLookup(store, machine: nil)
+    func isDecided(_ subject: TuningCase) -> Bool {
+        admitted.isExact(subject, among: kernels.candidates(for: subject.problem, threads: subject.threads).able)
+    }
     var seen: Set<TuningCase> = []
-    let all = try (session.threads.flatMap { threads in
+    let all = (session.threads.flatMap { threads in
         selection.problems.map { TuningCase($0, threads: threads, regime: options.regime) }
-    } + (wanted ? WantedCases.open(beside: store) : [])).filter { seen.insert($0).inserted }
+    } + (wanted ? WantedCases.all(beside: store).filter { !isDecided($0) } : [])).filter { seen.insert($0).inserted }
     let able = all.filter { !kernels.candidates(for: $0.problem, threads: $0.threads).able.isEmpty }
     guard !able.isEmpty else {
         if wanted, all.isEmpty { throw UsageError("tune --wanted: nothing is noted in \(WantedCases.path(beside: store)); `atrous pick` notes what it finds untuned") }
@@ -29,14 +33,19 @@ func runTune(_ values: Values) throws -> ExitCode {
     let cases = options.shard?.part(of: able) ?? able
     try options.check(cases, kernels)
 
-    let machine = try place.profile(
-        threads: Set(cases.map(\.threads)).sorted(), kernels, quiet: session.quiet, write: options.limits != nil && !values.flag("dry-run"))
+    let threads = Set(cases.map(\.threads)).sorted()
     guard let limits = options.limits, let strategy = options.strategy else {
-        // Nothing is measured and nothing written.
-        let lookup = TunedLookup(store, machine: machine)
+        // Nothing is measured and nothing written: without a profile of this machine there is no model.
+        let lookup = TunedLookup(store, machine: place.storedProfile(threads: threads, kernels))
         print(estimateTable(cases) { lookup.choose($0, among: kernels.candidates(for: $0.problem, threads: $0.threads).able) })
         return .fine
     }
+    let dry = values.flag("dry-run")
+    // What cannot be written is said before anything is measured.
+    if !dry, try store.file.prepare(), !session.quiet {
+        Console.warning("\(store.file.path): the last line was torn by a killed run and is cut off")
+    }
+    let machine = try place.profile(threads: threads, kernels, quiet: session.quiet, write: !dry)
     var settings = Tuner.Settings(effort: options.effort, limits: limits, strategy: strategy, seed: session.seed)
     settings.trustVerify = values.flag("trust-verify")
     settings.retune = values.flag("retune")
@@ -44,6 +53,7 @@ func runTune(_ values: Values) throws -> ExitCode {
     let tuner = Tuner(
         store, machine: machine, throughput: Throughput(probe, peakGflops: machine.peakGflops(isa: probe.name)), settings: settings,
         candidates: { kernels.candidates(for: $0, threads: $1).able },
+        resolve: { row, subject in kernels.registered(row.kernel, row.config, for: subject.problem, threads: subject.threads) },
         makeRow: { candidate, subject, measurement in
             var row = session.row(
                 candidate, subject.problem, threads: subject.threads, machine: machine, cache: subject.regime)
@@ -52,25 +62,21 @@ func runTune(_ values: Values) throws -> ExitCode {
             }
             return row
         })
-    if values.flag("dry-run") {
+    if dry {
         for subject in cases {
             let work = tuner.work(subject)
             print("\(work.isDecided ? "DECIDED" : "OPEN   ")  \(subject)  \(work.candidates.count) candidates, \(work.open.count) open")
         }
         return .fine
     }
-    // What cannot be written is said before anything is measured.
-    if try store.file.prepare(), !session.quiet {
-        Console.warning("\(store.file.path): the last line was torn by a killed run and is cut off")
-    }
     let run = TuneRun(
         session: session, kernels: kernels, machine: machine, store: store, tuner: tuner, budget: options.budget,
         trace: try values.string("trace").map { try TraceFile($0, strategy: strategy.name) })
     var results: [TuneRun.Result] = []
     let (passed, left) = try run.run(cases) { results.append($0) }
-    try store.compact()
-    try WantedCases.prune(beside: store)
     print(tuneTable(results))
+    try store.compact()
+    if wanted { try WantedCases.prune(beside: store, isDecided: isDecided) }
     if !session.quiet { Console.note(summary(results, store)) }
     if !left.isEmpty {
         Console.warning("the budget ended before \(left.count) of \(cases.count) cases; run the same command again to go on")
@@ -87,9 +93,9 @@ private func tuneTable(_ results: [TuneRun.Result]) -> String {
             guard let pick = o.pick else { return head + ["-", "-", "-", "-", "-", "\(o.evaluations)", "\(o.spaceSize)", "not decided"] }
             return head + [
                 pick.candidate, Format.ms(pick.medianNs ?? .nan), Format.percent(pick.attainable),
-                pick.tuning.ratio.map { Format.number($0, digits: 4) } ?? "-",
+                pick.tuning.mark == "pick" ? pick.tuning.ratio.map { Format.number($0, digits: 4) } ?? "-" : "-",
                 pick.tuning.regret.map { String(format: "%.1f %%", 100 * $0) } ?? "-", "\(o.evaluations)", "\(o.spaceSize)",
-                o.stored ? "store" : pick.tuning.strategy,
+                (o.stored ? "store" : pick.tuning.strategy) + (o.holder.map { "; \($0) stays the pick" } ?? ""),
             ]
         }, right: [2, 4, 5, 6, 7, 8, 9])
 }

@@ -23,7 +23,7 @@ func benchBlocks(_ presets: [Preset], _ values: Values) throws -> ExitCode {
     }
     let machine = bench.profile()
     let sink = try ResultSink(values.string("out") ?? "results/\(machine.slug)/blocks.csv", raw: nil)
-    let tuned = try Store.openTuned("results", machine: machine, registry: kernels.registry, quiet: session.quiet)
+    let tuned = try Store.openTuned(nil, machine: machine, registry: kernels.registry, quiet: session.quiet)
     let choices = TunedChoices(lookup: TunedLookup(tuned, machine: machine), kernels: kernels, regime: .warm)
     let progress = Progress(total: cases.count * session.threads.count, quiet: session.quiet)
     var table: [[String]] = []

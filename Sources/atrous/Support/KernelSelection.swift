@@ -105,6 +105,14 @@ struct KernelSelection {
         return (able, unable)
     }
 
+    /// What a store's row names, chosen by the options or not; nil for what cannot run the problem here.
+    func registered(_ name: String, _ configuration: String, for problem: Problem, threads: Int) -> Candidate? {
+        guard let kernel = registry.kernel(named: name), kernel.layer == problem.layer, threads == 1 || kernel.threaded,
+            kernel.supports(problem) == .yes, let configuration = try? kernel.space.parse(configuration)
+        else { return nil }
+        return Candidate(kernel, configuration)
+    }
+
     /// Every configuration that a tuner may have picked.
     func tunable(for problem: Problem, threads: Int) -> [Candidate] {
         kernels.filter { $0.layer == problem.layer && (threads == 1 || $0.threaded) && $0.supports(problem) == .yes }.flatMap { kernel in

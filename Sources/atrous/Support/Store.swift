@@ -20,18 +20,21 @@ struct Store {
 
     /// Rows below a folder that fit the machine and cache mode; a missing folder is an empty store. A tuner's rows count where they
     /// may decide here.
-    init(_ path: String, machine: MachineProfile, cache: String, registry: KernelRegistry, quiet: Bool) throws {
+    ///
+    /// `path`: nil for `results`, where this machine's tuning store lies in its own folder, there already or not.
+    init(_ path: String?, machine: MachineProfile, cache: String, registry: KernelRegistry, quiet: Bool) throws {
         tuned = try Self.openTuned(path, machine: machine, registry: registry, quiet: quiet)
         lookup = TunedLookup(tuned, machine: machine)
-        for row in try Self.rows(path) where row.machine == machine.slug && row.cache == cache && row.tuning.schema == 0 { add(row) }
+        for row in try Self.rows(path ?? "results") where row.machine == machine.slug && row.cache == cache && row.tuning.schema == 0 { add(row) }
         for stored in tuned.all where stored.validity.decides && stored.row.cache == cache { add(stored.row) }
     }
 
-    /// The tuning store of a folder of results, or of the machine's folder in it.
-    static func openTuned(_ path: String, machine: MachineProfile, registry: KernelRegistry, quiet: Bool) throws -> TuningStore {
-        let identity = StoreIdentity(machine, kernels: registry.kernels, library: registry.openBLASCore)
-        let own = "\(path)/\(machine.slug)/tuning.csv"
-        let store = try TuningStore(FileManager.default.fileExists(atPath: own) ? own : "\(path)/tuning.csv", identity: identity)
+    /// The tuning store of a folder of results, or of the machine's folder in it; nil for the default, where `atrous tune` writes.
+    static func openTuned(_ path: String?, machine: MachineProfile, registry: KernelRegistry, quiet: Bool) throws -> TuningStore {
+        let identity = StoreIdentity(machine, kernels: registry.kernels, library: registry.openBLAS)
+        let own = "\(path ?? "results")/\(machine.slug)/tuning.csv"
+        let given = path.map { FileManager.default.fileExists(atPath: own) ? own : StorePlace.file($0) }
+        let store = try TuningStore(given ?? own, identity: identity)
         if !quiet { for line in store.unusedSummary { Console.warning(line) } }
         return store
     }

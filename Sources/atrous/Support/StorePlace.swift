@@ -8,17 +8,16 @@ import Tuning
 
 /// Where a tuning store lies, and the machine profile beside it.
 struct StorePlace {
-    /// `--store DIR`; nil for the default, `results/<machine>`.
-    let folder: String?
+    /// `--store DIR|F.csv`: the file; nil for the default, `results/<machine>/tuning.csv`.
+    private let file: String?
 
-    init(_ values: Values) { folder = values.string("store") }
+    init(_ values: Values) { file = values.string("store").map(Self.file) }
 
-    func folder(_ machine: MachineProfile) -> String { folder ?? "results/\(machine.slug)" }
-    func path(_ machine: MachineProfile) -> String { "\(folder(machine))/tuning.csv" }
+    func path(_ machine: MachineProfile) -> String { file ?? Self.file("results/\(machine.slug)") }
 
     /// The same where the machine need not be known.
     func pathUnmeasured() throws -> String {
-        if let folder { return Self.file(folder) }
+        if let file { return file }
         let registry = KernelRegistry(level: try InstructionSet.usable())
         return path(MachineProfile.unmeasured(levels: registry.probes.map(\.name)))
     }
@@ -26,27 +25,33 @@ struct StorePlace {
     /// The store's file where a folder or the file itself is named.
     static func file(_ text: String) -> String { text.hasSuffix(".csv") ? text : "\(text)/tuning.csv" }
 
-    /// This machine's profile: the one beside the store where it is of this machine, so that a tuning that goes on orders its
-    /// candidates as the one before it did; otherwise measured, and with `write` kept there.
-    func profile(threads: [Int], _ kernels: KernelSelection, quiet: Bool, write: Bool) throws -> MachineProfile {
+    /// This machine's profile where one lies beside the store, or where results do by default; nil where none fits.
+    func storedProfile(threads: [Int], _ kernels: KernelSelection) -> MachineProfile? {
         let levels = kernels.registry.probes.map(\.name)
-        for path in [folder.map { "\($0)/machine.json" }, MachineProfile.defaultFolder(levels: levels).map { "\($0)/machine.json" }].compactMap(\.self) {
-            if let stored = MachineProfile.stored(path), stored.fits(levels: levels, threads: threads) { return stored }
-        }
+        return [file, Self.file(MachineProfile.defaultFolder(levels: levels))].compactMap(\.self)
+            .compactMap { MachineProfile.stored(Self.profile(beside: $0)) }.first { $0.fits(levels: levels, threads: threads) }
+    }
+
+    private static func profile(beside file: String) -> String { FileWriting.beside(file, "machine.json") }
+
+    /// The stored profile, so that a tuning that goes on orders its candidates as the one before it did; otherwise measured, and
+    /// with `write` kept there.
+    func profile(threads: [Int], _ kernels: KernelSelection, quiet: Bool, write: Bool) throws -> MachineProfile {
+        if let stored = storedProfile(threads: threads, kernels) { return stored }
         if !quiet { Console.note("measuring this machine's peaks") }
         let profile = MachineProfile.measure(probes: kernels.registry.probes, threads: threads)
         if !profile.scales {
             Console.warning(
                 "the threads together stay below 80 % of their share of the FMA peak: something else uses this machine, and figures with several threads will mislead")
         }
-        if write { try FileWriting.replace("\(folder(profile))/machine.json", with: profile.json) }
+        if write { try FileWriting.replace(Self.profile(beside: path(profile)), with: profile.json) }
         return profile
     }
 
     /// Opens the store and says which of its rows are not used.
     func open(_ kernels: KernelSelection, quiet: Bool) throws -> TuningStore {
         let machine = MachineProfile.unmeasured(levels: kernels.registry.probes.map(\.name))
-        let identity = StoreIdentity(machine, kernels: kernels.registry.kernels, library: kernels.registry.openBLASCore)
+        let identity = StoreIdentity(machine, kernels: kernels.registry.kernels, library: kernels.registry.openBLAS)
         let store = try TuningStore(path(machine), identity: identity)
         for warning in store.warnings { Console.warning(warning) }
         if !quiet { for line in store.unusedSummary { Console.warning(line) } }
@@ -61,10 +66,7 @@ extension MachineProfile {
     }
 
     /// Where this machine's results lie by default.
-    static func defaultFolder(levels: [String]) -> String? {
-        let bare = MachineProfile.unmeasured(levels: levels)
-        return "results/\(bare.slug)"
-    }
+    static func defaultFolder(levels: [String]) -> String { "results/\(MachineProfile.unmeasured(levels: levels).slug)" }
 
     /// Whether it is of this machine and holds what a roofline with so many threads needs.
     func fits(levels: [String], threads: [Int]) -> Bool {

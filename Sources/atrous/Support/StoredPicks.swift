@@ -18,7 +18,7 @@ struct StoredPicks {
         let registry = KernelRegistry(level: try InstructionSet.usable())
         let machine = MachineProfile.unmeasured(levels: registry.probes.map(\.name))
         store = try TuningStore(
-            StorePlace.file(folder), identity: StoreIdentity(machine, kernels: registry.kernels, library: registry.openBLASCore))
+            StorePlace.file(folder), identity: StoreIdentity(machine, kernels: registry.kernels, library: registry.openBLAS))
         if store!.decided.isEmpty, !values.flag("quiet") {
             Console.warning("\(StorePlace.file(folder)): no pick in it is for this machine and these kernels; `atrous tune --store \(folder)` makes them")
         }

@@ -47,6 +47,7 @@ struct TuneOptions {
                 throw UsageError("--strategy \(name) does not fit --effort exhaustive, which leaves no candidate out; write --effort thorough or --strategy exhaustive")
             }
             limits.strategy = name
+            if name == "exhaustive" { limits.evaluations = .max }
         }
         if let most = try values.int("evaluations", in: 1...1_000_000) {
             guard limits.strategy != "exhaustive" else {
