@@ -19,6 +19,7 @@ public struct InstructionCounter {
     private static let runs = 3
     /// Callgrind is some fifty times slower than the processor.
     private static let patience = 600.0
+    private let patience: Double
 
     private let worker: WorkerProcess
     private let folder: String
@@ -27,8 +28,10 @@ public struct InstructionCounter {
         (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").contains { access("\($0)/valgrind", X_OK) == 0 }
     }
 
-    public init(_ build: String) throws {
+    /// `patience`: seconds that a command may take; nil for what the slowest of them needs.
+    public init(_ build: String, patience: Double? = nil) throws {
         guard Self.isAvailable else { throw Failure.noValgrind }
+        self.patience = patience ?? Self.patience
         folder = "\(NSTemporaryDirectory())/atrous-callgrind-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         worker = try WorkerProcess(
@@ -36,21 +39,15 @@ public struct InstructionCounter {
             wrapper: [
                 "valgrind", "--tool=callgrind", "--quiet", "--callgrind-out-file=\(folder)/out", "--toggle-collect=atrous_measured_burst",
                 "--dump-after=atrous_measured_burst",
-            ], environment: ["SWIFT_DETERMINISTIC_HASHING": "1"], patience: Self.patience)
+            ], environment: ["SWIFT_DETERMINISTIC_HASHING": "1"], patience: self.patience)
     }
 
     /// A copy without debug information, which older valgrinds give up on (DWARF 5); the symbols stay.
     private static func stripped(_ build: String, into folder: String) throws -> String {
         let target = "\(folder)/atrous"
         let source = URL(fileURLWithPath: build).resolvingSymlinksInPath().path
-        for words in [["strip", "-g", "-o", target, source], ["llvm-objcopy", "-g", source, target]] {
-            let process = Process()
-            process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-            process.arguments = words
-            process.standardError = FileHandle.nullDevice
-            guard (try? process.run()) != nil else { continue }
-            process.waitUntilExit()
-            if process.terminationStatus == 0 { return target }
+        for words in [["strip", "-g", "-o", target, source], ["llvm-objcopy", "-g", source, target]] where Subprocess.run(words).code == 0 {
+            return target
         }
         return build
     }
@@ -58,13 +55,13 @@ public struct InstructionCounter {
     /// Instructions of one run. `id` must be another one for each case.
     public func count(_ one: CheckCase, _ side: Side, id: Int) throws -> Double {
         let opened = try worker.ask(
-            ["open", "\(id)", "\(one.threads)", one.candidate(side), one.problem.text], expecting: "opened", within: Self.patience)
+            ["open", "\(id)", "\(one.threads)", one.candidate(side), one.problem.text], expecting: "opened", within: patience)
         guard let bytes = opened.first.flatMap({ Int($0) }) else { throw Failure.noCount(one.name) }
         let memory = try SharedMemory(bytes: SharedMemory.stackBytes + bytes)
-        try worker.ask(["place", "0", String(SharedMemory.address(place: 0), radix: 16), "\(memory.bytes)", memory.path], expecting: "placed", within: Self.patience)
-        try worker.ask(["enter", "\(id)", "0"], expecting: "entered", within: Self.patience)
+        try worker.ask(["place", "0", String(SharedMemory.address(place: 0), radix: 16), "\(memory.bytes)", memory.path], expecting: "placed", within: patience)
+        try worker.ask(["enter", "\(id)", "0"], expecting: "entered", within: patience)
         let before = dumps()
-        _ = try worker.burst(runs: Self.runs, place: 0, cpu: 0, shift: 0, within: Self.patience)
+        _ = try worker.burst(runs: Self.runs, place: 0, cpu: 0, shift: 0, within: patience)
         let total = dumps().subtracting(before).compactMap(Self.total).max()
         guard let total, total > 0 else { throw Failure.noCount(one.name) }
         return total / Double(Self.runs)
