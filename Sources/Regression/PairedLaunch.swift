@@ -57,6 +57,8 @@ public final class PairedLaunch {
 
     /// Rounds take turns over so many arenas: their pages' luck is a scatter of the rounds then, and not of the launch.
     private static let mostPlaces = 10
+    /// A duet works in two at once.
+    private static let fewestPlaces = 2
     private static let mostBytes = 512 << 20
 
     /// So many times the rounds asked for, at most.
@@ -73,7 +75,17 @@ public final class PairedLaunch {
         self.cores = cores
         aliases = try BuildAliases(builds)
         padding = String(repeating: "x", count: 16 * Int.random(in: 0..<256, using: &random))
-        for _ in 0..<max(2, min(options.rounds, Self.mostPlaces, Self.mostBytes / max(arenaBytes, 1))) { memory.append(try SharedMemory(bytes: arenaBytes)) }
+        let places = max(Self.fewestPlaces, min(options.rounds, Self.mostPlaces, Self.mostBytes / max(arenaBytes, 1)))
+        // A container's /dev/shm holds 64 MiB by default: fewer places average over less luck, and are places all the same.
+        while memory.count < places {
+            let needed = memory.count < Self.fewestPlaces
+            do {
+                memory.append(try SharedMemory(bytes: arenaBytes, in: needed ? SharedMemory.folders : SharedMemory.memoryFolders))
+            } catch {
+                if needed { throw error }
+                break
+            }
+        }
         for side in builds.keys.shuffled(using: &random) { try start(side) }
     }
 

@@ -15,23 +15,41 @@ public final class SharedMemory {
     /// Where the place with that number lies: far from what programs and libraries use, and where valgrind lets a program map.
     static func address(place: Int) -> UInt { 0x0400_0000_0000 + UInt(place) << 36 }
 
-    /// New pages, all touched. Throws ``WorkerError/noMemory(_:)``.
-    public init(bytes: Int) throws {
+    /// Where pages are taken from: memory, or else a disk's page cache.
+    static let folders = memoryFolders + [NSTemporaryDirectory()]
+    static let memoryFolders = ["/dev/shm"]
+
+    /// New pages, all touched, from the first folder that has them. Throws ``WorkerError/noMemory(_:)``.
+    public convenience init(bytes: Int) throws { try self.init(bytes: bytes, in: Self.folders) }
+
+    public init(bytes: Int, in folders: [String]) throws(WorkerError) {
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
         self.bytes = (max(bytes, 1) + page - 1) / page * page
-        let folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NSTemporaryDirectory()
-        let path = "\(folder)/atrous-\(getpid())-\(UInt64.random(in: 0 ... .max))"
-        file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw WorkerError.noMemory("\(path): \(String(cString: strerror(errno)))") }
-        // Its name is only for the moment; /proc/PID/fd leads to it as long as somebody holds it.
-        unlink(path)
-        guard posix_fallocate(file, 0, off_t(self.bytes)) == 0 else {
-            close(file)
-            throw WorkerError.noMemory("\(folder) has no \(self.bytes >> 20) MiB left")
+        var reasons: [String] = []
+        var taken: Int32 = -1
+        for folder in folders where taken < 0 {
+            let path = "\(folder)/atrous-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+            let opened = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+            guard opened >= 0 else {
+                reasons.append("\(path): \(String(cString: strerror(errno)))")
+                continue
+            }
+            // Its name is only for the moment; /proc/PID/fd leads to it as long as somebody holds it.
+            unlink(path)
+            if posix_fallocate(opened, 0, off_t(self.bytes)) == 0 {
+                taken = opened
+            } else {
+                close(opened)
+                reasons.append("\(folder) has no \(max(1, self.bytes >> 20)) MiB left")
+            }
         }
-        guard let memory = Self.map(file, self.bytes, at: nil) else {
-            close(file)
-            throw WorkerError.noMemory("\(self.bytes >> 20) MiB cannot be mapped")
+        guard taken >= 0 else {
+            throw .noMemory("\(reasons.joined(separator: ", ")); make room there (a container's /dev/shm is as large as --shm-size says)")
+        }
+        file = taken
+        guard let memory = Self.map(taken, self.bytes, at: nil) else {
+            close(taken)
+            throw .noMemory("\(self.bytes >> 20) MiB cannot be mapped")
         }
         start = memory
         memset(start, 0, self.bytes)

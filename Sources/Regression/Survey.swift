@@ -49,7 +49,7 @@ public struct Survey: Sendable {
                     facts[side] = try examine(one, id: id, side, workers[side]!, patience: options.patience, runNs: &runNs)
                 } catch let error as WorkerError {
                     // This machine's lack, and neither build's fault.
-                    if case .noMemory = error { throw error }
+                    if error.isMachines { throw error }
                     let refused = if case .refused = error { true } else { false }
                     leftOut.append(LeftOut(one: one, side: side, reason: "\(error)", failed: !refused))
                     if error.endsWorker { workers[side] = try WorkerProcess(builds[side]!) }

@@ -1,7 +1,7 @@
 /// What can go wrong with a worker. One line: what, where, and what to do.
 public enum WorkerError: Error, Equatable, Sendable, CustomStringConvertible {
     case cannotStart(String, reason: String)
-    case noWorker(String)
+    case noWorker(String, last: String)
     case otherVersion(String, found: String)
     case died(String, command: String, last: String)
     case hung(String, command: String, seconds: Double)
@@ -14,8 +14,8 @@ public enum WorkerError: Error, Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .cannotStart(let path, let reason): "\(path): cannot be started (\(reason)); give a build of atrous"
-        case .noWorker(let path):
-            "\(path): has no worker (another program, or an atrous from before the regression check); choose a later base"
+        case .noWorker(let path, let last):
+            "\(path): has no worker (another program, or an atrous from before the regression check)\(last.isEmpty ? "" : ", it said '\(last)'"); choose a later base"
         case .otherVersion(let path, let found):
             "\(path): its worker speaks protocol '\(found)', this build \(WorkerProtocol.version); check with the later build of the two"
         case .died(let path, let command, let last): "\(path): its worker died at '\(command)'" + (last.isEmpty ? "" : ": \(last)")
@@ -28,6 +28,9 @@ public enum WorkerError: Error, Equatable, Sendable, CustomStringConvertible {
         case .noMemory(let reason): "no shared memory: \(reason)"
         }
     }
+
+    /// Whether this machine lacks something, rather than a build.
+    public var isMachines: Bool { if case .noMemory = self { true } else { false } }
 
     /// Whether the worker is gone, so that the next case needs a new one.
     var endsWorker: Bool {

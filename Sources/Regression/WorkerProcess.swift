@@ -57,15 +57,18 @@ public final class WorkerProcess {
         process = id
         guard code == 0 else {
             reaped = true
+            close(socket)
             throw .cannotStart(path, reason: String(cString: strerror(code)))
         }
         let greeting: [String]
         do {
             greeting = try WorkerProtocol.fields(receive(within: patience))
-        } catch {
-            throw .noWorker(path)
+        } catch .died(_, let command, let last) {
+            // A build whose worker crashes has one; a program that says no and ends may be another.
+            if let signal = endedBySignal() { throw .died(path, command: command, last: last.isEmpty ? "signal \(signal)" : last) }
+            throw .noWorker(path, last: last)
         }
-        guard greeting.count >= 3, greeting[0] == WorkerProtocol.greeting else { throw .noWorker(path) }
+        guard greeting.count >= 3, greeting[0] == WorkerProtocol.greeting else { throw .noWorker(path, last: greeting.joined(separator: " ")) }
         guard let version = Int(greeting[1]), version >= WorkerProtocol.least else {
             throw .otherVersion(path, found: greeting[1])
         }
@@ -74,6 +77,33 @@ public final class WorkerProcess {
     }
 
     deinit { stop() }
+
+    /// How the worker of a build ends before it has begun; nil where it starts, or where the build has none.
+    public static func crash(of build: String) -> WorkerError? {
+        do {
+            let worker = try WorkerProcess(build)
+            worker.stop()
+            return nil
+        } catch {
+            return error.endsWorker ? error : nil
+        }
+    }
+
+    /// The signal that ended the process, which has closed its output; nil where it ended by itself, or goes on.
+    private func endedBySignal() -> Int32? {
+        var status: Int32 = 0
+        for _ in 0..<1000 {
+            let found = waitpid(process, &status, WNOHANG)
+            if found == process {
+                reaped = true
+                close(socket)
+                return status & 0x7f == 0 ? nil : status & 0x7f
+            }
+            guard found == 0 || errno == EINTR else { return nil }
+            usleep(1000)
+        }
+        return nil
+    }
 
     /// Binds its first thread, which waits for commands and starts a thread for each burst, to where the caller is: on a CPU that
     /// is busy otherwise it would wait for its turn twice a burst.

@@ -15,9 +15,6 @@ struct FakeWorker {
 
     /// `ns`: of one run, by candidate; others take 1000. `chain`: of the loop that tells the clock. `fault` strikes in bursts of `faulty`, once launches have begun.
     init(_ name: String, ns: [String: Int] = [:], fault: Fault = .none, faulty: String = "dw-bad", missing: String = "", chain: Int = 1000, version: Int = 1, plan: String = "error\\tno such command") throws {
-        let folder = "\(NSTemporaryDirectory())/atrous-fake-\(ProcessInfo.processInfo.processIdentifier)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        path = "\(folder)/\(name)"
         let times = ns.map { "            \($0.key)) ns=\($0.value) ;;\n" }.joined()
         let text = """
             #!/bin/bash
@@ -41,7 +38,14 @@ struct FakeWorker {
                 esac
             done
             """
-        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+        try self.init(script: name, text)
+    }
+
+    init(script name: String, _ text: String) throws {
+        let folder = "\(NSTemporaryDirectory())/atrous-fake-\(ProcessInfo.processInfo.processIdentifier)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        path = "\(folder)/\(name)"
+        try Data((text.hasPrefix("#!") ? text : "#!/bin/bash\n" + text).utf8).write(to: URL(fileURLWithPath: path))
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
     }
 

@@ -92,6 +92,15 @@ import Testing
         }
     }
 
+    /// Memory is this machine's: what it lacks is not held against a build.
+    @Test func sharedPagesComeFromTheFirstFolderThatHasThem() throws {
+        let pages = try SharedMemory(bytes: 5000, in: ["/nosuch", NSTemporaryDirectory()])
+        #expect(pages.bytes == 8192)
+        let error = #expect(throws: WorkerError.self) { try SharedMemory(bytes: 5000, in: ["/nosuch"]) }
+        #expect(error?.isMachines == true)
+        #expect("\(error!)".contains("/nosuch") && "\(error!)".contains("--shm-size"))
+    }
+
     @Test func theDoubtSaysWhatWouldHelp() throws {
         let all = try FakeWorker.check(base: try FakeWorker("base", fault: .dies, faulty: "dw-a"), head: try FakeWorker("head"), candidates: ["dw-a"])
         #expect(all.verdict == .undecided)
@@ -106,9 +115,14 @@ import Testing
     }
 
     @Test func strangersAndOtherVersionsAreNamed() throws {
-        #expect(throws: WorkerError.noWorker("/bin/true")) { try WorkerProcess("/bin/true") }
+        #expect(throws: WorkerError.noWorker("/bin/true", last: "")) { try WorkerProcess("/bin/true") }
         let old = try FakeWorker("old", version: 0)
         #expect(throws: WorkerError.otherVersion(old.path, found: "0")) { try WorkerProcess(old.path) }
         #expect(throws: WorkerError.self) { try WorkerProcess("/nosuch/atrous") }
+        // A program that says why it is none, and a build whose worker crashes.
+        let stranger = try FakeWorker(script: "stranger", "echo 'no such command' >&2; exit 2")
+        #expect(throws: WorkerError.noWorker(stranger.path, last: "no such command")) { try WorkerProcess(stranger.path) }
+        let crashed = try FakeWorker(script: "crashed", "kill -SEGV $$")
+        #expect(throws: WorkerError.died(crashed.path, command: "start", last: "signal 11")) { try WorkerProcess(crashed.path) }
     }
 }

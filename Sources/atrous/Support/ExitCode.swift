@@ -11,12 +11,20 @@ enum ExitCode: Int32 {
     case failed = 1
     /// Wrong usage or bad input.
     case badInput = 2
-    /// The machine cannot answer: something is missing.
+    /// The machine cannot answer: something is missing, or it is too noisy.
     case machine = 3
 
     init(for error: Error) {
-        self = error is HarnessError || error is InstructionCounter.Failure || error is DisassemblyError || (error as? PlotError)?.isMissingTool == true ? .machine : .badInput
+        let isMachines = error is HarnessError || error is InstructionCounter.Failure || error is DisassemblyError || error is MachineError
+            || (error as? PlotError)?.isMissingTool == true || (error as? WorkerError)?.isMachines == true
+        self = isMachines ? .machine : .badInput
     }
+}
+
+/// What this machine cannot do at the moment, and what would help.
+struct MachineError: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
 }
 
 /// A mistake of the user's that no library reports. One line: what, where, what to write instead.
