@@ -67,7 +67,7 @@ let package = Package(
         .target(name: "AtrousC", dependencies: ["BlockRuntime", "CAtrous"],
                 linkerSettings: [.unsafeFlags(["-Xlinker", "-soname=libatrous.so"])]),
         .target(name: "CWorker"),
-        .target(name: "Regression", dependencies: ["CWorker", "ConvCore", "Harness", "ThreadPool"], swiftSettings: optimised),
+        .target(name: "Regression", dependencies: ["CWorker", "ConvCore", "Harness", "Results", "ThreadPool"], swiftSettings: optimised),
         .target(name: "Tuning",
                 dependencies: ["BlockRuntime", "ConvCore", "Harness", "KernelRegistry", "Results", "ThreadPool"],
                 plugins: ["KernelFingerprints"]),
@@ -86,7 +86,7 @@ let package = Package(
     ] + isaLevels.map(vectorKernels) + [
         .testTarget(name: "ConvCoreTests", dependencies: ["ConvCore"]),
         .testTarget(name: "HarnessTests", dependencies: ["Harness", "KernelRegistry", "FaultyKernels", "ReferenceKernels", "ThreadPool"]),
-        .testTarget(name: "RegressionTests", dependencies: ["ConvCore", "Harness", "Regression"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "RegressionTests", dependencies: ["ConvCore", "FaultyKernels", "Harness", "KernelRegistry", "Regression", "Results", "ThreadPool"], resources: [.copy("Fixtures")]),
         .testTarget(name: "DisassemblyTests", dependencies: ["Disassembly"]),
         .testTarget(name: "OptionParsingTests", dependencies: ["OptionParsing"]),
         .testTarget(name: "ResultsTests", dependencies: ["Results"]),

@@ -26,3 +26,11 @@ public struct ReferenceLoops: Sendable {
     @_optimize(none)
     private static func keep(_ value: UInt) {}
 }
+
+/// What the clock was during a measurement: the chain of dependent multiplications, between its rounds.
+public struct ClockWatch {
+    private var chains: [Double] = []
+    public init() {}
+    public var medianNs: Double? { chains.isEmpty ? nil : Statistics.median(chains) }
+    public mutating func look() { chains.append(ReferenceLoops().chainNs) }
+}

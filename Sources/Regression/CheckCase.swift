@@ -12,7 +12,7 @@ public struct CheckCase: Sendable, Hashable {
     /// Whether what it must move does not fit the last private cache: then its time hangs on what the neighbours do, too.
     public let streaming: Bool
 
-    public init(_ problem: Problem, candidate: String, headCandidate: String? = nil, threads: Int, privateCacheBytes: Int) {
+    public init(_ problem: Problem, candidate: String, headCandidate: String? = nil, threads: Int, privateCacheBytes: Int = 1 << 20) {
         self.problem = problem
         self.candidate = candidate
         self.headCandidate = headCandidate

@@ -53,9 +53,7 @@ extension CheckOutcome {
         for out in leftOut {
             found.append(.init(level(out), layer: out.one.problem.layer.rawValue, out.one.name, word: word(out), detail(out)))
         }
-        for one in missing {
-            found.append(.init(one.has == .base ? .skipped : .unjudged, layer: one.layer, one.name, word: "only in \(one.has)", one.text))
-        }
+        found += missing.map(\.finding)
         for plan in plans {
             var finding = CheckReport.Finding(level(plan), layer: "block", "plan of \(plan.block.title)", word: plan.verdict.rawValue, plan.text)
             finding.seconds = (plan.head?.measuredNs ?? 0) / 1e9
@@ -165,7 +163,7 @@ extension CaseOutcome {
 }
 
 extension Side {
-    fileprivate var failed: String { self == .head ? "FAILED" : "FAILED in \(self)" }
+    var failed: String { self == .head ? "FAILED" : "FAILED in \(self)" }
 }
 
 extension Judgement {

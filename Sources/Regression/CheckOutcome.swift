@@ -89,6 +89,9 @@ public struct CheckOutcome: Sendable {
             self.has = has
             self.text = text
         }
+
+        /// A kernel that is gone should be gone on purpose; a new one is no news.
+        var finding: CheckReport.Finding { .init(has == .base ? .skipped : .unjudged, layer: layer, name, word: "only in \(has)", text) }
     }
 
     public let rule: DecisionRule

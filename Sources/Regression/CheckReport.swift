@@ -75,6 +75,16 @@ public struct CheckReport: Sendable {
     }
 }
 
+extension CheckReport {
+    /// Of a head that cannot be held against anything.
+    public init(deadHead error: WorkerError, _ build: String) {
+        let detail = "\(error); repeat with: \(build) worker </dev/null"
+        self.init(
+            .regression, Table(["build", "verdict"], right: []), lines: ["FAILED: \(detail)"],
+            findings: [Finding(.failed, layer: "all", "start", word: "FAILED", detail)], summary: "REGRESSION: head does not start", seconds: 0)
+    }
+}
+
 extension Sequence<CheckReport.Finding> {
     /// `undecided`: whether something keeps the check from being fine, too.
     func verdict(undecided: Bool = false) -> CheckReport.Verdict {

@@ -10,23 +10,45 @@ func runCheck(_ values: Values) throws -> ExitCode {
     guard let text = values.string("base") else {
         throw UsageError("check: no base given; write for example --base main, --base path/to/an/older/atrous or --base results/machine/bench.csv")
     }
-    let counting = values.string("counter") == "instructions"
-    // Before any worker starts: all of them run at the level that is counted.
-    if counting { try InstructionCheck.capLevel() }
+    let way: Way = text.hasSuffix(".csv") ? .file : values.string("counter") == "instructions" ? .instructions : .times
+    for (flag, reason) in way.unused where values.flag(flag) { throw UsageError("check: --\(flag) \(reason); leave it out") }
+    if way == .file { return try checkAgainstFile(text, values, session: session) }
+    if way == .instructions { try InstructionCounter.capLevel() }
     let cache = values.string("builds")
-    if text.hasSuffix(".csv") { return try checkAgainstFile(text, values, session: session) }
     let plans = try values.plannedBlocks(threads: session.threads)
     let base = try Build(text, flag: "--base", cache: cache, quiet: session.quiet)
     let head = try values.string("head").map { try Build($0, flag: "--head", cache: cache, quiet: session.quiet) } ?? .running
-    let matrix = try CheckMatrix(values, base: base.path, head: head.path, session: session)
+    // Whatever base is: a head that does not even start has failed.
+    if let error = WorkerProcess.crash(of: head.path) {
+        return try CheckFiles(values, base: base.name, head: head.name).publish(CheckReport(deadHead: error, head.path))
+    }
+    let matrix = try CheckMatrix(values, command: "check", base: base.path, head: head.path, session: session)
     if values.flag("dry-run") {
         for one in matrix.cases { print("LISTED   \(one.name)") }
         for block in plans { print("LISTED   plan of \(block.title)") }
         return .fine
     }
-    return try counting
-        ? InstructionCheck(values, session: session, base: base, head: head).run(matrix.cases)
-        : checkTimes(values, session: session, base: base, head: head, matrix, plans)
+    return way == .instructions
+        ? try checkInstructions(values, session: session, base: base, head: head, matrix)
+        : try checkTimes(values, session: session, base: base, head: head, matrix, plans)
+}
+
+/// What is compared.
+private enum Way {
+    case times, instructions, file
+
+    /// Options that it has no use for, with the reason: who gives one waits for a file that is never written, or believes in a
+    /// measurement that was not made.
+    var unused: [(flag: String, reason: String)] {
+        let ofTimes = ["json", "history", "record", "plans", "launches", "rounds", "burst", "pairing", "results"]
+        switch self {
+        case .times: return []
+        case .instructions: return ofTimes.map { ($0, "is for times, and --counter instructions takes none") }
+        case .file:
+            return [("head", "has no place beside a CSV as --base: the build that runs is the head")]
+                + (ofTimes + ["counter", "store", "patience", "builds"]).map { ($0, "needs two builds, and --base is a CSV") }
+        }
+    }
 }
 
 private func checkTimes(_ values: Values, session: Session, base: Build, head: Build, _ matrix: CheckMatrix, _ plans: [PlanCheck.Block]) throws -> ExitCode {
@@ -80,12 +102,14 @@ extension Values {
         return rule
     }
 
+    func patience() throws -> Double? { try seconds("patience", in: 1...3600) }
+
     func launchOptions() throws -> LaunchOptions {
         var options = LaunchOptions()
         if let rounds = try int("rounds", in: LaunchOptions.roundsRange) { options.rounds = rounds }
         if let seconds = try seconds("burst", in: 0.0001...1) { options.burstNs = seconds * 1e9 }
         options.pairing = string("pairing").flatMap(Pairing.init) ?? NoiseFile.bestPairing(results: string("results") ?? "results")
-        if let patience = try seconds("patience", in: 1...3600) { options.patience = patience }
+        if let patience = try patience() { options.patience = patience }
         return options
     }
 }

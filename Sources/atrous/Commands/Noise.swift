@@ -9,7 +9,7 @@ import Results
 func runNoise(_ values: Values) throws -> ExitCode {
     let session = try Session(values)
     let build = try values.string("base").map { try Build($0, flag: "--base", cache: values.string("builds"), quiet: session.quiet) } ?? .running
-    let matrix = try CheckMatrix(values, base: build.path, head: build.path, session: session)
+    let matrix = try CheckMatrix(values, command: "noise", base: build.path, head: build.path, session: session)
     if values.flag("dry-run") {
         for one in matrix.cases { print("LISTED   \(one.name)") }
         return .fine
@@ -29,7 +29,7 @@ func runNoise(_ values: Values) throws -> ExitCode {
     }
     progress.finish()
     guard let best = studies.filter({ !$0.cases.isEmpty }).min(by: { $0.highScatter < $1.highScatter }) else {
-        throw UsageError("noise: no launch was undisturbed; try again on a quieter machine")
+        throw MachineError("noise: no launch was undisturbed; try again on a quieter machine")
     }
     print("scatter of a launch's value (standard deviation over \(launches) launches of equal builds, \(best.cases.count) cases, \(options.rounds) rounds):\n")
     print(

@@ -110,13 +110,6 @@ struct BenchRun {
     }
 }
 
-/// What the clock was during a measurement: the chain of dependent multiplications, between its rounds.
-struct ClockWatch {
-    private var chains: [Double] = []
-    var medianNs: Double? { chains.isEmpty ? nil : Statistics.median(chains) }
-    mutating func look() { chains.append(ReferenceLoops().chainNs) }
-}
-
 /// Where rows go: the CSV, the raw samples beside it, and memory.
 final class ResultSink {
     private let appender: ResultAppender

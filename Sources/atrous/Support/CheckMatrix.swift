@@ -9,13 +9,13 @@ struct CheckMatrix {
     /// What one of the builds lacks.
     var missing: [CheckOutcome.Missing] = []
 
-    init(_ values: Values, base: String, head: String, session: Session) throws {
-        let selection = try ProblemSelection.nonEmpty(values, command: "check")
+    init(_ values: Values, command: String, base: String, head: String, session: Session) throws {
+        let selection = try ProblemSelection.nonEmpty(values, command: command)
         let patterns = try values.strings("kernel").map { try Pattern($0, flag: "--kernel")! }
         let (a, b) = (try WorkerProcess(base), try WorkerProcess(head))
         defer { a.stop(); b.stop() }
         if a.level != b.level {
-            throw UsageError("base runs at \(a.level), head at \(b.level); set ATROUS_ISA to the lower of the two")
+            throw UsageError("\(command): base runs at \(a.level), head at \(b.level); set ATROUS_ISA to the lower of the two")
         }
         let cache = MachineProfile.cacheLevels().first { $0.level == 2 }?.bytes ?? 1 << 20
         let stored = try StoredPicks(values)
@@ -54,7 +54,7 @@ struct CheckMatrix {
             }
         }
         guard !cases.isEmpty else {
-            throw UsageError("check: no case is left that both builds have; loosen --kernel, --filter or --threads")
+            throw UsageError("\(command): no case is left that both builds have; loosen --kernel, --filter or --threads")
         }
     }
 

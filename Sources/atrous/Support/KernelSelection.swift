@@ -85,6 +85,11 @@ struct KernelSelection {
                 + "; `atrous list kernels` lists them")
     }
 
+    /// Whether no kernel has that name, at a level that this CPU and `ATROUS_ISA` allow.
+    func lacks(_ name: String) -> Bool {
+        registry.kernel(named: name) == nil && !InstructionSet.allCases.contains { $0 > registry.level && name.hasSuffix("-\($0.rawValue)") }
+    }
+
     /// Whether kernels built for that take part: scalar and library ones do at any level.
     func admits(isa: String) -> Bool { InstructionSet(rawValue: isa) == nil || isas.contains(isa) }
 

@@ -4,20 +4,26 @@ import Harness
 import Results
 
 /// Times that `atrous bench` stored, beside the yardsticks of the run that they come from.
-struct StoredTimes {
+public struct StoredTimes: Sendable {
     /// One case in one run of the command.
-    struct Case {
-        let ns: Double
+    public struct Case: Sendable {
+        public let ns: Double
         /// The naive kernel on the same problem: what memory and neighbours did to the run is in it, too.
-        let naiveNs: Double
+        public let naiveNs: Double
         /// The chain of dependent multiplications: the clock. nil in rows from before it was stored.
-        let referenceNs: Double?
+        public let referenceNs: Double?
 
-        var ofNaive: Double { ns / naiveNs }
-        var ofReference: Double? { referenceNs.map { ns / $0 } }
+        public init(ns: Double, naiveNs: Double, referenceNs: Double?) {
+            self.ns = ns
+            self.naiveNs = naiveNs
+            self.referenceNs = referenceNs
+        }
+
+        public var ofNaive: Double { ns / naiveNs }
+        public var ofReference: Double? { referenceNs.map { ns / $0 } }
 
         /// Logarithm of what both yardsticks agree on, of the smaller size; 0 where they contradict each other.
-        func change(since old: Case) -> Double {
+        public func change(since old: Case) -> Double {
             let byNaive = log(ofNaive / old.ofNaive)
             guard let now = ofReference, let then = old.ofReference else { return byNaive }
             let byReference = log(now / then)
@@ -27,32 +33,39 @@ struct StoredTimes {
     }
 
     /// By key, in the order of the file; the commit tells which runs were of one build.
-    private var cases: [String: [(commit: String, one: Case)]] = [:]
+    private var cases: [Key: [(commit: String, one: Case)]] = [:]
+    private struct Key: Hashable {
+        let problem, candidate: String
+        let threads: Int
+    }
     private var dates: Set<String> = []
     private var hasReference = false
 
     /// Of passing rows that have a naive row of the same run beside them.
-    init(_ rows: [ResultRow]) {
+    public init(_ rows: [ResultRow]) {
         let rows = rows.filter { $0.verdict == "PASSED" && $0.medianNs != nil }.sorted { $0.timeUTC < $1.timeUTC }
         var naive: [String: Double] = [:]
         for row in rows where row.family == "naive" && row.threads == 1 { naive["\(row.run)|\(row.problem)"] = row.medianNs }
         for row in rows where row.family != "naive" {
             guard let naiveNs = naive["\(row.run)|\(row.problem)"], let text = try? Problem(parsing: row.problem).text else { continue }
             let one = Case(ns: row.medianNs!, naiveNs: naiveNs, referenceNs: row.referenceNs)
-            cases[Self.key(text, row.candidate, row.threads), default: []].append((row.commit, one))
+            cases[Key(problem: text, candidate: row.candidate, threads: row.threads), default: []].append((row.commit, one))
             hasReference = hasReference || row.referenceNs != nil
             dates.insert(String(row.timeUTC.prefix(10)))
         }
     }
 
-    private static func key(_ problem: String, _ candidate: String, _ threads: Int) -> String { "\(problem)|\(candidate)|\(threads)" }
-
-    func newest(_ problem: Problem, _ candidate: String, threads: Int) -> Case? {
-        cases[Self.key(problem.text, candidate, threads)]?.last?.one
+    public func newest(_ problem: Problem, _ candidate: String, threads: Int) -> Case? {
+        cases[Key(problem: problem.text, candidate: candidate, threads: threads)]?.last?.one
     }
 
-    var days: String { dates.sorted().suffix(2).joined(separator: ", ") }
-    var yardsticks: String { hasReference ? "the naive kernel and the reference loop" : "the naive kernel" }
+    /// All that are stored of a problem, in order of name.
+    public func candidates(_ problem: Problem, threads: Int) -> [String] {
+        cases.keys.filter { $0.problem == problem.text && $0.threads == threads }.map(\.candidate).sorted()
+    }
+
+    public var days: String { dates.sorted().suffix(2).joined(separator: ", ") }
+    public var yardsticks: String { hasReference ? "the naive kernel and the reference loop" : "the naive kernel" }
 
     /// How far runs of one commit differ, case by case.
     private var changes: [Double] {
@@ -67,11 +80,11 @@ struct StoredTimes {
     private static let beyond = 1.5
     /// Where a file holds fewer pairs: three runs of the smoke matrix within fifty minutes, two virtual CPUs of a busy host, 72 pairs:
     /// half below 0.5 %, nine in ten below 4.3 %, 99 in 100 below 13 % (by nanoseconds: 0.6, 4.9 and 13.2 %).
-    static let usualScatter = 0.13
+    public static let usualScatter = 0.13
 
     /// The least slow-down that can be told from what two runs of one build differ by.
-    var leastThreshold: Double { expm1(Self.beyond * scatter.value) }
-    var reason: String {
+    public var leastThreshold: Double { expm1(Self.beyond * scatter.value) }
+    public var reason: String {
         let (value, count) = scatter
         return String(format: "1.5 times the %.1f %% that 99 in 100 cases stay below between two runs of one build, %@", expm1(value) * 100,
             count > 0 ? "from \(count) pairs of rows in the file" : "as measured when this was written; two runs of `atrous bench` in the file would tell")
