@@ -6,6 +6,7 @@ public let kernels: [Kernel] = [
     depthwiseDirect,
     depthwiseTile,
     depthwisePhase,
+    depthwiseStage,
     depthwiseScale,
     pointwiseDirect,
     pointwiseTile,

@@ -34,6 +34,11 @@ let multiplyAddIsFused = false
 /// Floats in a vector.
 let lanes = Vector.scalarCount
 
+/// A register tile of zeros, without a call: where a function grows long, the compiler calls `InlineArray(repeating:)`, which
+/// every level then shares.
+@inline(__always)
+func zeros<Tile>(_ type: Tile.Type) -> Tile { atrous_zeros().load(as: type) }
+
 /// a·b + c, fused where the instruction set can.
 @inline(__always)
 func multiplyAdd(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector {

@@ -43,6 +43,10 @@ ATROUS_INLINE void atrous_store_past8(float *p, atrous_f8 v) { __builtin_nontemp
 ATROUS_INLINE void atrous_store_past16(float *p, atrous_f16 v) { __builtin_nontemporal_store(v, (atrous_f16 *)p); }
 ATROUS_INLINE void atrous_finish_stores(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
+// Zeros for the largest register tile, 20 sums of 16 lanes.
+static const float atrous_zero_tile[20 * 16] __attribute__((aligned(64), unused)) = {0};
+ATROUS_INLINE const void *atrous_zeros(void) { return atrous_zero_tile; }
+
 typedef int32_t atrous_i4 __attribute__((ext_vector_type(4)));
 typedef int32_t atrous_i8 __attribute__((ext_vector_type(8)));
 typedef int32_t atrous_i16 __attribute__((ext_vector_type(16)));

@@ -57,7 +57,7 @@ private let mostStreams = 4
 private func firstChannel(_ p: Problem, _ vector: Int) -> Int { min(vector * lanes, p.ic - lanes) }
 
 /// `[c][kh][kw]` → `[vector][kh][kw][lane]`.
-private func packVectorMajor(_ p: Problem, _ source: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>) {
+func packVectorMajor(_ p: Problem, _ source: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>) {
     let taps = p.kh * p.kw
     for vector in 0..<paddedChannels(p) / lanes {
         for tap in 0..<taps {
