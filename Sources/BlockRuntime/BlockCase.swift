@@ -16,7 +16,7 @@ public struct BlockCase: Sendable {
         let units = try block.units(cin: size.cin, cout: size.cout)
         var problems: [Problem] = []
         for unit in units {
-            var problem = try unit.problem(batch: size.batch, height: size.height, width: size.width)
+            var problem = try unit.problem(at: size)
             problem.name = "\(prefix)-\(Self.role(unit, cout: size.cout ?? size.cin))\(suffix)"
             problems.append(problem)
         }

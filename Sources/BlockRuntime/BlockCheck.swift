@@ -66,7 +66,7 @@ public struct BlockCheck {
         var references: [Reference] = []
         for (index, folded) in parameters.units.enumerated() {
             let unit = folded.unit
-            let problem = try unit.problem(batch: size.batch, height: size.height, width: size.width)
+            let problem = try unit.problem(at: size)
             let src = Self.gather(unit, references.map(\.values), input, batch: size.batch)
             let answer = Oracle.answer(problem, src: src, weights: folded.weights, bias: folded.bias) { count, body in
                 DispatchQueue.concurrentPerform(iterations: count, execute: body)

@@ -62,7 +62,7 @@ extension BlockDescription {
     public func layerProblems(size: BlockSize) throws(BlockError) -> [Problem] {
         var problems: [Problem] = []
         for unit in try units(cin: size.cin, cout: size.cout) {
-            problems.append(try unit.problem(batch: size.batch, height: size.height, width: size.width))
+            problems.append(try unit.problem(at: size))
         }
         return problems
     }

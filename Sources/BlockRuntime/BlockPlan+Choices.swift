@@ -49,7 +49,7 @@ extension BlockPlan {
     ) throws -> [BlockStage]? {
         var stages: [BlockStage] = []
         for (index, unit) in units.enumerated() {
-            let problem = try unit.problem(batch: size.batch, height: size.height, width: size.width)
+            let problem = try unit.problem(at: size)
             let able = registry.split(for: problem).able.filter { $0.family == family && $0.isa == isa }
             guard let kernel = able.first else { return nil }
             stages.append(BlockStage(units: index..<index + 1, kernel: .layer(Candidate(kernel))))

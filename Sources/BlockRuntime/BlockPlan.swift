@@ -59,7 +59,7 @@ public struct BlockPlan: Sendable, Equatable {
     static func unitText(_ units: ArraySlice<BlockUnit>) -> String { units.map(\.name).joined(separator: "+") }
 
     static func problemText(_ units: ArraySlice<BlockUnit>, _ size: BlockSize) throws -> String {
-        try units.map { try $0.problem(batch: size.batch, height: size.height, width: size.width).text }
+        try units.map { try $0.problem(at: size).text }
             .joined(separator: "+")
     }
 
@@ -123,7 +123,7 @@ public struct BlockPlan: Sendable, Equatable {
             guard row.unit == expected else {
                 throw PlanError.otherUnits(file: source, line: line, found: row.unit, expected: expected)
             }
-            let problems = try units[range].map { try $0.problem(batch: size.batch, height: size.height, width: size.width) }
+            let problems = try units[range].map { try $0.problem(at: size) }
             let text = problems.map(\.text).joined(separator: "+")
             guard row.problem == text else {
                 throw PlanError.otherProblem(file: source, line: line, unit: row.unit, found: row.problem, expected: text)

@@ -52,11 +52,11 @@ public struct BlockUnit: Sendable, Equatable {
         [(weightName, weightShape)] + ([biasName].compactMap(\.self) + batchNormNames).map { ($0, [oc]) }
     }
 
-    /// The layer with batch norm folded, so with bias, named by the unit. Throws ``BlockError/problem(unit:_:)``.
-    public func problem(batch: Int, height: Int, width: Int) throws(BlockError) -> Problem {
+    /// The layer with batch norm folded, so with bias, named by the unit; only its own channels count, not those of `size`. Throws ``BlockError/problem(unit:_:)``.
+    public func problem(at size: BlockSize) throws(BlockError) -> Problem {
         do {
             return try Problem.same(
-                batch: batch, groups: kind == .dw ? ic : 1, ic: ic, oc: oc, height: height, width: width,
+                batch: size.batch, groups: kind == .dw ? ic : 1, ic: ic, oc: oc, height: size.height, width: size.width,
                 kernel: kernel, dilation: dilation, bias: true, activation: activation, name: name)
         } catch {
             throw .problem(unit: name, error)

@@ -28,7 +28,7 @@ extension BlockDescription {
         where dw.kind == .dw && dw.name.hasPrefix("branches.") {
             let name = String(dw.name.dropLast(".dw".count))
             func problem(_ unit: BlockUnit) throws(BlockError) -> Problem {
-                try unit.problem(batch: size.batch, height: size.height, width: size.width)
+                try unit.problem(at: size)
             }
             let dense = BlockUnit(
                 name: "\(name)-dense", kind: .dense, ic: dw.ic, oc: pw.oc, kernel: dw.kernel, dilation: dw.dilation,

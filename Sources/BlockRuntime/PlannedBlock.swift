@@ -41,7 +41,7 @@ public final class PlannedBlock {
             throw BlockError.contradictoryWidth("cin", given: size.cin, own: parameters.cin)
         }
         let units = parameters.units.map(\.unit)
-        let problems = try units.map { try $0.problem(batch: size.batch, height: size.height, width: size.width) }
+        let problems = try units.map { try $0.problem(at: size) }
         precondition(stages.flatMap(\.units) == Array(units.indices), "the stages are not the block's units in order")
         self.units = units
         self.stages = stages
@@ -149,7 +149,7 @@ public final class PlannedBlock {
     /// What a stage overwrites while it runs.
     public func scratchBytes(of stage: BlockStage) -> Int {
         let problems = units[stage.units].map {
-            try! $0.problem(batch: size.batch, height: size.height, width: size.width)
+            try! $0.problem(at: size)
         }
         return stage.kernel.memory(problems, threads: pool.threads).scratch
     }

@@ -8,7 +8,7 @@ extension [BlockUnit] {
             return nil
         }
         let (dw, pw) = (self[index], self[index + 1])
-        let first = try dw.problem(batch: size.batch, height: size.height, width: size.width)
+        let first = try dw.problem(at: size)
         do {
             var whole = try first.followed(by: PointwiseTail(oc: pw.oc, activation: pw.activation))
             whole.name = String(dw.name.dropLast(".dw".count))

@@ -57,7 +57,7 @@ struct Golden {
     func excess(_ folded: FoldedUnit, change: (inout [Float]) -> Void = { _ in }) throws -> Double {
         var weights = folded.weights
         change(&weights)
-        let problem = try folded.unit.problem(batch: batch, height: height, width: width)
+        let problem = try folded.unit.problem(at: BlockSize(batch: batch, cin: block.cin, height: height, width: width))
         let src = try input(folded.unit)
         #expect(src.count == problem.srcCount)
         #expect(weights.count == problem.weightCount)

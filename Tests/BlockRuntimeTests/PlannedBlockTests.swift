@@ -50,7 +50,7 @@ struct PlannedBlockTests {
         let pool = ThreadPool(threads: 2)
         for parity in 0..<2 {
             let stages = try units.enumerated().map { index, unit in
-                let problem = try unit.problem(batch: check.size.batch, height: check.size.height, width: check.size.width)
+                let problem = try unit.problem(at: check.size)
                 let layout: Layout = index % 2 == parity ? .nchw : .nhwc
                 let kernel = try #require(Self.registry.split(for: problem).able.last { $0.layout == layout })
                 return BlockStage(units: index..<index + 1, kernel: .layer(Candidate(kernel)))

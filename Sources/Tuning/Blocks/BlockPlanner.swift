@@ -189,7 +189,7 @@ public struct BlockPlanner {
             let fused = try BlockPlan.fusedStages(isa: isa, units: units, size: size, registry: registry)
         else { return result }
         result.append(("fused", fused))
-        let problems = try units.map { try $0.problem(batch: size.batch, height: size.height, width: size.width) }
+        let problems = try units.map { try $0.problem(at: size) }
         // Every other tiled kernel in its turn: units that have fewer stay with their last.
         let tiledKernels = problems.map { registry.split(for: $0).able.filter { $0.family == .tiled && $0.isa == isa } }
         for turn in 1..<max(2, tiledKernels.map(\.count).max() ?? 0) {

@@ -29,7 +29,7 @@ func runRun(_ values: Values) throws -> ExitCode {
     // At most: every unit's map by itself, and all weights twice.
     try FreeMemory.require(
         try units.reduce(8 * block.values.count) {
-            let p = try $1.problem(batch: block.size.batch, height: block.size.height, width: block.size.width)
+            let p = try $1.problem(at: block.size)
             return $0 + 4 * (p.dstCount + 2 * p.weightCount)
         })
     let report = try ThreadPool.withPinnedCaller {
@@ -87,7 +87,7 @@ final class RunReport {
 
     private func problems(_ stage: BlockStage) -> [Problem] {
         planned.units[stage.units].map {
-            try! $0.problem(batch: block.size.batch, height: block.size.height, width: block.size.width)
+            try! $0.problem(at: block.size)
         }
     }
 

@@ -63,7 +63,7 @@ private struct BlockRows {
         machine: MachineProfile
     ) throws {
         let problems = try parameters.units.map {
-            try $0.unit.problem(batch: one.size.batch, height: one.size.height, width: one.size.width)
+            try $0.unit.problem(at: one.size)
         }
         let nominal = problems.reduce(0) { $0 + $1.nominalFLOPs }
         let effective = problems.reduce(0) { $0 + $1.effectiveFLOPs }
