@@ -7,6 +7,8 @@ public enum OptionError: Error, Equatable, Sendable, CustomStringConvertible {
     case repeated(String)
     case missingArgument(String, command: String, choices: [String])
     case extraArgument(String, command: String)
+    /// An option that means nothing beside the others.
+    case withoutEffect(flag: String, mode: String, why: String)
     case badValue(flag: String, value: String, wanted: String)
     case unknownChoice(flag: String, value: String, nearest: String?, choices: [String])
 
@@ -23,6 +25,7 @@ public enum OptionError: Error, Equatable, Sendable, CustomStringConvertible {
         case .missingArgument(let name, let command, let choices):
             "\(command) needs \(name)" + (choices.isEmpty ? "" : ": write one of \(choices.joined(separator: ", "))")
         case .extraArgument(let text, let command): "\(command) takes no argument '\(text)'; options begin with --"
+        case .withoutEffect(let flag, let mode, let why): "\(flag) has no effect in \(mode): \(why); leave it out"
         case .badValue(let flag, let value, let wanted): "\(flag) '\(value)' is no \(wanted)"
         case .unknownChoice(let flag, let value, let nearest, let choices):
             "\(flag) '\(value)' is not known" + Self.hint(nearest) + "; write one of \(choices.joined(separator: ", "))"

@@ -64,6 +64,7 @@ extension CommandTable {
             }
         }
         try check(positional, of: command)
+        let onLine = Set(given.keys)
         for option in command.options where given[option.name] == nil && option.readsEnvironment {
             guard let value = environment[option.variable], !value.isEmpty else { continue }
             if option.placeholder != nil || ["1", "true", "yes"].contains(value) { given[option.name] = [value] }
@@ -75,7 +76,7 @@ extension CommandTable {
                     choices: option.choices)
             }
         }
-        return .run(command, Values(arguments: positional, given: given))
+        return .run(command, Values(arguments: positional, given: given, onLine: onLine))
     }
 
     /// A value may start with a dash only if it is a number; `--flag=-x` takes any.

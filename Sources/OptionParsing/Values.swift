@@ -3,10 +3,19 @@ public struct Values: Sendable {
     /// What is not an option, in order.
     public let arguments: [String]
     private let given: [String: [String]]
+    /// Options that the command line itself names, and not the environment.
+    private let onLine: Set<String>
 
-    init(arguments: [String], given: [String: [String]]) {
+    init(arguments: [String], given: [String: [String]], onLine: Set<String>) {
         self.arguments = arguments
         self.given = given
+        self.onLine = onLine
+    }
+
+    /// For options that have no meaning beside the others: an error where the command line names one. What the environment gives is
+    /// for every command and may stay without effect.
+    public func refuse(_ names: [String], for mode: String, why: String) throws(OptionError) {
+        for name in names where onLine.contains(name) { throw .withoutEffect(flag: "--\(name)", mode: mode, why: why) }
     }
 
     /// Whether the flag is there.

@@ -34,6 +34,17 @@ private func values(_ line: String..., environment: [String: String] = [:]) thro
         #expect(try values("bench", "--json=f.json").string("json") == "f.json")
     }
 
+    @Test func whatMeansNothingBesideTheOthersIsRefused() throws {
+        let v = try values("bench", "--rounds", "5", environment: ["ATROUS_CACHE": "cold"])
+        // What the environment gives is for every command.
+        try v.refuse(["cache", "quiet"], for: "blocks", why: "they run warm")
+        #expect(throws: OptionError.withoutEffect(flag: "--rounds", mode: "blocks", why: "they are fixed")) {
+            try v.refuse(["cache", "rounds"], for: "blocks", why: "they are fixed")
+        }
+        #expect("\(OptionError.withoutEffect(flag: "--rounds", mode: "blocks", why: "they are fixed"))"
+            == "--rounds has no effect in blocks: they are fixed; leave it out")
+    }
+
     @Test func theEnvironmentFillsWhatTheLineLeavesOut() throws {
         let environment = ["ATROUS_ROUNDS": "7", "ATROUS_MIN_TIME": "2m", "ATROUS_QUIET": "1"]
         let v = try values("bench", "--rounds", "5", environment: environment)
