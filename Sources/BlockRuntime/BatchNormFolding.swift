@@ -15,26 +15,42 @@ public struct BatchNorm: Sendable, Equatable {
 /// Batch norm folded into the convolution before it: all in double precision, rounded to float once at the end, so
 /// that a folded weight is within ε = 2⁻²⁴ (relative) of the exact one, and so is a folded bias.
 public enum BatchNormFolding {
+    /// What errors call the parameters.
+    public struct Names: Sendable {
+        public var weight, bias: String
+        /// Weight, bias, running mean, running variance.
+        public var norm: [String]
+
+        public init(
+            weight: String = "weight", bias: String = "bias",
+            norm: [String] = ["bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"]
+        ) {
+            self.weight = weight
+            self.bias = bias
+            self.norm = norm
+        }
+    }
+
     /// `weights` is `[oc][icg][kh][kw]` with `oc` equal to the length of the norm's parameters (or of the bias);
     /// `convBias` `[oc]`, nil where the convolution has none; without `norm` the values are only checked and rounded.
     /// Throws ``FoldingError``.
     public static func fold(
-        weights: [Double], outputs oc: Int, convBias: [Double]? = nil, norm: BatchNorm? = nil
+        weights: [Double], outputs oc: Int, convBias: [Double]? = nil, norm: BatchNorm? = nil, names: Names = .init()
     ) throws(FoldingError) -> (weights: [Float], bias: [Float]) {
-        guard oc >= 1, weights.count % oc == 0 else { throw .wrongCount("weight", weights.count, outputs: oc) }
-        try check("weight", weights)
-        if let convBias { try check("bias", convBias, count: oc) }
+        guard oc >= 1, weights.count % oc == 0 else { throw .wrongCount(names.weight, weights.count, outputs: oc) }
+        try check(names.weight, weights)
+        if let convBias { try check(names.bias, convBias, count: oc) }
         var scale = [Double](repeating: 1, count: oc)
         var bias = convBias ?? [Double](repeating: 0, count: oc)
         if let norm {
-            let parts = [
-                ("bn.weight", norm.weight), ("bn.bias", norm.bias), ("bn.running_mean", norm.mean),
-                ("bn.running_var", norm.variance),
-            ]
-            for (what, values) in parts { try check(what, values, count: oc) }
+            for (what, values) in zip(names.norm, [norm.weight, norm.bias, norm.mean, norm.variance]) {
+                try check(what, values, count: oc)
+            }
             for c in 0..<oc {
                 let spread = norm.variance[c] + norm.epsilon
-                guard spread > 0 else { throw .noVariance(channel: c, norm.variance[c], epsilon: norm.epsilon) }
+                // A sum of squares: one that is negative is damaged, however large the epsilon is.
+                guard norm.variance[c] >= 0 else { throw .negativeVariance(names.norm[3], channel: c, norm.variance[c]) }
+                guard spread > 0 else { throw .noVariance(names.norm[3], channel: c, norm.variance[c], epsilon: norm.epsilon) }
                 scale[c] = norm.weight[c] / spread.squareRoot()
                 bias[c] = (bias[c] - norm.mean[c]) * scale[c] + norm.bias[c]
             }
@@ -42,7 +58,7 @@ public enum BatchNormFolding {
         let perOutput = weights.count / oc
         let folded = weights.enumerated().map { Float($1 * scale[$0 / max(perOutput, 1)]) }
         let foldedBias = bias.map { Float($0) }
-        for (what, values) in [("folded weight", folded), ("folded bias", foldedBias)] {
+        for (what, values) in [("folded \(names.weight)", folded), ("folded \(names.bias)", foldedBias)] {
             if let index = values.firstIndex(where: { !$0.isFinite }) { throw .overflow(what, index: index) }
         }
         return (folded, foldedBias)
@@ -60,7 +76,8 @@ public enum BatchNormFolding {
 public enum FoldingError: Error, Equatable, CustomStringConvertible {
     case wrongCount(String, Int, outputs: Int)
     case notFinite(String, index: Int, Double)
-    case noVariance(channel: Int, Double, epsilon: Double)
+    case negativeVariance(String, channel: Int, Double)
+    case noVariance(String, channel: Int, Double, epsilon: Double)
     case overflow(String, index: Int)
 
     public var description: String {
@@ -68,8 +85,10 @@ public enum FoldingError: Error, Equatable, CustomStringConvertible {
         case .wrongCount(let what, let count, let outputs): "\(what) has \(count) values for \(outputs) output channels"
         case .notFinite(let what, let index, let value):
             "\(what)[\(index)] is \(value); the parameters must be finite, export a trained model"
-        case .noVariance(let channel, let variance, let epsilon):
-            "bn.running_var[\(channel)] + epsilon is \(variance) + \(epsilon), not positive; "
+        case .negativeVariance(let what, let channel, let variance):
+            "\(what)[\(channel)] is \(variance), a variance below 0; the file is damaged, export it anew"
+        case .noVariance(let what, let channel, let variance, let epsilon):
+            "\(what)[\(channel)] + epsilon is \(variance) + \(epsilon), not positive; "
                 + "raise epsilon or export anew"
         case .overflow(let what, let index): "\(what)[\(index)] is too large for a float; raise the batch-norm epsilon"
         }

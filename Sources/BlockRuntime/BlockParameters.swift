@@ -18,15 +18,17 @@ public struct BlockParameters: Sendable {
     public var cin: Int { description.cin ?? 0 }
     public var cout: Int { description.cout ?? 0 }
 
-    /// Reads a file; the description comes from its metadata where none is given. Throws ``SafetensorsError``,
-    /// ``ParameterError`` or ``BlockFileError``.
-    public init(_ path: String, description: BlockDescription? = nil) throws {
-        try self.init(file: SafetensorsFile(path), description: description)
+    /// Reads a file; the description comes from its metadata where none is given, with `settings` for what they leave open. Throws
+    /// ``SafetensorsError``, ``ParameterError`` or ``BlockFileError``.
+    public init(_ path: String, description: BlockDescription? = nil, settings: BlockSettings = .init()) throws {
+        try self.init(file: SafetensorsFile(path), description: description, settings: settings)
     }
 
     /// The same from a file that is open. Tensors named `input`, `output`, `act.…` or `….num_batches_tracked` are not
     /// parameters and may be there; any other that the block does not need is an error.
-    public init(file: SafetensorsFile, description given: BlockDescription? = nil) throws {
+    public init(
+        file: SafetensorsFile, description given: BlockDescription? = nil, settings: BlockSettings = .init()
+    ) throws {
         let usesArticleNames = ArticleNames.areUsed(in: file.names)
         var inFile: [String: String] = [:]
         for name in file.names where !Self.isIgnored(name) {
@@ -35,7 +37,8 @@ public struct BlockParameters: Sendable {
                 throw SafetensorsError.duplicateTensor(file: file.path, tensor: ours)
             }
         }
-        var description = try given ?? BlockMetadata.description(of: file, usesArticleNames: usesArticleNames)
+        var description = try given ?? BlockMetadata.description(
+            of: file, usesArticleNames: usesArticleNames, settings: settings)
         do throws(BlockError) {
             try description.validate()
         } catch {
@@ -104,14 +107,18 @@ public struct BlockParameters: Sendable {
     private static func folded(
         _ unit: BlockUnit, file: SafetensorsFile, inFile: [String: String], epsilon: Double
     ) throws -> FoldedUnit {
-        func values(_ name: String) throws -> [Double] { try file.doubles(named: inFile[name] ?? name).values }
+        func spelled(_ name: String) -> String { inFile[name] ?? name }
+        func values(_ name: String) throws -> [Double] { try file.doubles(named: spelled(name)).values }
         let weights = try values(unit.weightName)
         let convBias = try unit.biasName.map(values)
         let parts = try unit.batchNormNames.map(values)
         let norm = unit.hasBatchNorm
             ? BatchNorm(weight: parts[0], bias: parts[1], mean: parts[2], variance: parts[3], epsilon: epsilon) : nil
+        let names = BatchNormFolding.Names(
+            weight: spelled(unit.weightName), bias: unit.biasName.map(spelled) ?? "bias", norm: unit.batchNormNames.map(spelled))
         do throws(FoldingError) {
-            let folded = try BatchNormFolding.fold(weights: weights, outputs: unit.oc, convBias: convBias, norm: norm)
+            let folded = try BatchNormFolding.fold(
+                weights: weights, outputs: unit.oc, convBias: convBias, norm: norm, names: names)
             return FoldedUnit(unit: unit, weights: folded.weights, bias: folded.bias)
         } catch {
             throw ParameterError.fold(file: file.path, unit: unit.name, error)

@@ -76,6 +76,27 @@ struct ParameterTests {
         #expect(text.hasPrefix("x.safetensors: the batch-norm epsilon is -1.0"))
     }
 
+    /// A plain state_dict is read with what its user says of it; what the file says itself may only be confirmed.
+    @Test func settingsFillInWhatTheMetadataLeaveOpen() throws {
+        let whole = try BlockParameters(Fixtures.path(Self.listing))
+        let settings = BlockSettings(variant: .listing, activation: .relu, epsilon: 1e-5)
+        for metadata in [[:], ["act": "relu"], nil] {
+            let block = try BlockParameters(file: Self.file(metadata: metadata), settings: settings)
+            #expect(block.description == whole.description)
+            #expect(block.units.map(\.weights) == whole.units.map(\.weights))
+        }
+        func message(_ metadata: [String: String]?, _ settings: BlockSettings) -> String {
+            Fixtures.message { _ = try BlockParameters(file: Self.file(metadata: metadata), settings: settings) }
+        }
+        #expect(message([:], .init()).contains("name no variant"))
+        #expect(message([:], .init(variant: .listing)).contains("hold no act; add it, none, or relu"))
+        #expect(message([:], .init(variant: .listing, activation: .relu)).contains("hold no bn_eps; add it, a number"))
+        #expect(message(nil, .init(variant: .rfb)) == "x.safetensors: metadata variant is 'listing', 'rfb' was given; leave that out")
+        #expect(message(nil, .init(activation: .silu)).contains("metadata act is 'relu', 'silu' was given"))
+        #expect(message(nil, .init(epsilon: 1e-3)).contains("metadata bn_eps is '1e-05', '0.001' was given"))
+        #expect(message([:], .init(variant: .rfb, activation: .relu, epsilon: 1e-5)).contains("is missing; export the whole block, or correct the variant"))
+    }
+
     @Test func aBlockFileInTheMetadataDescribesTheBlock() throws {
         let own = BlockDescription(.listing, activation: .relu, epsilon: 1e-5)
         let block = try BlockParameters(file: Self.file(metadata: ["block": own.json]))
@@ -116,6 +137,14 @@ struct ParameterTests {
         }
         let text = Fixtures.message { _ = try BlockParameters(file: broken) }
         #expect(text.contains("'conv2_7.3.weight' has shape [8, 16, 1, 1]"))
+        let negative = try Self.file(metadata: [:]) { tensors in
+            tensors = try! file.names.map { name in
+                let (shape, values) = try file.tensor(named: name)
+                return .init(name, shape: shape, .f32(name == "conv2_7.4.running_var" ? values.map { -$0 } : values))
+            }
+        }
+        #expect(Fixtures.message { _ = try BlockParameters(file: negative) }
+            .hasPrefix("x.safetensors: unit 'branches.1.pw': conv2_7.4.running_var[0] is -"))
     }
 
     @Test func foldingIsTheFormula() throws {
@@ -145,7 +174,9 @@ struct ParameterTests {
         #expect(error(bias: [.infinity]).hasPrefix("bias[0] is inf"))
         #expect(error(mean: [.nan]).hasPrefix("bn.running_mean[0] is nan"))
         #expect(error(mean: [1, 2]) == "bn.running_mean has 2 values for 1 output channels")
-        #expect(error(variance: -1).hasPrefix("bn.running_var[0] + epsilon is -1.0 + 1e-05"))
+        #expect(error(variance: -1).hasPrefix("bn.running_var[0] is -1.0, a variance below 0"))
+        // A large epsilon does not make it better.
+        #expect(error(variance: -1e-4, epsilon: 1e-3).hasPrefix("bn.running_var[0] is -0.0001, a variance below 0"))
         #expect(error(variance: 0, epsilon: 0).hasPrefix("bn.running_var[0]"))
         #expect(error(variance: 0, epsilon: .nan).hasPrefix("bn.running_var[0]"))
         #expect(error(gamma: 1e38, variance: 0).hasPrefix("folded weight[0] is too large"))
@@ -160,6 +191,6 @@ struct ParameterTests {
                 tensors[i] = .init(tensor.name, shape: tensor.shape, .f32([Float](repeating: -2, count: 16)))
             }
         }
-        #expect(text.hasPrefix("x.safetensors: unit 'residual': bn.running_var[0]"))
+        #expect(text.hasPrefix("x.safetensors: unit 'residual': residual.bn.running_var[0] is -2.0"))
     }
 }
