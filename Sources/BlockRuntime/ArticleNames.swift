@@ -11,6 +11,16 @@ enum ArticleNames {
         }
         + [("residual.0", "residual.conv"), ("residual.1", "residual.bn")]
 
+    /// The article's modules behind which a unit's activation is found, as a hook names them.
+    static let activations: [(article: String, ours: String)] =
+        [("conv1", "compress"), ("conv1.2", "compress"), ("residual.2", "residual")]
+        + ["conv2_5", "conv2_7", "conv2_9"].enumerated().flatMap { branch, article in
+            [
+                ("\(article).2", "branches.\(branch).dw"), ("\(article).5", "branches.\(branch).pw"),
+                (article, "branches.\(branch).pw"),
+            ]
+        }
+
     /// Whether these are the article's names.
     static func areUsed(in names: [String]) -> Bool { names.contains("conv1.0.weight") }
 

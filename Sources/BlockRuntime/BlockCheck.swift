@@ -4,14 +4,16 @@ import ReferenceKernels
 
 /// A block with an input and what every unit must make of it.
 ///
-/// A unit's *reference* is what the file holds (`act.<unit>`, `output`), or else what the oracle makes of the references
-/// of its inputs.
+/// A unit's *reference* is what the file holds (`act.<unit>`; for the last one `output` where that is missing), or else what the
+/// oracle makes of the references of its inputs. An `output` beside the last unit's activation is compared as well.
 public struct BlockCheck {
     public let parameters: BlockParameters
     public let size: BlockSize
     /// `[batch][cin][height][width]`
     public let input: [Float]
     private let references: [Reference]
+    /// `output`, where the file holds that besides the last unit's activation.
+    private let storedOutput: [Float]?
 
     private struct Reference {
         /// `[batch][oc][height][width]`
@@ -32,34 +34,61 @@ public struct BlockCheck {
 
     /// The references that a safetensors file holds beside the parameters. Throws what ``BlockParameters`` throws, and
     /// ``CheckError``.
-    public init(_ path: String) throws {
-        let file = try SafetensorsFile(path)
-        let parameters = try BlockParameters(file: file)
+    public init(_ path: String, settings: BlockSettings = .init()) throws {
+        try self.init(file: SafetensorsFile(path), settings: settings)
+    }
+
+    /// The same from a file that is open.
+    public init(file: SafetensorsFile, settings: BlockSettings = .init()) throws {
+        let path = file.path
+        let parameters = try BlockParameters(file: file, settings: settings)
         guard let shape = file.shape(of: "input") else { throw CheckError.noInput(file: path) }
         guard shape.count == 4, shape[1] == parameters.cin, shape.allSatisfy({ $0 >= 1 }) else {
             throw CheckError.shape(file: path, tensor: "input", shape, expected: "[N, \(parameters.cin), H, W]")
         }
         let units = parameters.units.map(\.unit)
-        let stored: [[Float]?] = try units.enumerated().map { index, unit in
-            var name = "act.\(unit.name)"
-            if file.shape(of: name) == nil, index == units.count - 1 { name = "output" }
-            guard let found = file.shape(of: name) else { return nil }
+        func values(_ name: String?, of unit: BlockUnit) throws -> [Float]? {
+            guard let name, let found = file.shape(of: name) else { return nil }
             let wanted = [shape[0], unit.oc, shape[2], shape[3]]
             guard found == wanted else { throw CheckError.shape(file: path, tensor: name, found, expected: "\(wanted)") }
             return try file.tensor(named: name).values
         }
+        let names = try Self.activations(in: file, units: units)
+        var stored = try units.map { try values(names[$0.name], of: $0) }
+        var output = try values("output", of: units.last!)
+        if stored[units.count - 1] == nil { swap(&stored[units.count - 1], &output) }
         guard stored.contains(where: { $0 != nil }) else { throw CheckError.nothing(file: path) }
         try self.init(
             parameters, size: BlockSize(batch: shape[0], cin: shape[1], height: shape[2], width: shape[3]),
-            input: file.tensor(named: "input").values, stored: stored)
+            input: file.tensor(named: "input").values, stored: stored, output: output)
+    }
+
+    /// The tensor that holds each unit's activation, by unit. One that belongs to no unit would never be compared: it is refused.
+    private static func activations(in file: SafetensorsFile, units: [BlockUnit]) throws(CheckError) -> [String: String] {
+        let articles = ArticleNames.areUsed(in: file.names) ? ArticleNames.activations : []
+        var found: [String: String] = [:]
+        for tensor in file.names where tensor.hasPrefix("act.") {
+            let name = String(tensor.dropFirst("act.".count))
+            let unit = articles.first { $0.article == name }?.ours ?? name
+            guard units.contains(where: { $0.name == unit }) else {
+                throw .noUnit(file: file.path, tensor: tensor, units: units.map(\.name))
+            }
+            if let other = found.updateValue(tensor, forKey: unit) {
+                throw .twice(file: file.path, tensor: tensor, other: other, unit: unit)
+            }
+        }
+        return found
     }
 
     /// References by the oracle alone. Throws ``BlockError`` where the size does not fit.
     public init(_ parameters: BlockParameters, size: BlockSize, input: [Float]) throws {
-        try self.init(parameters, size: size, input: input, stored: parameters.units.map { _ in nil })
+        try self.init(parameters, size: size, input: input, stored: parameters.units.map { _ in nil }, output: nil)
     }
 
-    private init(_ parameters: BlockParameters, size: BlockSize, input: [Float], stored: [[Float]?]) throws {
+    private init(
+        _ parameters: BlockParameters, size: BlockSize, input: [Float], stored: [[Float]?], output: [Float]?
+    ) throws {
+        storedOutput = output
         self.parameters = parameters
         self.size = size
         self.input = input
@@ -92,7 +121,7 @@ public struct BlockCheck {
                         src: Self.norm(src) * (1 + 1e-4), weights: Self.norm(folded.weights), bias: Self.norm(folded.bias)),
                     gains: gains,
                     folded: stored[index].map { stored in
-                        Self.worst(unit, answer.values.map { Float($0) }, stored, size) { i, channel in
+                        Self.worst(unit, answer.values.map { Float($0) }, stored, size, isHeld: true) { i, channel in
                             tolerances[i] + Self.largestSlack(unit, references.map(\.slack)) * gains[channel]
                         }
                     }))
@@ -102,7 +131,10 @@ public struct BlockCheck {
 
     /// How far a unit is from its reference.
     public struct Deviation: Sendable {
+        /// The unit's name; `output` for the tensor of that name.
         public let unit: String
+        /// Whether the reference is the file's own, and not the oracle's.
+        public let isHeld: Bool
         /// The largest |value − reference|.
         public let maxError: Double
         /// At the output that comes nearest to its tolerance, or goes beyond it.
@@ -135,10 +167,14 @@ public struct BlockCheck {
                 reference.tolerances[i] + problem.activation.slopeBound * normwise + carried * reference.gains[channel]
             }
             if let values = actual[index] {
-                let deviation = Self.worst(unit, values, reference.values, size) {
+                let deviation = Self.worst(unit, values, reference.values, size, isHeld: reference.isStored) {
                     tolerance($0, $1) + (reference.isStored ? 0 : reference.slack)
                 }
                 deviations.append(deviation)
+                if index == references.count - 1, let storedOutput {
+                    deviations.append(
+                        Self.worst(unit, values, storedOutput, size, name: "output", isHeld: true, tolerance: tolerance))
+                }
                 errors.append(deviation.maxError + reference.slack)
             } else {
                 if let folded = reference.folded { deviations.append(folded) }
@@ -158,7 +194,7 @@ public struct BlockCheck {
     }
 
     private static func worst(
-        _ unit: BlockUnit, _ values: [Float], _ expected: [Float], _ size: BlockSize,
+        _ unit: BlockUnit, _ values: [Float], _ expected: [Float], _ size: BlockSize, name: String? = nil, isHeld: Bool,
         tolerance: (_ index: Int, _ channel: Int) -> Double
     ) -> Deviation {
         let plane = size.height * size.width
@@ -172,7 +208,7 @@ public struct BlockCheck {
         }
         let at = worst.at
         return Deviation(
-            unit: unit.name, maxError: maxError, error: abs(Double(values[at]) - Double(expected[at])),
+            unit: name ?? unit.name, isHeld: isHeld, maxError: maxError, error: abs(Double(values[at]) - Double(expected[at])),
             tolerance: tolerance(at, at / plane % unit.oc),
             index: [at / plane / unit.oc, at / plane % unit.oc, at % plane / size.width, at % size.width])
     }
@@ -200,6 +236,8 @@ public enum CheckError: Error, Equatable, CustomStringConvertible {
     case noInput(file: String)
     case nothing(file: String)
     case shape(file: String, tensor: String, [Int], expected: String)
+    case noUnit(file: String, tensor: String, units: [String])
+    case twice(file: String, tensor: String, other: String, unit: String)
 
     public var description: String {
         switch self {
@@ -207,6 +245,11 @@ public enum CheckError: Error, Equatable, CustomStringConvertible {
         case .nothing(let file): "\(file): holds neither 'output' nor any 'act.<unit>'; export one to compare with"
         case .shape(let file, let tensor, let shape, let expected):
             "\(file): tensor '\(tensor)' has shape \(shape) where \(expected) is needed"
+        case .noUnit(let file, let tensor, let units):
+            "\(file): tensor '\(tensor)' belongs to no unit of the block, so nothing can be compared with it; the units are "
+                + units.joined(separator: ", ")
+        case .twice(let file, let tensor, let other, let unit):
+            "\(file): tensors '\(other)' and '\(tensor)' both hold what unit '\(unit)' gives; keep one"
         }
     }
 }
