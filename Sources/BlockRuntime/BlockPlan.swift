@@ -36,12 +36,19 @@ public struct BlockPlan: Sendable, Equatable {
     public var rows: [Row]
     /// The name that errors carry.
     public var source = "plan"
+    /// Of each row, where the plan was read.
+    private var lines: [Int] = []
     /// What the whole block is expected to take, conversions between layouts included; nil where nothing was measured.
     public var predictedNs: Double?
 
     public static let header = "unit,problem,kernel,config,layout,threads,median_ns,machine"
 
     public init(rows: [Row]) { self.rows = rows }
+
+    /// The thread counts that its stages were chosen for; none where the plan does not say.
+    public var threads: Set<Int> { Set(rows.map(\.threads).filter { $0 > 0 }) }
+
+    private func line(_ row: Int) -> Int { row < lines.count ? lines[row] : (lines.last ?? 1) + 1 + row - lines.count }
 
     /// The rows of some stages. `ns` is one time per stage, or none at all.
     public init(
@@ -89,34 +96,40 @@ public struct BlockPlan: Sendable, Equatable {
     public init(parsing text: String, file: String) throws(PlanError) {
         source = file
         rows = []
-        let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
-        let names = lines.first.map { $0.split(separator: ",").map(String.init) } ?? []
+        let all = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        let names = all.first.map { $0.split(separator: ",").map(String.init) } ?? []
         for column in ["unit", "problem", "kernel", "config"] where !names.contains(column) {
             throw .malformed(file: file, line: 1, "column '\(column)' is missing; a plan begins with \(Self.header)")
         }
-        for (index, line) in lines.enumerated().dropFirst() where !line.allSatisfy(\.isWhitespace) {
+        for (index, line) in all.enumerated().dropFirst() where !line.allSatisfy(\.isWhitespace) {
             let fields = line.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
             guard fields.count == names.count else {
                 throw .malformed(
                     file: file, line: index + 1, "\(fields.count) fields under a header of \(names.count); write one per column")
             }
             func field(_ name: String) -> String { names.firstIndex(of: name).map { fields[$0] } ?? "" }
+            let threads = field("threads")
+            guard threads.isEmpty || Int(threads) ?? 0 >= 1 else {
+                throw .malformed(file: file, line: index + 1, "threads is '\(threads)'; write the number of threads that the plan is for")
+            }
+            lines.append(index + 1)
             rows.append(
                 Row(
                     unit: field("unit"), problem: field("problem"), kernel: field("kernel"), config: field("config"),
-                    layout: field("layout"), threads: Int(field("threads")) ?? 0, medianNs: Double(field("median_ns")),
+                    layout: field("layout"), threads: Int(threads) ?? 0, medianNs: Double(field("median_ns")),
                     machine: field("machine")))
         }
-        guard !rows.isEmpty else { throw .malformed(file: file, line: 2, "the plan has no row; write one per unit") }
+        guard !rows.isEmpty else { throw .malformed(file: file, line: max(2, all.count), "the plan has no row; write one per unit") }
     }
 
     /// The plan's stages for a block at a size. Throws ``PlanError`` where the plan is another block's, is for another size,
-    /// or names what this CPU cannot run.
+    /// names what this CPU cannot run, or a layout that is not its kernel's. They run with any number of threads; fastest are those of
+    /// ``threads``.
     public func stages(units: [BlockUnit], size: BlockSize, registry: KernelRegistry) throws -> [BlockStage] {
         var stages: [BlockStage] = []
         var next = 0
         for (index, row) in rows.enumerated() {
-            let line = index + 2
+            let line = line(index)
             let kernel = try resolve(row, line: line, registry: registry)
             let range = next..<min(next + kernel.unitCount, units.count)
             let expected = range.isEmpty ? "no further unit" : Self.unitText(units[range])
@@ -131,12 +144,17 @@ public struct BlockPlan: Sendable, Equatable {
             if case .no(let reason) = kernel.supports(problems) {
                 throw PlanError.malformed(file: source, line: line, "unit \(row.unit): \(kernel.name) cannot run it: \(reason)")
             }
+            guard row.layout.isEmpty || row.layout == kernel.layout.rawValue else {
+                throw PlanError.malformed(
+                    file: source, line: line,
+                    "unit \(row.unit): layout is '\(row.layout)', \(row.kernel) works in \(kernel.layout.rawValue); write that, or another kernel")
+            }
             stages.append(BlockStage(units: range, kernel: kernel))
             next = range.upperBound
         }
         guard next == units.count else {
             throw PlanError.otherUnits(
-                file: source, line: rows.count + 2, found: "(end of the plan)", expected: units[next].name)
+                file: source, line: line(rows.count), found: "(end of the plan)", expected: units[next].name)
         }
         return stages
     }
