@@ -33,7 +33,9 @@ struct Column: Sendable {
     ]
 
     /// Of a result file, behind the others.
-    private static let added: [Column] = [number("reference_ns", \.referenceNs)]
+    private static let added: [Column] = [
+        number("reference_ns", \.referenceNs), number("predicted_ns", \.predictedNs), count("attempts", \.attempts),
+    ]
 
     /// Of a tuning store, behind the others.
     private static let tuned: [Column] = [

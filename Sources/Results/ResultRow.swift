@@ -54,6 +54,10 @@ public struct ResultRow: Sendable, Equatable {
     public var seed: Int?
     /// A chain of dependent multiplications, timed between the rounds: the clock of that run.
     public var referenceNs: Double?
+    /// Of a planned block: the sum of its stages and conversions, measured before the choice, and how often all was measured until
+    /// that and the whole agreed.
+    public var predictedNs: Double?
+    public var attempts: Int?
     /// What a tuner adds; empty in rows of others.
     public var tuning = TuningFields()
 

@@ -92,12 +92,14 @@ func sampleRow(_ problem: String = "g8mb1ic8ih4oc8oh4kh3ph1n\"a, b\"", kernel: S
         #expect(try ResultFile.read(path).rows.count == 1)
     }
 
-    @Test func aFileOfAnEarlierVersionGetsTheNewColumns() throws {
+    @Test(arguments: [",reference_ns", ",predicted_ns"])
+    func aFileOfAnEarlierVersionGetsTheNewColumns(first: String) throws {
         let path = folder + "/earlier.csv"
-        let cut = ResultFile.header.firstRange(of: ",reference_ns")!.lowerBound
+        let cut = ResultFile.header.firstRange(of: first)!.lowerBound
+        let added = ResultFile.header[cut...].count { $0 == "," }
         var row = sampleRow()
         row.referenceNs = nil
-        try Data("\(ResultFile.header[..<cut])\n\(ResultFile.line(row).dropLast())\nr2,torn".utf8).write(to: URL(fileURLWithPath: path))
+        try Data("\(ResultFile.header[..<cut])\n\(ResultFile.line(row).dropLast(added))\nr2,torn".utf8).write(to: URL(fileURLWithPath: path))
         var later = sampleRow(kernel: "dw-y")
         later.referenceNs = 9000
         try ResultAppender(path).append(later)
