@@ -90,7 +90,7 @@ let package = Package(
         .testTarget(name: "DisassemblyTests", dependencies: ["Disassembly"]),
         .testTarget(name: "OptionParsingTests", dependencies: ["OptionParsing"]),
         .testTarget(name: "ResultsTests", dependencies: ["Results"]),
-        .testTarget(name: "TuningTests", dependencies: ["Tuning", "ConvCore", "Harness", "Results", "ThreadPool"]),
+        .testTarget(name: "TuningTests", dependencies: ["Tuning", "BlockRuntime", "ConvCore", "Harness", "KernelRegistry", "Results", "ThreadPool"]),
         .testTarget(name: "PlottingTests", dependencies: ["Plotting"]),
         .testTarget(name: "BlockRuntimeTests", dependencies: ["BlockRuntime", "ConvCore", "KernelRegistry", "ReferenceKernels", "ThreadPool"],
                     resources: [.copy("Fixtures")]),

@@ -81,7 +81,8 @@ public enum StageKernel: Sendable {
         }
     }
 
-    func memory(_ problems: [Problem], threads: Int) -> Kernel.Memory {
+    /// What it works in on the problems of its units.
+    public func memory(_ problems: [Problem], threads: Int) -> Kernel.Memory {
         switch self {
         case .layer(let candidate): candidate.kernel.memory(problems[0], candidate.configuration, threads)
         case .separable(let kernel, let configuration):

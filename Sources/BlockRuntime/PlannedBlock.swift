@@ -16,7 +16,7 @@ public final class PlannedBlock {
     public struct Memory: Sendable, Equatable {
         /// Feature maps between the units, those that are not alive together in the same place.
         public var maps = 0
-        /// Scratch of the kernels, which all work in the same.
+        /// What the kernels' scratch adds to that: it lies where no map is alive while its kernel runs.
         public var scratch = 0
         /// Packed weights, biases, and the weights of kernels that do not pack.
         public var weights = 0
@@ -25,7 +25,8 @@ public final class PlannedBlock {
 
     private let program: BlockProgram
     private let pool: ThreadPool
-    private let maps, scratch: AlignedMemory
+    /// Maps and scratch.
+    private let arena: AlignedMemory
     private let offsets: [Int]
     /// Kept alive for the plans.
     private let held: [AlignedMemory]
@@ -41,46 +42,30 @@ public final class PlannedBlock {
             throw BlockError.contradictoryWidth("cin", given: size.cin, own: parameters.cin)
         }
         let units = parameters.units.map(\.unit)
-        let problems = try units.map { try $0.problem(at: size) }
-        precondition(stages.flatMap(\.units) == Array(units.indices), "the stages are not the block's units in order")
+        let place = try BlockArrangement(
+            stages, units: units, size: size, threads: pool.threads, input: input, output: output)
         self.units = units
         self.stages = stages
         self.size = size
         self.pool = pool
         cout = units.last!.oc
-        program = BlockProgram(
-            stages, problems: stages.map { Array(problems[$0.units]) }, units: units, size: size, input: input, output: output)
-        let layout = MapMemory(program.lives)
-        offsets = layout.offsets
-        let needs = try stages.map { stage in
-            let own = Array(problems[stage.units])
-            if case .no(let reason) = stage.kernel.supports(own) {
-                throw PlanError.unsupported(unit: units[stage.units.lowerBound].name, kernel: stage.kernel.name, reason)
-            }
-            return stage.kernel.memory(own, threads: pool.threads)
-        }
-        let scratchBytes = needs.map(\.scratch).max() ?? 0
-        maps = AlignedMemory(bytes: layout.bytes)
-        scratch = AlignedMemory(bytes: scratchBytes)
-        var weightBytes = 0
+        program = place.program
+        offsets = place.offsets
+        let arena = AlignedMemory(bytes: place.bytes)
+        self.arena = arena
         var held: [AlignedMemory] = []
         func hold(bytes: Int) -> AlignedMemory {
-            let memory = AlignedMemory(bytes: bytes)
-            held.append(memory)
-            weightBytes += bytes
-            return memory
+            held.append(AlignedMemory(bytes: bytes))
+            return held.last!
         }
-        let scratch = scratch
         var plans: [Kernel.Plan] = []
         var steps: [Int: Int?] = [:]
         for step in program.steps { if case .stage(let index) = step.work { steps[index] = step.dstStep } }
-        for (index, (stage, need)) in zip(stages, needs).enumerated() {
+        for (index, (stage, need)) in zip(stages, place.needs).enumerated() {
             let folded = parameters.units[stage.units]
-            // What a kernel packs is not kept a second time.
-            let loose = need.packed > 0 ? 1 : 0
             var temporary: [AlignedMemory] = []
             let weights = folded.map { unit in
-                let memory = loose == 0 ? hold(bytes: 4 * unit.weights.count) : AlignedMemory(floats: unit.weights.count)
+                let memory = need.packed > 0 ? AlignedMemory(floats: unit.weights.count) : hold(bytes: 4 * unit.weights.count)
                 temporary.append(memory)
                 memory.floats.update(from: unit.weights, count: unit.weights.count)
                 return UnsafePointer(memory.floats)
@@ -94,13 +79,20 @@ public final class PlannedBlock {
             plans.append(
                 withExtendedLifetime(temporary) {
                     stage.kernel.plan(
-                        Array(problems[stage.units]), weights: weights, bias: bias, packed: packed.start,
-                        scratch: scratch.start, pool: pool, dstStep: steps[index] ?? nil)
+                        place.problems[index], weights: weights, bias: bias, packed: packed.start,
+                        scratch: arena.start + place.scratch[index], pool: pool, dstStep: steps[index] ?? nil)
                 })
         }
         self.held = held
         self.plans = plans
-        memory = Memory(maps: layout.bytes, scratch: scratchBytes, weights: weightBytes)
+        memory = place.memory
+    }
+
+    /// What a block of these stages would hold, and nothing is taken. Throws what ``init`` throws.
+    public static func memory(
+        of stages: [BlockStage], units: [BlockUnit], size: BlockSize, threads: Int, input: Layout = .nchw, output: Layout = .nchw
+    ) throws -> Memory {
+        try BlockArrangement(stages, units: units, size: size, threads: threads, input: input, output: output).memory
     }
 
     /// Reads `[batch][cin][height][width]` and writes `[batch][cout][height][width]`, in the layouts that were planned.
@@ -148,9 +140,7 @@ public final class PlannedBlock {
 
     /// What a stage overwrites while it runs.
     public func scratchBytes(of stage: BlockStage) -> Int {
-        let problems = units[stage.units].map {
-            try! $0.problem(at: size)
-        }
+        let problems = units[stage.units].map { try! $0.problem(at: size) }
         return stage.kernel.memory(problems, threads: pool.threads).scratch
     }
 
@@ -190,7 +180,7 @@ public final class PlannedBlock {
         switch place {
         case .input: input
         case .output: UnsafePointer(output)
-        case .map(let index): UnsafePointer((maps.start + offsets[index]).assumingMemoryBound(to: Float.self))
+        case .map(let index): UnsafePointer((arena.start + offsets[index]).assumingMemoryBound(to: Float.self))
         }
     }
 }

@@ -41,7 +41,7 @@ extension BlockPlanner {
 
 extension BlockStage {
     /// With another value of a single parameter: a step down, a step up, the least, the greatest.
-    fileprivate var moves: [BlockStage] {
+    var moves: [BlockStage] {
         switch kernel {
         case .layer(let candidate):
             candidate.kernel.space.moves(from: candidate.configuration).map {

@@ -19,14 +19,14 @@ public struct BlockPlanner {
     let tuned: (Problem) -> TunedChoice?
 
     public init(
-        _ parameters: BlockParameters, size: BlockSize, registry: KernelRegistry, pool: ThreadPool, seed: UInt64,
+        _ parameters: BlockParameters, size: BlockSize, registry: KernelRegistry, threads: Int, seed: UInt64,
         tuned: @escaping (Problem) -> TunedChoice? = { _ in nil }
     ) {
         self.tuned = tuned
         self.parameters = parameters
         self.size = size
         self.registry = registry
-        self.pool = pool
+        pool = ThreadPool(threads: threads, pinned: true)
         self.seed = seed
     }
 
@@ -45,55 +45,85 @@ public struct BlockPlanner {
     }
 
     public struct Outcome: Sendable {
-        public let plan: BlockPlan
+        public internal(set) var plan: BlockPlan
         /// Sum of the stages and conversions as they were measured before the choice.
         public let predictedNs: Double
         /// Of the plan's whole runs.
         public let measuredNs: Double
         /// All that was measured, fastest first.
-        public let rivals: [Rival]
+        public internal(set) var rivals: [Rival]
         /// What the plan's runs spend their time on, in order: each part's median.
         public let parts: [(part: PlannedBlock.Part, ns: Double)]
+        /// Of the plan.
+        public let memory: PlannedBlock.Memory
+        /// What maps and scratch should stay within, ``BlockDescription/memoryBound(at:)``.
+        public let memoryBound: Int
+        /// How often all was measured until sum and whole agreed.
+        public internal(set) var attempts = 1
+        public var fits: Bool { memory.maps + memory.scratch <= memoryBound }
+        /// Whether what was predicted is what the plan takes.
+        public var agrees: Bool { abs(predictedNs / measuredNs - 1) <= BlockPlanner.agreement }
     }
 
-    /// `progress` is told what is being done. Throws ``PlanningError`` where a kernel is wrong.
-    public func choose(runs: Int = 15, machine: String = "", progress: (String) -> Void = { _ in }) throws -> Outcome {
+    /// `naive`: the naive kernels, too, where a run of them is affordable. `progress` is told what is being done. Throws
+    /// ``PlanningError`` where a kernel is wrong, `HarnessError` where the memory is too small.
+    public func choose(
+        runs: Int = 15, machine: String = "", naive: Bool = false, progress: (String) -> Void = { _ in }
+    ) throws -> Outcome {
+        let units = parameters.units.map(\.unit)
+        let variants = try variants(units)
+        try requireMemory(variants, units)
         var random = RandomSource(seed: seed)
         let input = (0..<size.batch * size.cin * size.height * size.width).map { _ in random.nextReal() }
         progress("the oracle")
+        // On all CPUs: threads that are started by a pinned one stay on its CPU.
         let check = try BlockCheck(parameters, size: size, input: input)
-        let units = parameters.units.map(\.unit)
-        let src = AlignedMemory(floats: input.count)
-        src.floats.update(from: input, count: input.count)
-        let dst = AlignedMemory(floats: size.batch * units.last!.oc * size.height * size.width)
-        let timing = BlockTiming(input: src.floats, output: dst.floats, seed: seed)
-
-        var blocks: [Proved] = []
-        for (name, stages) in try variants(units) {
-            progress(name)
-            blocks.append(try proved(name, stages, check))
+        return try ThreadPool.withPinnedCaller {
+            let src = AlignedMemory(floats: input.count)
+            src.floats.update(from: input, count: input.count)
+            let dst = AlignedMemory(floats: size.batch * units.last!.oc * size.height * size.width)
+            let timing = BlockTiming(input: src.floats, output: dst.floats, seed: seed)
+            var blocks: [Proved] = []
+            for (name, stages) in variants {
+                progress(name)
+                blocks.append(try proved(name, stages, check))
+            }
+            for (name, stages) in fastestStages(blocks, timing) {
+                progress("\(name), through their spaces")
+                let climbed = try climbed(name, from: stages, check, timing)
+                blocks.append(try proved(name, climbed, check))
+            }
+            var outcome: Outcome
+            var attempt = 0
+            repeat {
+                outcome = try measure(blocks, check, timing, runs: runs, machine: machine, progress: progress)
+                attempt += 1
+                // Stages and blocks are measured one after the other; where a neighbour came or went in between, they do not
+                // speak of the same machine.
+            } while !outcome.agrees && attempt < Self.attempts
+            outcome.attempts = attempt
+            if naive, let rival = try naiveRival(outcome, check, timing, progress: progress) { outcome.rivals.append(rival) }
+            return outcome
         }
-        for (name, stages) in fastestStages(blocks, timing) {
-            progress("\(name), through their spaces")
-            let climbed = try climbed(name, from: stages, check, timing)
-            blocks.append(try proved(name, climbed, check))
-        }
-        var outcome: Outcome
-        var attempt = 0
-        repeat {
-            outcome = try measure(blocks, check, timing, runs: runs, machine: machine, progress: progress)
-            attempt += 1
-            // Stages and blocks are measured one after the other; where a neighbour came or went in between, they do not
-            // speak of the same machine.
-        } while abs(outcome.predictedNs / outcome.measuredNs - 1) > Self.agreement && attempt < Self.attempts
-        return outcome
     }
 
     /// Sum of stages against whole runs.
-    private static let agreement = 0.1
+    public static let agreement = 0.1
     private static let attempts = 4
 
     typealias Proved = (name: String, block: PlannedBlock, maxError: Double)
+
+    /// All that is alive at once: the variants, those of a climb, and the references of the check, 16 bytes a value.
+    private func requireMemory(_ variants: [(String, [BlockStage])], _ units: [BlockUnit]) throws {
+        let largest = try variants.map { try needs($0.1, units).total }.max() ?? 0
+        let climbing = variants.flatMap { $0.1 }.map(\.moves.count).max() ?? 0
+        let references = try units.reduce(0) { try $0 + 16 * $1.problem(at: size).dstCount }
+        try FreeMemory.require(largest * (variants.count + climbing + 3) + references)
+    }
+
+    private func needs(_ stages: [BlockStage], _ units: [BlockUnit]) throws -> PlannedBlock.Memory {
+        try PlannedBlock.memory(of: stages, units: units, size: size, threads: pool.threads)
+    }
 
     /// Measures the stages of the blocks, plans, and measures the plan beside them.
     private func measure(
@@ -101,6 +131,7 @@ public struct BlockPlanner {
         progress: (String) -> Void
     ) throws -> Outcome {
         let units = parameters.units.map(\.unit)
+        let bound = try parameters.description.memoryBound(at: size)
         var blocks = variants
         progress("stages")
         let parts = timing.parts(of: blocks.map(\.block), runs: runs).map { $0.map(Statistics.median) }
@@ -110,31 +141,25 @@ public struct BlockPlanner {
             for (part, ns) in zip(block.parts, ns) {
                 switch part {
                 case .conversion(let bytes): conversion = (conversion.ns + ns, conversion.bytes + Double(bytes))
-                case .stage(let stage):
-                    let key = "\(stage.units) \(stage.kernel.name)"
-                    if ns < costs[key]?.ns ?? .infinity { costs[key] = StageCost(stage: stage, ns: ns) }
+                case .stage(let stage): if ns < costs[stage.key]?.ns ?? .infinity { costs[stage.key] = StageCost(stage: stage, ns: ns) }
                 }
             }
         }
-        let byUnit = units.indices.map { unit in
-            costs.values.filter { $0.stage.units.lowerBound == unit }.sorted { $0.stage.kernel.name < $1.stage.kernel.name }
-        }
         let perByte = conversion.bytes > 0 ? conversion.ns / conversion.bytes : 0
-        guard let route = LayoutPath(units: units, size: size, costs: byUnit, conversionNsPerByte: perByte).best() else {
-            throw PlanningError.noKernel
-        }
         progress("the plan")
+        let route = try route(Array(costs.values), conversionNsPerByte: perByte, units: units, bound: bound)
         blocks.append(try proved("planned", route.stages, check))
         let samples = timing.samples(blocks.map(\.block), runs: runs)
         // A round's runs stand under the same conditions: what differs is compared within it.
         let medians = samples.map(Statistics.median)
         func ratio(_ a: Int, _ b: Int) -> Double { Statistics.median(zip(samples[a], samples[b]).map { $0 / $1 }) }
         let planned = blocks.count - 1
-        // Another is taken only where it is faster by more than the noise of a tie.
-        let best = blocks.indices.dropLast().min { ratio($0, planned) < ratio($1, planned) } ?? planned
+        // Another is taken only where it is faster by more than the noise of a tie, and holds no more memory than it may.
+        let able = blocks.indices.dropLast().filter { blocks[$0].block.memory.fits(bound) || !blocks[planned].block.memory.fits(bound) }
+        let best = able.min { ratio($0, planned) < ratio($1, planned) } ?? planned
         let chosen = ratio(best, planned) < 0.99 ? best : planned
         let stages = blocks[chosen].block.stages
-        let ns = stages.map { costs["\($0.units) \($0.kernel.name)"]?.ns }
+        let ns = stages.map { costs[$0.key]?.ns }
         var plan = try BlockPlan(stages, units: units, size: size, threads: pool.threads, ns: ns, machine: machine)
         let predicted = chosen == planned ? route.ns : parts[chosen].reduce(0, +)
         plan.predictedNs = predicted
@@ -146,7 +171,60 @@ public struct BlockPlanner {
         let own = timing.parts(of: [blocks[chosen].block], runs: runs)[0].map(Statistics.median)
         return Outcome(
             plan: plan, predictedNs: predicted, measuredNs: medians[chosen], rivals: rivals.sorted { $0.ratio < $1.ratio },
-            parts: Array(zip(blocks[chosen].block.parts, own)))
+            parts: Array(zip(blocks[chosen].block.parts, own)), memory: blocks[chosen].block.memory, memoryBound: bound)
+    }
+
+    /// The cheapest way that holds no more memory than it may: while it does, the stage with the largest scratch is given up for the next
+    /// best. Where no way is left, on a map so small that a kernel's scratch outgrows it, the cheapest of all.
+    package func route(
+        _ costs: [StageCost], conversionNsPerByte: Double, units: [BlockUnit], bound: Int
+    ) throws -> LayoutPath.Route {
+        func cheapest(_ costs: [StageCost]) -> LayoutPath.Route? {
+            let byUnit = units.indices.map { unit in
+                costs.filter { $0.stage.units.lowerBound == unit }.sorted { $0.stage.kernel.name < $1.stage.kernel.name }
+            }
+            return LayoutPath(units: units, size: size, costs: byUnit, conversionNsPerByte: conversionNsPerByte).best()
+        }
+        var left = costs
+        while let route = cheapest(left) {
+            if try needs(route.stages, units).fits(bound) { return route }
+            let scratch = try route.stages.map { stage in
+                (stage: stage, bytes: stage.kernel.memory(try units[stage.units].map { try $0.problem(at: size) }, threads: pool.threads).scratch)
+            }
+            guard let largest = scratch.max(by: { $0.bytes < $1.bytes }), largest.bytes > 0 else { break }
+            left.removeAll { $0.stage.key == largest.stage.key }
+        }
+        guard let route = cheapest(costs) else { throw PlanningError.noKernel }
+        return route
+    }
+
+    /// More takes a minute, and says nothing that a smaller block does not.
+    private static let affordableNaiveFLOPs = 2e9
+    private static let naiveRuns = 3
+
+    /// The block by naive kernels; nil where that would take too long. A handful of runs is enough: it is slower a hundred times.
+    private func naiveRival(
+        _ outcome: Outcome, _ check: BlockCheck, _ timing: BlockTiming, progress: (String) -> Void
+    ) throws -> Rival? {
+        let units = parameters.units.map(\.unit)
+        let flops = try units.reduce(0.0) { try $0 + $1.problem(at: size).nominalFLOPs }
+        guard flops <= Self.affordableNaiveFLOPs,
+            let stages = try BlockPlan.stages(family: .naive, isa: "scalar", units: units, size: size, registry: registry)
+        else { return nil }
+        let name = "all \(Kernel.Family.naive.rawValue)"
+        progress(name)
+        let own = try proved(name, stages, check)
+        let plan = try proved("planned", outcome.plan.stages(units: units, size: size, registry: registry), check)
+        var samples: [[Double]] = [[], []]
+        for _ in 0..<Self.naiveRuns {
+            // The plan's caches are emptied by the naive run: it has one run more to fill them again.
+            samples[0].append(timing.run(own.block))
+            _ = timing.run(plan.block)
+            samples[1].append(timing.run(plan.block))
+        }
+        return Rival(
+            name: name, stages: stages, samplesNs: samples[0], maxError: own.maxError, memory: own.block.memory,
+            ratio: Statistics.median(zip(samples[0], samples[1]).map { $0 / $1 }))
     }
 
     /// Where to climb from: of the blocks of tiled kernels, every unit's fastest single stage, and of those with fused separables the
@@ -218,6 +296,15 @@ public struct BlockPlanner {
         var seen: Set<String> = []
         return result.filter { seen.insert($0.1.map(\.kernel.name).joined(separator: " ")).inserted }
     }
+}
+
+extension BlockStage {
+    /// Its place and its kernel with the configuration: what a time is of.
+    fileprivate var key: String { "\(units) \(kernel.name)" }
+}
+
+extension PlannedBlock.Memory {
+    func fits(_ bound: Int) -> Bool { maps + scratch <= bound }
 }
 
 public enum PlanningError: Error, CustomStringConvertible {

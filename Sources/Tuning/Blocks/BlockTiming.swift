@@ -15,6 +15,13 @@ public struct BlockTiming {
         self.seed = seed
     }
 
+    /// Nanoseconds of one run.
+    public func run(_ block: PlannedBlock) -> Double {
+        let start = Clock.now()
+        block.run(input, output)
+        return Double(Clock.now() - start)
+    }
+
     /// Nanoseconds of each run, by block: `runs` shuffled rounds behind one that is not counted. A sample is a single run: a
     /// block takes long enough for the clock.
     public func samples(_ blocks: [PlannedBlock], runs: Int) -> [[Double]] {
@@ -24,10 +31,8 @@ public struct BlockTiming {
             for index in blocks.indices.shuffled(using: &random) {
                 // Once untimed: the others have emptied the caches of what this one keeps there.
                 if blocks.count > 1 { blocks[index].run(input, output) }
-                let start = Clock.now()
-                blocks[index].run(input, output)
-                let end = Clock.now()
-                if round > 0 { result[index].append(Double(end - start)) }
+                let ns = run(blocks[index])
+                if round > 0 { result[index].append(ns) }
             }
         }
         return result

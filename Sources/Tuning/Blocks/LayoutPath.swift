@@ -2,9 +2,14 @@ import BlockRuntime
 import ConvCore
 
 /// What one stage may be computed by, and what that takes.
-struct StageCost {
-    let stage: BlockStage
-    let ns: Double
+package struct StageCost {
+    package let stage: BlockStage
+    package let ns: Double
+
+    package init(stage: BlockStage, ns: Double) {
+        self.stage = stage
+        self.ns = ns
+    }
 }
 
 /// The cheapest way through a block: for every unit a kernel, so that the *sum* of the stages and of the conversions
@@ -12,7 +17,7 @@ struct StageCost {
 ///
 /// Exact: dynamic programming over the units in order. What the past means for the future is in which layouts the block's
 /// input, the map behind compress and the last unit's map are there, and in which the concatenation is built.
-struct LayoutPath {
+package struct LayoutPath {
     let units: [BlockUnit]
     let batch, pixels: Int
     /// Stages by the unit that they begin with.
@@ -20,10 +25,10 @@ struct LayoutPath {
     /// Of a copy between layouts, per byte that is read and written.
     let conversionNsPerByte: Double
 
-    struct Route {
-        let stages: [BlockStage]
+    package struct Route {
+        package let stages: [BlockStage]
         /// Stages and conversions.
-        let ns: Double
+        package let ns: Double
     }
 
     /// Bits: 1 NCHW, 2 NHWC.
@@ -36,7 +41,7 @@ struct LayoutPath {
     }
 
     /// nil where some unit has no stage.
-    func best() -> Route? {
+    package func best() -> Route? {
         var best: Route?
         for layout in Layout.allCases {
             var memo: [State: (ns: Double, choice: BlockStage)?] = [:]
@@ -112,7 +117,7 @@ struct LayoutPath {
     private let trunkUnit: Int
     private let concatenated: Set<Int>
 
-    init(units: [BlockUnit], size: BlockSize, costs: [[StageCost]], conversionNsPerByte: Double) {
+    package init(units: [BlockUnit], size: BlockSize, costs: [[StageCost]], conversionNsPerByte: Double) {
         self.units = units
         batch = size.batch
         pixels = size.height * size.width

@@ -4,7 +4,6 @@ import Foundation
 import KernelRegistry
 import OptionParsing
 import Regression
-import ThreadPool
 import Tuning
 
 /// The long-lived process that `atrous check` feeds with one case at a time; it ends with its input.
@@ -24,13 +23,9 @@ func runWorker(_ values: Values) throws -> ExitCode {
 extension KernelRegistry {
     /// Plans a block of random parameters and runs it.
     fileprivate func planned(_ block: PlanCheck.Block) throws -> PlanPrediction {
-        let selection = try BlockSelection(block.name, size: block.size, activation: Activation(rawValue: block.activation))
+        let selection = try BlockSelection(block.name, size: block.size, settings: BlockSettings(activation: Activation(rawValue: block.activation)))
         let parameters = try BlockParameters(random: selection.description, cin: selection.size.cin, cout: nil, seed: 1)
-        let outcome = try ThreadPool.withPinnedCaller {
-            try BlockPlanner(
-                parameters, size: selection.size, registry: self, pool: ThreadPool(threads: block.threads, pinned: true), seed: 1
-            ).choose()
-        }
+        let outcome = try BlockPlanner(parameters, size: selection.size, registry: self, threads: block.threads, seed: 1).choose()
         return PlanPrediction(predictedNs: outcome.predictedNs, measuredNs: outcome.measuredNs)
     }
 

@@ -4,13 +4,16 @@ import Foundation
 import Harness
 import OptionParsing
 import Results
-import ThreadPool
 import Tuning
 
 /// `bench --preset yolov5-blocks`: every block planned, beside the same block by one family throughout. Rows of layer
 /// `block`, and for the plan's parts rows of layer `stage`.
 func benchBlocks(_ presets: [Preset], _ values: Values) throws -> ExitCode {
     let session = try Session(values)
+    try values.refuse(
+        ["problem", "problem-file", "block", "size", "separables", "kernel", "family", "isa", "faults", "cache", "min-time", "rounds",
+         "samples", "history", "variant", "eps"],
+        for: "bench of whole blocks", why: "they are planned among all kernels of this CPU, warm, in fixed rounds")
     let kernels = try KernelSelection(values, everyLevel: false)
     let bench = try BenchRun(values, session: session, kernels: kernels)
     var cases = try presets.flatMap { try $0.blocks(PresetOptions(values)) }
@@ -31,13 +34,11 @@ func benchBlocks(_ presets: [Preset], _ values: Values) throws -> ExitCode {
     for one in cases {
         let parameters = try BlockParameters(random: one.block, cin: one.size.cin, cout: one.size.cout, seed: session.seed)
         for threads in session.threads {
-            let outcome = try ThreadPool.withPinnedCaller {
-                let planner = BlockPlanner(
-                    parameters, size: one.size, registry: kernels.registry,
-                    pool: ThreadPool(threads: threads, pinned: true), seed: session.seed,
-                    tuned: { choices.inBlock($0, threads) })
-                return try planner.choose(machine: machine.slug) { progress.update(step: step, "\(one.name): \($0)") }
-            }
+            let planner = BlockPlanner(
+                parameters, size: one.size, registry: kernels.registry, threads: threads, seed: session.seed,
+                tuned: { choices.inBlock($0, threads) })
+            let outcome = try planner.choose(machine: machine.slug, naive: true) { progress.update(step: step, "\(one.name): \($0)") }
+            outcome.warn(one.name, threads: threads)
             step += 1
             let rows = try BlockRows(one, parameters, outcome, threads: threads, session: session, machine: machine)
             for row in rows.all { try sink.append(row) }
@@ -45,10 +46,15 @@ func benchBlocks(_ presets: [Preset], _ values: Values) throws -> ExitCode {
         }
     }
     progress.finish()
+    if let json = values.string("json") {
+        let data = try GoogleBenchmarkJSON.encode(sink.rows, context: machine.googleContext)
+        if json == "-" { print(String(decoding: data, as: UTF8.self)) } else { try FileWriting.replace(json, with: data) }
+        if json == "-" { return .fine }
+    }
     print(
         Console.table(
-            ["block", "threads", "planned ms", "predicted", "× FMA floor", "× all tiled", "× all simd", "× all im2col"], table,
-            right: [1, 2, 3, 4, 5, 6, 7]))
+            ["block", "threads", "planned ms", "predicted", "× FMA floor", "× all tiled", "× all simd", "× all im2col", "× all naive"], table,
+            right: [1, 2, 3, 4, 5, 6, 7, 8]))
     if !session.quiet { Console.note("\(sink.rows.count) rows in \(sink.path)") }
     return .fine
 }
@@ -82,7 +88,7 @@ private struct BlockRows {
         base.seed = Int(exactly: session.seed)
         base.parameters = problems.reduce(0) { $0 + $1.parameters }
         base.verdict = "PASSED"
-        let families = ["all im2col": "im2col", "all simd": "simd", "all tiled": "tiled", "fused": "fused"]
+        let families = ["all naive": "naive", "all im2col": "im2col", "all simd": "simd", "all tiled": "tiled", "fused": "fused"]
         let planned = outcome.rivals.first { $0.ratio == 1 }
         // The plan may be one of the families itself: then both rows say the same.
         let named = outcome.rivals.flatMap { rival in
@@ -111,6 +117,7 @@ private struct BlockRows {
             row.maxError = rival.maxError
             row.scratchBytes = rival.memory.maps + rival.memory.scratch
             row.packedBytes = rival.memory.weights
+            if family == "planned" { (row.predictedNs, row.attempts) = (outcome.predictedNs, outcome.attempts) }
             all.append(row)
         }
         for (index, (part, ns)) in outcome.parts.enumerated() {
@@ -140,7 +147,7 @@ private struct BlockRows {
         summary = [
             one.name, "\(threads)", Format.ms(outcome.measuredNs),
             String(format: "%+.1f %%", 100 * (outcome.predictedNs / outcome.measuredNs - 1)),
-            Format.times(outcome.measuredNs / floor), ratio("all tiled"), ratio("all simd"), ratio("all im2col"),
+            Format.times(outcome.measuredNs / floor), ratio("all tiled"), ratio("all simd"), ratio("all im2col"), ratio("all naive"),
         ]
     }
 }

@@ -4,29 +4,32 @@ import Foundation
 import KernelRegistry
 import OptionParsing
 import Results
-import ThreadPool
 import Tuning
+
+/// What a plan cannot come from, said before anything is measured.
+func refuseForPlan(_ values: Values) throws {
+    guard values.strings("block").count == 1, try (values.ints("threads", in: 1...1024) ?? [1]).count == 1 else {
+        throw UsageError("pick --out: a plan is for one block and one thread count; give --block once and one number to --threads")
+    }
+    try values.refuse(
+        ["kernel", "family", "isa", "layout", "faults"], for: "pick --block … --out", why: "a plan is chosen among all kernels of this CPU")
+}
 
 /// Plans the one block that the options name, prints what it was measured against, and writes the plan.
 func writeBlockPlan(
     _ values: Values, to out: String, session: Session, machine: String, registry: KernelRegistry,
     tuned: @escaping (_ problem: Problem, _ threads: Int) -> TunedChoice?
 ) throws {
-    guard values.strings("block").count == 1, session.threads.count == 1 else {
-        throw UsageError("pick --out: a plan is for one block and one thread count; give --block once and one number to --threads")
-    }
     let block = try BlockInput(values, seed: session.seed)
-    let outcome = try ThreadPool.withPinnedCaller {
-        let planner = BlockPlanner(
-            block.parameters, size: block.size, registry: registry,
-            pool: ThreadPool(threads: session.threads[0], pinned: true), seed: session.seed,
-            tuned: { [threads = session.threads[0]] in tuned($0, threads) })
-        return try planner.choose(machine: machine) { what in
-            if !session.quiet { Console.note("planning \(block.name): \(what)") }
-        }
+    let threads = session.threads[0]
+    let planner = BlockPlanner(
+        block.parameters, size: block.size, registry: registry, threads: threads, seed: session.seed, tuned: { tuned($0, threads) })
+    let outcome = try planner.choose(machine: machine) { what in
+        if !session.quiet { Console.note("planning \(block.name): \(what)") }
     }
+    outcome.warn(block.name, threads: threads)
     try FileWriting.replace(out, with: Data(outcome.plan.text.utf8))
-    print("\nthe whole block, \(block.name) at \(block.size.description), \(session.threads[0]) thread\(session.threads[0] == 1 ? "" : "s"):\n")
+    print("\nthe whole block, \(block.name) at \(block.size.description), \(threads) thread\(threads == 1 ? "" : "s"):\n")
     print(
         Console.table(
             ["stage", "kernel", "ms"],
@@ -36,7 +39,23 @@ func writeBlockPlan(
         "\npredicted \(Format.ms(outcome.predictedNs)) ms, conversions included; measured \(Format.ms(outcome.measuredNs)) ms\n")
     print(
         Console.table(
-            ["block", "ms", "× plan"],
-            outcome.rivals.map { [$0.name, Format.ms($0.medianNs), Format.number($0.ratio, digits: 4)] }, right: [1, 2]))
+            ["block", "ms", "× plan", "maps and scratch"],
+            outcome.rivals.map {
+                [$0.name, Format.ms($0.medianNs), Format.number($0.ratio, digits: 4), Format.bytes($0.memory.maps + $0.memory.scratch)]
+            }, right: [1, 2, 3]))
     if !session.quiet { Console.note("plan in \(out)") }
+}
+
+extension BlockPlanner.Outcome {
+    /// Says what a user of the plan should not trust.
+    func warn(_ name: String, threads: Int) {
+        if !agrees {
+            Console.warning(
+                "\(name), threads \(threads): predicted \(Format.ms(predictedNs)) ms and measured \(Format.ms(measuredNs)) ms stayed more than 10 % apart in \(attempts) attempts: something else uses this machine; plan again when it is quiet")
+        }
+        if !fits {
+            Console.warning(
+                "\(name), threads \(threads): the plan's maps and scratch, \(Format.bytes(memory.maps + memory.scratch)), are more than input, output, mid and concatenation take, \(Format.bytes(memoryBound)); no plan within that was found")
+        }
+    }
 }

@@ -1,0 +1,71 @@
+import ConvCore
+
+/// Where everything lies that the stages of a block work in, worked out before any of it is taken.
+///
+/// The scratch of a stage is placed like a map that is alive in its step alone, so that it reuses what other maps leave free. One
+/// scratch for all, beside the maps, made plans with Strassen products take 11 % more than input, output, mid and concatenation.
+struct BlockArrangement {
+    let program: BlockProgram
+    /// Of each stage.
+    let problems: [[Problem]]
+    let needs: [Kernel.Memory]
+    /// In bytes: of each of the program's maps, and of each stage's scratch.
+    let offsets, scratch: [Int]
+    /// Of maps and scratch together.
+    let bytes: Int
+    let memory: PlannedBlock.Memory
+
+    /// `stages` must cover all units in order. Throws ``BlockError`` where the size does not fit, ``PlanError`` where a kernel cannot
+    /// run its unit.
+    init(
+        _ stages: [BlockStage], units: [BlockUnit], size: BlockSize, threads: Int, input: Layout, output: Layout
+    ) throws {
+        precondition(stages.flatMap(\.units) == Array(units.indices), "the stages are not the block's units in order")
+        let single = try units.map { try $0.problem(at: size) }
+        let problems = stages.map { Array(single[$0.units]) }
+        let needs = try zip(stages, problems).map { stage, own in
+            if case .no(let reason) = stage.kernel.supports(own) {
+                throw PlanError.unsupported(unit: units[stage.units.lowerBound].name, kernel: stage.kernel.name, reason)
+            }
+            return stage.kernel.memory(own, threads: threads)
+        }
+        let program = BlockProgram(stages, problems: problems, units: units, size: size, input: input, output: output)
+        var lives = program.lives
+        let maps = lives.count
+        var places = [Int?](repeating: nil, count: stages.count)
+        for (step, work) in program.steps.map(\.work).enumerated() {
+            guard case .stage(let stage) = work, needs[stage].scratch > 0 else { continue }
+            places[stage] = lives.count
+            lives.append(.init(bytes: needs[stage].scratch, first: step, last: step))
+        }
+        let all = MapMemory(lives)
+        self.program = program
+        self.problems = problems
+        self.needs = needs
+        offsets = Array(all.offsets[..<maps])
+        scratch = places.map { $0.map { all.offsets[$0] } ?? 0 }
+        bytes = all.bytes
+        var memory = PlannedBlock.Memory()
+        memory.maps = min(MapMemory(program.lives).bytes, all.bytes)
+        memory.scratch = all.bytes - memory.maps
+        // What a kernel packs is not kept a second time.
+        memory.weights = zip(stages, needs).reduce(0) { sum, stage in
+            sum + stage.1.packed
+                + units[stage.0.units].reduce(0) { $0 + 4 * ($1.oc + (stage.1.packed > 0 ? 0 : $1.weightShape.reduce(1, *))) }
+        }
+        self.memory = memory
+    }
+}
+
+extension BlockDescription {
+    /// What the maps and the scratch of a block at a size should stay within, in bytes: as much as its input, its output, the map
+    /// behind compress and the concatenation take together. On a map of a few hundred pixels the kernels' own scratch, a tile per
+    /// thread, may outgrow that.
+    public func memoryBound(at size: BlockSize) throws(BlockError) -> Int {
+        let widths = try widths(cin: size.cin, cout: size.cout)
+        let concatenated = try units(cin: size.cin, cout: size.cout).last { $0.inputs.count > 1 }?.ic ?? 0
+        let channels = widths.cin + widths.cout + (compress == nil ? 0 : widths.mid) + concatenated
+        // Some lines between the maps that are alive together keep them off the same cache sets.
+        return 4 * channels * size.batch * size.height * size.width + 8 * MapMemory.spacing
+    }
+}

@@ -1,0 +1,138 @@
+import BlockRuntime
+import ConvCore
+import KernelRegistry
+import Testing
+import ThreadPool
+import Tuning
+
+@Suite("Plans of blocks")
+struct BlockPlannerTests {
+    static let registry = KernelRegistry(level: InstructionSet.detected)
+
+    /// A block with random costs for an NCHW and an NHWC kernel of every unit, and for fused separables.
+    struct Maze {
+        let parameters: BlockParameters
+        let size: BlockSize
+        let units: [BlockUnit]
+        let pool = ThreadPool(threads: 1)
+        /// By the unit that each begins with.
+        private(set) var costs: [[StageCost]]
+
+        init(_ variant: BlockVariant, batch: Int, seed: UInt64) throws {
+            size = BlockSize(batch: batch, cin: 32, height: 5, width: 4)
+            parameters = try BlockParameters(random: BlockDescription(variant), cin: 32, cout: nil, seed: 1)
+            units = parameters.units.map(\.unit)
+            var random = RandomSource(seed: seed)
+            costs = []
+            for (index, unit) in units.enumerated() {
+                let able = BlockPlannerTests.registry.split(for: try unit.problem(at: size)).able
+                let kernels = [Layout.nchw, .nhwc].compactMap { layout in able.last { $0.layout == layout } }
+                #expect(kernels.count == 2)
+                costs.append(kernels.map {
+                    StageCost(
+                        stage: BlockStage(units: index..<index + 1, kernel: .layer(Candidate($0))), ns: .random(in: 1...3, using: &random))
+                })
+            }
+            let isa = BlockPlannerTests.registry.level.rawValue
+            for stage in try BlockPlan.fusedStages(isa: isa, units: units, size: size, registry: BlockPlannerTests.registry) ?? []
+            where stage.units.count == 2 {
+                costs[stage.units.lowerBound].append(StageCost(stage: stage, ns: .random(in: 2...6, using: &random)))
+            }
+        }
+
+        /// What these stages cost by the steps that a planned block really takes.
+        func price(_ chosen: [StageCost], nsPerByte: Double) throws -> Double {
+            let block = try PlannedBlock(parameters, size: size, stages: chosen.map(\.stage), pool: pool)
+            return block.parts.reduce(chosen.reduce(0) { $0 + $1.ns }) { sum, part in
+                if case .conversion(let bytes) = part { sum + Double(bytes) * nsPerByte } else { sum }
+            }
+        }
+
+        func everyWay(from unit: Int = 0) -> [[StageCost]] {
+            guard unit < units.count else { return [[]] }
+            return costs[unit].flatMap { cost in everyWay(from: cost.stage.units.upperBound).map { [cost] + $0 } }
+        }
+    }
+
+    @Test("the way through the layouts is the cheapest of all", arguments: [1, 2], [0.0001, 0.002])
+    func cheapestWay(batch: Int, nsPerByte: Double) throws {
+        let maze = try Maze(.listing, batch: batch, seed: UInt64(batch))
+        let ways = maze.everyWay()
+        #expect(ways.count >= 512)
+        let prices = try ways.map { try maze.price($0, nsPerByte: nsPerByte) }
+        let route = try #require(LayoutPath(
+            units: maze.units, size: maze.size, costs: maze.costs, conversionNsPerByte: nsPerByte).best())
+        let best = prices.min()!
+        #expect(abs(route.ns - best) < 1e-9 * best)
+        // And it is the way that has this price.
+        let taken = route.stages.map { stage in
+            maze.costs[stage.units.lowerBound].first { $0.stage.units == stage.units && $0.stage.kernel.name == stage.kernel.name }!
+        }
+        #expect(abs(try maze.price(taken, nsPerByte: nsPerByte) - best) < 1e-9 * best)
+    }
+
+    @Test func noWayWithoutAKernel() throws {
+        var costs = try Maze(.literal, batch: 1, seed: 3)
+        let units = costs.units
+        let path = LayoutPath(units: units, size: costs.size, costs: units.map { _ in [] }, conversionNsPerByte: 0)
+        #expect(path.best() == nil)
+        costs = try Maze(.literal, batch: 1, seed: 3)
+        #expect(LayoutPath(units: units, size: costs.size, costs: costs.costs, conversionNsPerByte: 0).best() != nil)
+    }
+
+    /// A kernel that is fast by more scratch than a block may hold is given up for the next one.
+    @Test func theRouteStaysWithinItsMemory() throws {
+        let size = BlockSize(cin: 64, height: 12, width: 12)
+        let parameters = try BlockParameters(random: BlockDescription(.literal), cin: 64, cout: nil, seed: 1)
+        let units = parameters.units.map(\.unit)
+        let lean = try BlockPlan.standardStages(units: units, size: size, registry: Self.registry)
+        let planner = BlockPlanner(parameters, size: size, registry: Self.registry, threads: 1, seed: 1)
+        func needed(_ stages: [BlockStage]) throws -> Int {
+            let memory = try PlannedBlock.memory(of: stages, units: units, size: size, threads: 1)
+            return memory.maps + memory.scratch
+        }
+        // Of the kernels of the last unit the one that works in most.
+        let last = units.count - 1
+        let problem = try units[last].problem(at: size)
+        let greedy = try #require(
+            Self.registry.split(for: problem).able.flatMap { kernel in kernel.space.all.map { Candidate(kernel, $0) } }
+                .max { $0.kernel.memory(problem, $0.configuration, 1).scratch < $1.kernel.memory(problem, $1.configuration, 1).scratch })
+        let stage = BlockStage(units: last..<last + 1, kernel: .layer(greedy))
+        let costs = lean.map { StageCost(stage: $0, ns: 100) } + [StageCost(stage: stage, ns: 1)]
+        let single = lean.last!.units.count == 2
+            ? [StageCost(stage: BlockStage(units: last - 1..<last, kernel: .layer(Candidate(
+                try #require(Self.registry.split(for: units[last - 1].problem(at: size)).able.last)))), ns: 1)] : []
+        let free = try planner.route(costs + single, conversionNsPerByte: 0, units: units, bound: .max)
+        #expect(free.stages.last?.kernel.name == greedy.name)
+        let most = try needed(free.stages)
+        let bound = try needed(lean)
+        try #require(most > bound)
+        let held = try planner.route(costs + single, conversionNsPerByte: 0, units: units, bound: most - 1)
+        #expect(held.stages.last?.kernel.name != greedy.name)
+        #expect(try needed(held.stages) < most)
+        // Where nothing fits, the cheapest.
+        #expect(try planner.route(costs + single, conversionNsPerByte: 0, units: units, bound: 0).stages.last?.kernel.name == greedy.name)
+    }
+
+    @Test("a plan is proved, complete and within its memory", arguments: [1, 2])
+    func choose(threads: Int) throws {
+        let size = BlockSize(cin: 64, height: 10, width: 9)
+        let parameters = try BlockParameters(random: BlockDescription(.literal), cin: 64, cout: nil, seed: 1)
+        let units = parameters.units.map(\.unit)
+        var told: [String] = []
+        let outcome = try BlockPlanner(parameters, size: size, registry: Self.registry, threads: threads, seed: 1)
+            .choose(runs: 3, naive: true) { told.append($0) }
+        let stages = try outcome.plan.stages(units: units, size: size, registry: Self.registry)
+        #expect(stages.flatMap(\.units) == Array(units.indices))
+        #expect(outcome.plan.threads == [threads])
+        #expect(try PlannedBlock.memory(of: stages, units: units, size: size, threads: threads) == outcome.memory)
+        #expect(outcome.memoryBound == (try parameters.description.memoryBound(at: size)))
+        #expect(outcome.fits, "\(outcome.memory) in \(outcome.memoryBound)")
+        #expect(outcome.agrees || outcome.attempts == 4)
+        #expect(outcome.rivals.contains { $0.name == "planned" } && told.contains("all naive"))
+        let naive = try #require(outcome.rivals.first { $0.name == "all naive" })
+        #expect(naive.samplesNs.count == 3 && naive.stages.allSatisfy { $0.kernel.isa == "scalar" })
+        #expect(outcome.parts.count { if case .stage = $0.part { true } else { false } } == stages.count)
+        for rival in outcome.rivals { #expect(rival.samplesNs.allSatisfy { $0 > 0 } && rival.maxError < 1e-3) }
+    }
+}
