@@ -3,18 +3,25 @@ import Tuning
 
 // Every command and option of the tool: what the parser, the help and the completion read.
 
+/// What F.safetensors does not say itself, such as a plain state_dict.
+private let settingOptions = [
+    Option("variant", "NAME", "what block F.safetensors holds, where its metadata do not say: listing, literal or rfb"),
+    Option("eps", "NUMBER", "its batch norm's epsilon, likewise: 1e-3 for YOLOv5, 1e-5 for PyTorch"),
+]
+
 /// Which problems.
 private let problemOptions = [
     Option("problem", "TEXT", "a problem, in benchdnn's text or the short form (dw:c64h80k5d5, pw:c64o128h80, conv:c64o128h80k3d2, sep:c64o128h80k5d5)", repeatable: true),
     Option("problem-file", "FILE", "a benchdnn input file", repeatable: true, isPath: true),
     Option("preset", "NAME", "a preset of problems (`atrous list presets`)", repeatable: true),
-    Option("block", "VARIANT|FILE", "the layers of a block: listing, literal, rfb, a JSON block file, or (verify) F.safetensors, held against the activations in it", repeatable: true, isPath: true),
-    Option("size", "NxCxHxW", "the input of --block", default: "1x512x20x20"),
+    Option("block", "VARIANT|FILE", "the layers of a block: listing, literal, rfb, a JSON block file, or trained parameters, F.safetensors (verify holds the whole block against the activations in it)", repeatable: true, isPath: true),
+] + settingOptions + [
+    Option("size", "NxCxHxW", "the input of --block", default: "the input in F.safetensors, or 1x512x20x20"),
     Option("sizes", "LIST", "image sizes of the YOLOv5 presets", default: "640"),
     Option("variants", "LIST", "block variants of the YOLOv5 presets", default: "listing,literal,rfb"),
     Option("batches", "LIST", "batch sizes of the YOLOv5 presets", default: "1"),
     Option("separables", nil, "the separables of blocks and presets as one problem each, too (tune: always)"),
-    Option("activation", "NAME", "replace every problem's activation", choices: ["none", "relu", "silu", "hardswish"]),
+    Option("activation", "NAME", "replace every problem's activation; of F.safetensors, where its metadata do not say", choices: ["none", "relu", "silu", "hardswish"]),
     Option("filter", "REGEX", "only problems whose text or name matches"),
     Option("skip", "REGEX", "no problems whose text or name matches"),
 ]
@@ -152,10 +159,10 @@ let toolTable = CommandTable(
             "run", "a whole block: its output, its time, and where the time goes",
             options: [
                 Option("block", "FILE", "trained parameters (.safetensors), or a JSON block file with random ones", repeatable: true, isPath: true),
-                Option("variant", "NAME", "listing, literal or rfb with random parameters"),
+                Option("variant", "NAME", "listing, literal or rfb: with random parameters, or what F.safetensors holds where its metadata do not say"),
+                settingOptions[1],
                 Option("size", "NxCxHxW", "the input's size", default: "the input's, or 20x20"),
-                Option("separables", nil, "the separables of blocks and presets as one problem each, too (tune: always)"),
-    Option("activation", "NAME", "of --variant", choices: ["none", "relu", "silu", "hardswish"]),
+                Option("activation", "NAME", "of --variant or of a JSON block file, or of F.safetensors where its metadata do not say", choices: ["none", "relu", "silu", "hardswish"]),
                 Option("input", "x.npy", "the input, [N, C, H, W]", default: "the file's own, or random", isPath: true),
                 Option("output", "y.npy", "write the output", isPath: true),
                 Option("plan", "plan.csv", "kernels as `atrous pick --block … --out` chose them", isPath: true),

@@ -11,6 +11,7 @@ import Tuning
 func runPick(_ values: Values) throws -> ExitCode {
     let comparing = values.string("compare") == "dense"
     let selection = try ProblemSelection.nonEmpty(values, command: "pick")
+    if values.string("out") != nil, !values.strings("block").isEmpty { try refuseForPlan(values) }
     let kernels = try KernelSelection(values, everyLevel: false)
     let session = try Session(values)
     var bench = try BenchRun(values, session: session, kernels: kernels)

@@ -23,15 +23,13 @@ func runRun(_ values: Values) throws -> ExitCode {
     if threads > ThreadPool.usableCPUs, !quiet {
         Console.warning("--threads \(threads) is more than the \(ThreadPool.usableCPUs) CPUs that may be used; times will mislead")
     }
+    if let plan, plan.threads != [threads], !plan.threads.isEmpty, !quiet {
+        let planned = plan.threads.sorted().map(String.init).joined(separator: ", ")
+        Console.warning("--plan \(plan.source): was chosen for threads \(planned); `atrous pick --threads \(threads)` chooses for \(threads)")
+    }
     if plan == nil, !quiet {
         Console.note("no --plan: the widest tiled kernels, unmeasured; `atrous pick --block … --out plan.csv` chooses by measuring")
     }
-    // At most: every unit's map by itself, and all weights twice.
-    try FreeMemory.require(
-        try units.reduce(8 * block.values.count) {
-            let p = try $1.problem(at: block.size)
-            return $0 + 4 * (p.dstCount + 2 * p.weightCount)
-        })
     let report = try ThreadPool.withPinnedCaller {
         let pool = ThreadPool(threads: threads, pinned: true)
         let planned = try PlannedBlock(block.parameters, size: block.size, stages: stages, pool: pool)

@@ -5,15 +5,17 @@ import ThreadPool
 
 /// A line per case, a summary last; exit 1 on a mismatch.
 func runVerify(_ values: Values) throws -> ExitCode {
-    let kernels = try KernelSelection(values, everyLevel: true)
-    let session = try Session(values)
-    let files = values.strings("block").filter(BlockSelection.isParameterFile)
+    let files = values.strings("block").filter(ParameterFile.isMeant)
     if !files.isEmpty {
         guard files.count == values.strings("block").count else {
             throw UsageError("--block: give either files of parameters (.safetensors) or blocks whose layers are verified")
         }
-        return try verifyBlocks(files, values, session: session, kernels: kernels)
+        try BlockVerification.refuseOthers(values)
     }
+    let kernels = try KernelSelection(values, everyLevel: true)
+    let session = try Session(values)
+    if !files.isEmpty { return try verifyBlocks(files, values, session: session, kernels: kernels) }
+    try values.refuse(["plan"], for: "verify without --block F.safetensors", why: "a plan is a whole block's")
     let selection = try ProblemSelection.nonEmpty(values, command: "verify")
     for line in selection.skipped { print("SKIPPED  \(line)") }
     var tally = Tally(skipped: selection.skipped.count)
@@ -67,6 +69,7 @@ private func verifyBlocks(
         try verification.verify(file)
     }
     progress.finish()
+    if values.flag("dry-run") { return .fine }
     print("verified \(files.count) blocks: \(verification.passed) passed, \(verification.failed) failed")
     return verification.failed == 0 ? .fine : .failed
 }

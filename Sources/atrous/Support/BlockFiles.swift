@@ -1,14 +1,20 @@
 import BlockRuntime
 import ConvCore
+import KernelRegistry
 import OptionParsing
 import ThreadPool
 
-/// `verify --block F.safetensors`: every kernel family in turn, at every level and thread count, and the standard plan.
+/// `verify --block F.safetensors`: every kernel family in turn, at every level and thread count, and with fused separables; or a
+/// plan's kernels.
 struct BlockVerification {
     let session: Session
     let kernels: KernelSelection
     let families: [Kernel.Family]
     let plan: BlockPlan?
+    private let settings: BlockSettings
+    private let dryRun: Bool
+    /// What a repeated call must say besides the file and the threads.
+    private let options: [String]
     private(set) var passed = 0
     private(set) var failed = 0
 
@@ -18,31 +24,61 @@ struct BlockVerification {
         families = try values.words("family", among: Kernel.Family.allCases.map(\.rawValue))?
             .compactMap(Kernel.Family.init) ?? Kernel.Family.allCases
         plan = try values.string("plan").map { try BlockPlan(file: $0) }
+        settings = try BlockSettings(values)
+        dryRun = values.flag("dry-run")
+        options = ["variant", "activation", "eps", "plan"].flatMap { name in
+            values.string(name).map { ["--\(name)", Console.shellQuoted($0)] } ?? []
+        }
+    }
+
+    /// What a block's parameters and activations are not asked for.
+    static func refuseOthers(_ values: Values) throws {
+        try values.refuse(
+            ["problem", "problem-file", "preset", "size", "sizes", "variants", "batches", "separables", "filter", "skip", "kernel",
+             "faults", "configurations"],
+            for: "verify --block F.safetensors", why: "the whole block is verified, by each family at each level")
+        if values.string("plan") != nil {
+            try values.refuse(["family", "isa"], for: "verify --plan", why: "the plan names the kernels")
+        }
     }
 
     mutating func verify(_ path: String) throws {
-        let check = try BlockCheck(path)
+        let check = try BlockCheck(path, settings: settings)
         let units = check.parameters.units.map(\.unit)
         for threads in session.threads {
             let pool = ThreadPool(threads: threads)
             for (name, stages) in try variants(units, check.size) {
+                let label = "\(path)  \(name)  threads \(threads)"
+                guard !dryRun else {
+                    print("LISTED   \(label)")
+                    continue
+                }
                 let block = try PlannedBlock(check.parameters, size: check.size, stages: stages, pool: pool)
                 let deviations = check.deviations(block)
-                let label = "\(path)  \(name)  threads \(threads)"
                 for bad in deviations where !bad.passed {
                     print(
-                        "FAILED   \(label)  \(bad.unit)\(bad.index) is off by \(Float(bad.error)), tolerance \(Float(bad.tolerance)); repeat with: atrous verify --block \(path) --family \(name.split(separator: " ")[0]) --threads \(threads)")
+                        "FAILED   \(label)  \(bad.unit)\(bad.index) is off by \(Float(bad.error)), tolerance \(Float(bad.tolerance)); repeat with: \(repeatCommand(path, stages, threads))")
                 }
                 if deviations.allSatisfy(\.passed) {
                     passed += 1
+                    let held = deviations.count { $0.isHeld }
                     let worst = deviations.max { $0.error / $0.tolerance < $1.error / $1.tolerance }!
                     print(
-                        "PASSED   \(label)  \(deviations.count) activations, max error \(Float(deviations.map(\.maxError).max()!)), nearest to its tolerance \(worst.unit): \(Float(worst.error)) of \(Float(worst.tolerance))")
+                        "PASSED   \(label)  \(held) held, \(deviations.count - held) from the oracle, max error \(Float(deviations.map(\.maxError).max()!)), nearest to its tolerance \(worst.unit): \(Float(worst.error)) of \(Float(worst.tolerance))")
                 } else {
                     failed += 1
                 }
             }
         }
+    }
+
+    private func repeatCommand(_ path: String, _ stages: [BlockStage], _ threads: Int) -> String {
+        var words = ["atrous verify --block", Console.shellQuoted(path)] + options
+        if plan == nil {
+            if case .layer(let candidate) = stages.first?.kernel { words += ["--family", candidate.kernel.family.rawValue] }
+            if let isa = stages.first?.kernel.isa, InstructionSet(rawValue: isa) != nil { words += ["--isa", isa] }
+        }
+        return (words + ["--threads", "\(threads)"]).joined(separator: " ")
     }
 
     /// The stages that are tried, with a name.

@@ -1,8 +1,9 @@
 import BlockRuntime
 import ConvCore
+import Harness
 import OptionParsing
 
-/// What `run` runs: parameters, the size, and an input.
+/// What `run` runs and `pick --out` plans: parameters, the size, and an input.
 struct BlockInput {
     let parameters: BlockParameters
     let size: BlockSize
@@ -13,58 +14,64 @@ struct BlockInput {
 
     init(_ values: Values, seed: UInt64) throws {
         let files = values.strings("block")
-        let variant = values.string("variant")
-        guard files.count <= 1, files.isEmpty != (variant == nil) else {
+        let variant = try values.variant()
+        guard files.count <= 1, let text = files.first ?? variant?.rawValue else {
             throw UsageError("run: write either --block F.safetensors (or a JSON block file), or --variant listing|literal|rfb with --size 1x512x20x20")
         }
+        let isTrained = ParameterFile.isMeant(by: text)
+        if !files.isEmpty, !isTrained { try values.refuseSettings() }
+        if files.isEmpty { try values.refuse(["eps"], for: "run --variant", why: "random parameters have no batch norm") }
         let given = try values.string("size").map { try BlockSize(parsing: $0) }
-        var stored: NPYFile?
-        if let path = values.string("input") {
-            let file = try NPYFile(path)
-            guard file.shape.count == 4, file.shape.allSatisfy({ $0 >= 1 }) else {
-                throw UsageError("--input \(path): has shape \(file.shape); save an array of [N, C, H, W]")
-            }
-            stored = file
-        }
-        if let text = files.first, BlockSelection.isParameterFile(text) {
-            parameters = try BlockParameters(text)
-            name = text
-            // A file that holds an input says by it which size is meant.
-            if stored == nil, given == nil {
-                let file = try SafetensorsFile(text)
-                if file.shape(of: "input")?.count == 4 {
-                    let tensor = try file.tensor(named: "input")
-                    stored = NPYFile(shape: tensor.shape, values: tensor.values)
-                }
-            }
-        } else {
-            let text = files.first ?? variant!
-            if files.isEmpty, BlockVariant(rawValue: text) == nil {
-                throw UsageError(
-                    "--variant '\(text)' is not known; write \(BlockVariant.allCases.map(\.rawValue).joined(separator: ", "))"
-                        + (nearestName(to: text, in: BlockVariant.allCases.map(\.rawValue)).map { "; did you mean \($0)?" } ?? ""))
-            }
-            let description = try BlockSelection(text, values).description
-            let cin = given?.cin ?? stored?.shape[1] ?? description.cin ?? 512
-            parameters = try BlockParameters(random: description, cin: cin, cout: nil, seed: seed)
-            name = text
-        }
-        if let stored {
-            let shape = stored.shape
+        let trained = isTrained ? try ParameterFile(text, settings: BlockSettings(values)) : nil
+        let description = try trained?.parameters.description ?? BlockSelection(text, values).description
+
+        var stored = try values.string("input").map { (source: "--input \($0)", array: try Self.array($0)) }
+        // A file that holds an input says by it which size is meant.
+        if stored == nil, given == nil, let own = try trained?.input() { stored = ("the input in \(text)", own) }
+        if let shape = stored?.array.shape {
             size = BlockSize(batch: shape[0], cin: shape[1], height: shape[2], width: shape[3])
             if let given, given != size {
-                throw UsageError("--size \(given.description) contradicts the input's \(size.description); leave one out")
+                throw UsageError("--size \(given.description) contradicts \(stored!.source), which is \(size.description); leave one out")
             }
         } else {
-            size = given ?? BlockSize(cin: parameters.cin, height: 20, width: 20)
+            size = given ?? BlockSize(cin: description.cin ?? 512, height: 20, width: 20)
         }
-        guard size.cin == parameters.cin else {
-            throw UsageError("\(name): takes \(parameters.cin) channels, the input has \(size.cin); write --size \(size.batch)x\(parameters.cin)x\(size.height)x\(size.width)")
+        if let cin = description.cin, cin != size.cin {
+            let source = stored?.source ?? "--size \(size.description)"
+            throw UsageError("\(text): takes \(cin) channels, \(source) has \(size.cin); give an input of \(size.batch)x\(cin)x\(size.height)x\(size.width)")
         }
-        if let bad = stored?.values.firstIndex(where: { !$0.isFinite }) {
-            throw UsageError("the input's value \(bad) is \(stored!.values[bad]); the block needs finite numbers")
+        if let stored, let bad = stored.array.values.firstIndex(where: { !$0.isFinite }) {
+            throw UsageError("\(stored.source): value \(bad) is \(stored.array.values[bad]); the block needs finite numbers")
         }
+        // Before anything of that size is made.
+        try Self.requireMemory(description, size)
+        parameters = try trained?.parameters ?? BlockParameters(random: description, cin: size.cin, cout: nil, seed: seed)
+        name = text
         var random = RandomSource(seed: seed)
-        self.values = stored?.values ?? (0..<size.batch * size.cin * size.height * size.width).map { _ in random.nextReal() }
+        self.values = stored?.array.values ?? (0..<size.batch * size.cin * size.height * size.width).map { _ in random.nextReal() }
+    }
+
+    private static func array(_ path: String) throws -> NPYFile {
+        let file = try NPYFile(path)
+        guard file.shape.count == 4, file.shape.allSatisfy({ $0 >= 1 }) else {
+            throw UsageError("--input \(path): has shape \(file.shape); save an array of [N, C, H, W]")
+        }
+        return file
+    }
+
+    /// At most: every unit's map by itself, the input twice, and all weights twice.
+    private static func requireMemory(_ description: BlockDescription, _ size: BlockSize) throws {
+        let problems = try description.layerProblems(size: size)
+        try FreeMemory.require(
+            problems.reduce(8 * size.batch * size.cin * size.height * size.width) { $0 + 4 * ($1.dstCount + 2 * $1.weightCount) })
+    }
+}
+
+extension Values {
+    /// For what is no file of parameters.
+    func refuseSettings() throws {
+        try refuse(
+            ["variant", "eps"], for: "a call without --block F.safetensors",
+            why: "they say of a file of parameters what its metadata leave open")
     }
 }

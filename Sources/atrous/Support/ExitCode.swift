@@ -3,6 +3,7 @@ import Foundation
 import Harness
 import Plotting
 import Regression
+import Tuning
 
 /// What the command's end tells a script.
 enum ExitCode: Int32 {
@@ -15,6 +16,8 @@ enum ExitCode: Int32 {
     case machine = 3
 
     init(for error: Error) {
+        // A block that computes the wrong thing is found while it is planned.
+        if case .wrong = error as? PlanningError { self = .failed; return }
         let isMachines = error is HarnessError || error is InstructionCounter.Failure || error is DisassemblyError || error is MachineError
             || (error as? PlotError)?.isMissingTool == true || (error as? WorkerError)?.isMachines == true
         self = isMachines ? .machine : .badInput

@@ -25,6 +25,7 @@ struct ProblemSelection {
         for preset in presets where try preset.blocks(options).isEmpty { problems += try preset.problems(options) }
         let given = problems.count
         for preset in presets where try !preset.blocks(options).isEmpty { problems += try preset.problems(options) }
+        if !values.strings("block").contains(where: ParameterFile.isMeant) { try values.refuseSettings() }
         for block in values.strings("block") {
             problems += try BlockSelection(block, values).problems(separables: separables)
         }
@@ -62,18 +63,25 @@ struct ProblemSelection {
     }
 }
 
-/// A block and the size of its input.
+/// A block and the size of its input: a variant, a JSON block file, or the block that a file of parameters holds.
 struct BlockSelection {
     let description: BlockDescription
     let size: BlockSize
 
     init(_ text: String, _ values: Values) throws {
-        try self.init(text, size: values.string("size"), activation: values.string("activation").flatMap(Activation.init))
+        try self.init(text, size: values.string("size"), settings: BlockSettings(values))
     }
 
-    /// `size`: nil for the standard one; `activation`: nil for the block's own.
-    init(_ text: String, size wanted: String?, activation: Activation?) throws {
-        if let variant = BlockVariant(rawValue: text) {
+    /// `size`: nil for that of the file's input, or else the standard one; `settings`: of a variant or a JSON file only the
+    /// activation counts, nil for the block's own.
+    init(_ text: String, size wanted: String?, settings: BlockSettings) throws {
+        let activation = settings.activation
+        var standard: BlockSize?
+        if ParameterFile.isMeant(by: text) {
+            let file = try ParameterFile(text, settings: settings)
+            description = file.parameters.description
+            if wanted == nil { standard = try file.inputSize() ?? BlockSize(cin: file.parameters.cin, height: 20, width: 20) }
+        } else if let variant = BlockVariant(rawValue: text) {
             description = BlockDescription(variant, activation: activation ?? .silu)
         } else if text.contains("/") || text.contains(".") {
             var file = try BlockDescription(file: text)
@@ -85,13 +93,10 @@ struct BlockSelection {
                 "--block '\(text)' is neither a variant (\(names.joined(separator: ", "))) nor a file"
                     + (nearestName(to: text, in: names).map { "; did you mean \($0)?" } ?? ""))
         }
-        size = try BlockSize(parsing: wanted ?? Self.standardSize)
+        size = try standard ?? BlockSize(parsing: wanted ?? Self.standardSize)
     }
 
     static let standardSize = "1x512x20x20"
-
-    /// Whether the name is that of trained parameters and not of a description.
-    static func isParameterFile(_ text: String) -> Bool { text.hasSuffix(".safetensors") }
 
     func problems(separables: Bool) throws -> [Problem] {
         try description.layerProblems(size: size) + (separables ? description.separableProblems(size: size) : [])
