@@ -57,14 +57,14 @@ struct BlockArrangement {
     }
 }
 
-extension BlockDescription {
-    /// What the maps and the scratch of a block at a size should stay within, in bytes: as much as its input, its output, the map
+extension [BlockUnit] {
+    /// What the maps and the scratch of a block of these units should stay within, in bytes: as much as its input, its output, the map
     /// behind compress and the concatenation take together. On a map of a few hundred pixels the kernels' own scratch, a tile per
     /// thread, may outgrow that.
-    public func memoryBound(at size: BlockSize) throws(BlockError) -> Int {
-        let widths = try widths(cin: size.cin, cout: size.cout)
-        let concatenated = try units(cin: size.cin, cout: size.cout).last { $0.inputs.count > 1 }?.ic ?? 0
-        let channels = widths.cin + widths.cout + (compress == nil ? 0 : widths.mid) + concatenated
+    public func memoryBound(at size: BlockSize) -> Int {
+        let mid = last { $0.name == "compress" || $0.name == "compress.pw" }?.oc ?? 0
+        let concatenated = last { $0.inputs.count > 1 }?.ic ?? 0
+        let channels = size.cin + (last?.oc ?? 0) + mid + concatenated
         // Some lines between the maps that are alive together keep them off the same cache sets.
         return 4 * channels * size.batch * size.height * size.width + 8 * MapMemory.spacing
     }

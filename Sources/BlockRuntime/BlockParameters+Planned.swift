@@ -18,7 +18,7 @@ extension BlockParameters {
         let registry = KernelRegistry(level: try InstructionSet.usable())
         let units = units.map(\.unit)
         let stages = try plan?.stages(units: units, size: size, registry: registry)
-            ?? BlockPlan.standardStages(units: units, size: size, registry: registry)
+            ?? BlockPlan.standardStages(units: units, size: size, threads: threads, registry: registry)
         return try PlannedBlock(
             self, size: size, stages: stages, pool: ThreadPool(threads: threads), input: layout, output: layout)
     }

@@ -2,15 +2,27 @@ import ConvCore
 import KernelRegistry
 
 extension BlockPlan {
-    /// Stages without any measurement: the highest instruction set's tiled kernels, separables fused.
+    /// Stages without any measurement: the highest instruction set's tiled kernels, separables fused where their scratch leaves the
+    /// block within `[BlockUnit].memoryBound(at:)` (fuse has four times the channels, and every thread a tile of them).
     public static func standardStages(
-        units: [BlockUnit], size: BlockSize, registry: KernelRegistry
+        units: [BlockUnit], size: BlockSize, threads: Int, registry: KernelRegistry
     ) throws -> [BlockStage] {
+        let isa = registry.level.rawValue
         guard
-            let stages = try fusedStages(isa: registry.level.rawValue, units: units, size: size, registry: registry)
+            let single = try stages(family: .tiled, isa: isa, units: units, size: size, registry: registry),
+            var stages = try fusedStages(isa: isa, units: units, size: size, registry: registry)
         else {
             throw PlanError.unsupported(
                 unit: units[0].name, kernel: "every tiled kernel", "`atrous verify --block` names the reasons")
+        }
+        let bound = units.memoryBound(at: size)
+        while try !PlannedBlock.memory(of: stages, units: units, size: size, threads: threads).fits(bound) {
+            let scratch = try stages.map { stage in
+                guard stage.units.count > 1 else { return -1 }
+                return try stage.kernel.memory(units[stage.units].map { try $0.problem(at: size) }, threads: threads).scratch
+            }
+            guard let most = scratch.indices.max(by: { scratch[$0] < scratch[$1] }), scratch[most] >= 0 else { break }
+            stages.replaceSubrange(most...most, with: single[stages[most].units])
         }
         return stages
     }

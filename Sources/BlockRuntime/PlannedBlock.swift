@@ -21,6 +21,8 @@ public final class PlannedBlock {
         /// Packed weights, biases, and the weights of kernels that do not pack.
         public var weights = 0
         public var total: Int { maps + scratch + weights }
+        /// Whether maps and scratch stay within so many bytes.
+        public func fits(_ bound: Int) -> Bool { maps + scratch <= bound }
     }
 
     private let program: BlockProgram

@@ -12,7 +12,7 @@ struct BlockCheckTests {
     static func failures(_ golden: String = literal, change: (inout [SafetensorsTensor]) -> Void) throws -> [String] {
         let check = try BlockCheck(file: ParameterTests.file(golden, change: change))
         let stages = try BlockPlan.standardStages(
-            units: check.parameters.units.map(\.unit), size: check.size, registry: PlannedBlockTests.registry)
+            units: check.parameters.units.map(\.unit), size: check.size, threads: 1, registry: PlannedBlockTests.registry)
         let block = try PlannedBlock(check.parameters, size: check.size, stages: stages, pool: ThreadPool(threads: 1))
         return check.deviations(block).filter { !$0.passed }.map(\.unit)
     }

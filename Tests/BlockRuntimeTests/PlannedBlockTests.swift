@@ -84,10 +84,10 @@ struct PlannedBlockTests {
     func memory(name: String) throws {
         let check = try BlockCheck(Fixtures.path("golden/\(name)"))
         let units = check.parameters.units.map(\.unit)
-        let stages = try BlockPlan.standardStages(units: units, size: check.size, registry: Self.registry)
+        let stages = try BlockPlan.standardStages(units: units, size: check.size, threads: 2, registry: Self.registry)
         let (cin, cout) = (check.parameters.cin, check.parameters.cout)
         let map = 4 * check.size.batch * check.size.height * check.size.width
-        let bound = try check.parameters.description.memoryBound(at: check.size)
+        let bound = units.memoryBound(at: check.size)
         // Some lines between the maps keep them off the same cache sets.
         #expect(bound - map * (cin + cout + cin / 2 + 4 * cout) == 8 * 3 * 64)
         for threads in [1, 2] {
@@ -103,9 +103,9 @@ struct PlannedBlockTests {
         let preset = try #require(Preset.all.first { $0.name == "yolov5-blocks" })
         for one in try preset.blocks(PresetOptions(sizes: [320, 640], batches: [1, 4])) {
             let units = try one.block.units(cin: one.size.cin, cout: one.size.cout)
-            let stages = try BlockPlan.standardStages(units: units, size: one.size, registry: Self.registry)
+            let stages = try BlockPlan.standardStages(units: units, size: one.size, threads: threads, registry: Self.registry)
             let memory = try PlannedBlock.memory(of: stages, units: units, size: one.size, threads: threads)
-            let bound = try one.block.memoryBound(at: one.size)
+            let bound = units.memoryBound(at: one.size)
             #expect(memory.maps + memory.scratch <= bound, "\(one.name): \(memory) in \(bound)")
         }
     }
@@ -114,7 +114,7 @@ struct PlannedBlockTests {
     func roundTrip() throws {
         let check = try BlockCheck(Fixtures.path("golden/\(Self.names[2])"))
         let units = check.parameters.units.map(\.unit)
-        let stages = try BlockPlan.standardStages(units: units, size: check.size, registry: Self.registry)
+        let stages = try BlockPlan.standardStages(units: units, size: check.size, threads: 2, registry: Self.registry)
         let plan = try BlockPlan(stages, units: units, size: check.size, threads: 2)
         let again = try BlockPlan(parsing: plan.text, file: "plan")
         #expect(again.rows == plan.rows)

@@ -85,7 +85,7 @@ struct BlockPlannerTests {
         let size = BlockSize(cin: 64, height: 12, width: 12)
         let parameters = try BlockParameters(random: BlockDescription(.literal), cin: 64, cout: nil, seed: 1)
         let units = parameters.units.map(\.unit)
-        let lean = try BlockPlan.standardStages(units: units, size: size, registry: Self.registry)
+        let lean = try BlockPlan.standardStages(units: units, size: size, threads: 1, registry: Self.registry)
         let planner = BlockPlanner(parameters, size: size, registry: Self.registry, threads: 1, seed: 1)
         func needed(_ stages: [BlockStage]) throws -> Int {
             let memory = try PlannedBlock.memory(of: stages, units: units, size: size, threads: 1)
@@ -126,7 +126,7 @@ struct BlockPlannerTests {
         #expect(stages.flatMap(\.units) == Array(units.indices))
         #expect(outcome.plan.threads == [threads])
         #expect(try PlannedBlock.memory(of: stages, units: units, size: size, threads: threads) == outcome.memory)
-        #expect(outcome.memoryBound == (try parameters.description.memoryBound(at: size)))
+        #expect(outcome.memoryBound == units.memoryBound(at: size))
         #expect(outcome.fits, "\(outcome.memory) in \(outcome.memoryBound)")
         #expect(outcome.agrees || outcome.attempts == 4)
         #expect(outcome.rivals.contains { $0.name == "planned" } && told.contains("all naive"))

@@ -56,7 +56,7 @@ public struct BlockPlanner {
         public let parts: [(part: PlannedBlock.Part, ns: Double)]
         /// Of the plan.
         public let memory: PlannedBlock.Memory
-        /// What maps and scratch should stay within, ``BlockDescription/memoryBound(at:)``.
+        /// What maps and scratch should stay within, `[BlockUnit].memoryBound(at:)`.
         public let memoryBound: Int
         /// How often all was measured until sum and whole agreed.
         public internal(set) var attempts = 1
@@ -131,7 +131,7 @@ public struct BlockPlanner {
         progress: (String) -> Void
     ) throws -> Outcome {
         let units = parameters.units.map(\.unit)
-        let bound = try parameters.description.memoryBound(at: size)
+        let bound = units.memoryBound(at: size)
         var blocks = variants
         progress("stages")
         let parts = timing.parts(of: blocks.map(\.block), runs: runs).map { $0.map(Statistics.median) }
@@ -301,10 +301,6 @@ public struct BlockPlanner {
 extension BlockStage {
     /// Its place and its kernel with the configuration: what a time is of.
     fileprivate var key: String { "\(units) \(kernel.name)" }
-}
-
-extension PlannedBlock.Memory {
-    func fits(_ bound: Int) -> Bool { maps + scratch <= bound }
 }
 
 public enum PlanningError: Error, CustomStringConvertible {

@@ -19,7 +19,7 @@ func runRun(_ values: Values) throws -> ExitCode {
     let units = block.parameters.units.map(\.unit)
     let plan = try values.string("plan").map { try BlockPlan(file: $0) }
     let stages = try plan?.stages(units: units, size: block.size, registry: registry)
-        ?? BlockPlan.standardStages(units: units, size: block.size, registry: registry)
+        ?? BlockPlan.standardStages(units: units, size: block.size, threads: threads, registry: registry)
     if threads > ThreadPool.usableCPUs, !quiet {
         Console.warning("--threads \(threads) is more than the \(ThreadPool.usableCPUs) CPUs that may be used; times will mislead")
     }
