@@ -10,8 +10,10 @@ Three readings of the block (`variant`): `listing` is the article's printed code
 and fuse separable), `rfb` its other reading (a dense separable k x k, then a separable 3x3 of dilation k).
 
 In a YOLOv5 checkout
-  1. models/common.py: `from expand_conv import ExpandConv` (this file beside it).
-  2. models/yolo.py, parse_model: add ExpandConv to the set of modules whose first two arguments are channels,
+  1. This file as models/expand_conv.py.
+  2. models/yolo.py: `from models.expand_conv import ExpandConv` at the top (parse_model looks the yaml's names up there; the
+     folder models is not on the path when train.py runs), and in parse_model add ExpandConv to the set of modules whose first
+     two arguments are channels,
          if m in {Conv, ..., SPPF, ExpandConv}:
              c1, c2 = ch[f], args[0]
              if c2 != no:  c2 = make_divisible(c2 * gw, 8)
@@ -23,11 +25,14 @@ In a YOLOv5 checkout
          [-1, 1, Conv, [1024, 1, 1]],
      and every later layer number in the head (`from`, and Detect's list) that counts from the front goes up by two.
 
-After training: `export(model.model[10], "block.safetensors")`, then `atrous run --block block.safetensors`.
+After training: `export(model.model[10], "block.safetensors")`, then `atrous run --block block.safetensors`. Batch norm's epsilon
+is read from the modules: YOLOv5 sets 1e-3 on all of them, whatever they were built with.
 Needs torch (Debian's python3-torch or PyPI's) and nothing else.
 """
 import argparse
 import json
+import os
+import pickle
 import struct
 import sys
 
@@ -121,14 +126,22 @@ def activations(block, x):
     return found
 
 
+def epsilon(block):
+    """The epsilon of all the block's batch norms, which a training may have changed since they were built."""
+    found = {module.eps for module in block.modules() if isinstance(module, nn.BatchNorm2d)}
+    if len(found) != 1:
+        raise ValueError(f"the batch norms have the epsilons {sorted(found)}; the export holds one, set them alike")
+    return found.pop()
+
+
 def export(block, path, sample=None):
     """Writes the block's state_dict as safetensors, with its settings in the metadata; with `sample`, an input
-    [N, c1, H, W], also what every unit makes of it."""
+    [N, c1, H, W], also what every unit makes of it. A file of that name is replaced when all of the new one is there."""
     tensors = {name: value for name, value in block.state_dict().items() if not name.endswith("num_batches_tracked")}
     if sample is not None:
         tensors.update(activations(block, sample))
     # The format: eight bytes of length, a JSON header of types, shapes and offsets, the data.
-    header, data, end = {"__metadata__": block.settings}, [], 0
+    header, data, end = {"__metadata__": {**block.settings, "bn_eps": repr(float(epsilon(block)))}}, [], 0
     for name, value in tensors.items():
         raw = value.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes()
         header[name] = dict(dtype="F32", shape=list(value.shape), data_offsets=[end, end + len(raw)])
@@ -136,8 +149,23 @@ def export(block, path, sample=None):
         end += len(raw)
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + b"".join(data))
+    partial = f"{path}.{os.getpid()}.partial"
+    try:
+        with open(partial, "wb") as file:
+            file.write(struct.pack("<Q", len(text)) + text + b"".join(data))
+        os.replace(partial, path)
+    except BaseException:
+        if os.path.exists(partial):
+            os.remove(partial)
+        raise
+
+
+def load(block, path):
+    """Takes the parameters from a file of torch.save(block.state_dict(), path)."""
+    try:
+        block.load_state_dict(torch.load(path, map_location="cpu"))
+    except (AttributeError, EOFError, KeyError, pickle.UnpicklingError, TypeError) as error:
+        raise ValueError(f"{path}: holds no state_dict; write it with torch.save(block.state_dict(), path)") from error
 
 
 def main():
@@ -157,7 +185,7 @@ def main():
     try:
         block = ExpandConv(args.cin, args.cout or args.cin, args.variant, args.act, args.eps)
         if args.weights:
-            block.load_state_dict(torch.load(args.weights, map_location="cpu"))
+            load(block, args.weights)
         n, h, w = (int(part) for part in (args.sample or "1x20x20").split("x"))
         optimizer = torch.optim.SGD(block.parameters(), lr=0.01)
         for _ in range(args.train):
@@ -168,7 +196,7 @@ def main():
             optimizer.step()
         export(block.eval(), args.out, torch.randn(n, args.cin, h, w) if args.sample else None)
     except (OSError, RuntimeError, ValueError) as error:
-        sys.exit(f"expand_conv.py: {str(error).splitlines()[0]}")
+        sys.exit(f"expand_conv.py: {next(iter(str(error).splitlines()), type(error).__name__)}")
 
 
 if __name__ == "__main__":
