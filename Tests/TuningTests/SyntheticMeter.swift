@@ -14,6 +14,8 @@ final class SyntheticMeter: Meter {
     private var times: [Int: [Int: Double]] = [:]
     private(set) var rounds = 0
     private(set) var spentNs = 0.0
+    /// What the so-manieth sample of a candidate takes beyond its time, as a factor.
+    var disturbance: (_ candidate: Int, _ sample: Int) -> Double = { _, _ in 1 }
     /// Samples until the time is over.
     var budget = Int.max
     var isOver: Bool { budget <= 0 }
@@ -31,7 +33,7 @@ final class SyntheticMeter: Meter {
             // The machine is up to a half slower from one round to the next, for all alike.
             let drift = 1.25 + 0.25 * Double(random.nextReal())
             for c in candidates where !isWrong(c) {
-                let ns = cost(space.candidates[c]) * drift * (1 + noise * Double(random.nextReal()))
+                let ns = cost(space.candidates[c]) * drift * (1 + noise * Double(random.nextReal())) * disturbance(c, times[c]?.count ?? 0)
                 times[c, default: [:]][rounds] = ns
                 spentNs += ns
                 budget -= 1

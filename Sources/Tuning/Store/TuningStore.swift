@@ -152,8 +152,17 @@ extension TuningStore {
     /// One line for each kernel and reason that rows are not used for, with their number.
     public var unusedSummary: [String] {
         var counts: [String: (count: Int, level: String)] = [:]
-        let current = Set(all.filter(\.validity.decides).map { Measured($0) })
-        for stored in all where !stored.validity.reason.isEmpty && !isReplaced(stored, current) {
+        let current = Set(all.filter(\.validity.decides).map { Measured($0.row.candidate, $0.subject) })
+        var whole: [Measured: Bool] = [:]
+        for stored in all where !stored.validity.reason.isEmpty {
+            if case .stale = stored.validity {
+                // Nothing is left to measure again where the candidate has a row of today's code, or today's code took part in a decision.
+                // Such rows stay, for a build of the code before.
+                let kernel = Measured(stored.row.kernel, stored.subject)
+                if current.contains(Measured(stored.row.candidate, stored.subject)) { continue }
+                if whole[kernel] == nil { whole[kernel] = isWhole(stored.subject, kernels: [stored.row.kernel]) }
+                if whole[kernel]! { continue }
+            }
             let level =
                 switch stored.validity {
                 case .refused: "not used"
@@ -172,24 +181,12 @@ extension TuningStore {
     }
 }
 
-extension TuningStore {
-    /// What a row is of, whatever the code.
-    private struct Measured: Hashable {
-        let candidate: String
-        let subject: TuningCase
+/// A candidate, or a kernel, on a case, whatever the code.
+private struct Measured: Hashable {
+    let name: String
+    let subject: TuningCase
 
-        init(_ stored: StoredRow) {
-            candidate = stored.row.candidate
-            subject = stored.subject
-        }
-    }
-
-    /// Whether a stale row's candidate has a row of today's code, or its case a decision that today's code took part in: nothing is
-    /// left to measure again. Its row stays, for a build of the code before.
-    private func isReplaced(_ stored: StoredRow, _ current: Set<Measured>) -> Bool {
-        guard case .stale = stored.validity else { return false }
-        return current.contains(Measured(stored)) || isWhole(stored.subject, kernels: [stored.row.kernel])
-    }
+    init(_ name: String, _ subject: TuningCase) { (self.name, self.subject) = (name, subject) }
 }
 
 extension ResultRow {

@@ -22,8 +22,9 @@ func runTune(_ values: Values) throws -> ExitCode {
         admitted.isExact(subject, among: kernels.candidates(for: subject.problem, threads: subject.threads).able)
     }
     var seen: Set<TuningCase> = []
-    let all = (session.threads.flatMap { threads in
-        selection.problems.map { TuningCase($0, threads: threads, regime: options.regime) }
+    // Problem by problem: what a problem is verified against serves all its thread counts.
+    let all = (selection.problems.flatMap { problem in
+        session.threads.map { TuningCase(problem, threads: $0, regime: options.regime) }
     } + (wanted ? WantedCases.all(beside: store).filter { !isDecided($0) } : [])).filter { seen.insert($0).inserted }
     let able = all.filter { !kernels.candidates(for: $0.problem, threads: $0.threads).able.isEmpty }
     guard !able.isEmpty else {

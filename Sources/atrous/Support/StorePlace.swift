@@ -34,18 +34,22 @@ struct StorePlace {
 
     private static func profile(beside file: String) -> String { FileWriting.beside(file, "machine.json") }
 
-    /// The stored profile, so that a tuning that goes on orders its candidates as the one before it did; otherwise measured, and
-    /// with `write` kept there.
+    /// The stored profile, so that a tuning that goes on orders its candidates as the one before it did; otherwise measured. With
+    /// `write` it is kept beside the store.
     func profile(threads: [Int], _ kernels: KernelSelection, quiet: Bool, write: Bool) throws -> MachineProfile {
-        if let stored = storedProfile(threads: threads, kernels) { return stored }
+        func keep(_ profile: MachineProfile) throws -> MachineProfile {
+            let path = Self.profile(beside: path(profile))
+            if write, FileManager.default.contents(atPath: path) != profile.json { try FileWriting.replace(path, with: profile.json) }
+            return profile
+        }
+        if let stored = storedProfile(threads: threads, kernels) { return try keep(stored) }
         if !quiet { Console.note("measuring this machine's peaks") }
         let profile = MachineProfile.measure(probes: kernels.registry.probes, threads: threads)
         if !profile.scales {
             Console.warning(
                 "the threads together stay below 80 % of their share of the FMA peak: something else uses this machine, and figures with several threads will mislead")
         }
-        if write { try FileWriting.replace(Self.profile(beside: path(profile)), with: profile.json) }
-        return profile
+        return try keep(profile)
     }
 
     /// Opens the store and says which of its rows are not used.
