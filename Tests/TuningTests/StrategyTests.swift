@@ -91,6 +91,16 @@ import Tuning
         }
     }
 
+    @Test func oneSlowSampleDoesNotEndACandidateOfARace() throws {
+        let space = madeUpSpace([madeUpKernel("pw-a-test", space: ConfigurationSpace([Parameter("a", Array(1...20), standard: 20, "")]))])
+        for seed in 1...10 as ClosedRange<UInt64> {
+            let meter = SyntheticMeter(space, seed: seed) { $0.configuration["a"] == 7 ? 900 : 1000 }
+            meter.disturbance = { c, sample in sample == 0 && space.candidates[c].configuration["a"] == 7 ? 1.4 : 1 }
+            let decision = try #require(try Strategy.racing.decide(search(space, meter, seed: seed)))
+            #expect(space.candidates[decision.pick].configuration["a"] == 7, "seed \(seed)")
+        }
+    }
+
     @Test func tiesGoToLessScratchThenTheStandardThenTheName() throws {
         let pair = ConfigurationSpace([Parameter("a", [1, 2], standard: 2, "")])
         let heavy = madeUpKernel("pw-heavy-test", space: .none, scratch: { _ in 4096 })
