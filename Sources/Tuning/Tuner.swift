@@ -65,6 +65,8 @@ public final class Tuner {
         /// Candidates that a search of this effort has measured and not come to its end.
         public let unfinished: Int
         public var isDecided: Bool { open.isEmpty && pick != nil }
+        /// Of all that may run: the candidates and what holds the case besides.
+        var size: Int { Set((candidates + incumbents).map(\.name)).count }
     }
 
     public struct Outcome: Sendable {
@@ -73,6 +75,8 @@ public final class Tuner {
         public let pick: ResultRow?
         /// The case's pick where it was not asked for: it ran against the others and stays.
         public let holder: String?
+        /// Whether the search was cut short by its deadline.
+        public let isCut: Bool
         /// Whether the store had it already.
         public let stored: Bool
         public let spaceSize: Int
@@ -131,8 +135,8 @@ extension Tuner {
         guard let pick = work.pick, work.open.isEmpty else { return try search(subject, work, pool, deadline, progress) }
         if !settings.trustVerify {
             return Outcome(
-                subject: subject, pick: work.answer, holder: holder(pick, work), stored: true, spaceSize: work.candidates.count,
-                evaluations: 0, faults: [], spentNs: 0)
+                subject: subject, pick: work.answer, holder: holder(pick, work), isCut: false, stored: true,
+                spaceSize: work.candidates.count, evaluations: 0, faults: [], spentNs: 0)
         }
         if let outcome = try trusted(pick, subject, work, pool: pool) { return outcome }
         let again = Work(
@@ -155,7 +159,7 @@ extension Tuner {
         let meter = try meter(space, pool, deadline: nil)
         try meter.measure([0], rounds: settings.limits.finalRounds)
         guard let now = meter.measurement(0), abs(now.medianNs / stored - 1) <= Self.trustedDrift else { return nil }
-        var row = filled(meter, 0, work.candidates.count)
+        var row = filled(meter, 0)
         let old = pick.tuning
         row.tuning.effort = old.effort
         row.tuning.strategy = old.strategy
@@ -165,8 +169,8 @@ extension Tuner {
         try store.append([row])
         let holder = holder(row, work)
         return Outcome(
-            subject: subject, pick: holder == nil ? row : work.answer, holder: holder, stored: true, spaceSize: work.candidates.count,
-            evaluations: 1, faults: [], spentNs: meter.spentNs)
+            subject: subject, pick: holder == nil ? row : work.answer, holder: holder, isCut: false, stored: true,
+            spaceSize: work.candidates.count, evaluations: 1, faults: [], spentNs: meter.spentNs)
     }
 
     private func meter(_ space: SearchSpace, _ pool: ThreadPool, deadline: UInt64?) throws -> SamplerMeter {
@@ -187,7 +191,7 @@ extension Tuner {
             learned: observations.isEmpty ? nil : LearnedEffects(observations, for: subject.problem))
         guard !space.candidates.isEmpty else {
             return Outcome(
-                subject: subject, pick: nil, holder: nil, stored: false, spaceSize: 0, evaluations: 0, faults: [], spentNs: 0)
+                subject: subject, pick: nil, holder: nil, isCut: false, stored: false, spaceSize: 0, evaluations: 0, faults: [], spentNs: 0)
         }
         let incumbents = work.incumbents.compactMap { space.place(of: $0.name) }
         let seeds = store.neighbourPicks(of: subject).compactMap { space.place(of: $0) }
@@ -197,7 +201,7 @@ extension Tuner {
         if limits.evaluations < .max { limits.evaluations = max(limits.evaluations / 3, limits.evaluations - work.unfinished) + extra.count }
         var pending: Search?
         let search = Search(space, meter: meter, limits: limits, incumbents: incumbents, seeds: seeds, seed: settings.seed) { [self] block in
-            try store.append(block.map { filled(meter, $0, work.candidates.count) })
+            try store.append(block.map { filled(meter, $0) })
             guard let search = pending, let best = search.best, let m = meter.measurement(best) else { return }
             try progress(
                 Step(
@@ -213,7 +217,7 @@ extension Tuner {
         let asked = Set(work.candidates.map(\.name))
         return Outcome(
             subject: subject, pick: holder == nil ? pick : store.usable(subject).first { asked.contains($0.candidate) }, holder: holder,
-            stored: false, spaceSize: work.candidates.count, evaluations: search.measured.count, faults: faults, spentNs: meter.spentNs)
+            isCut: meter.isOver, stored: false, spaceSize: work.size, evaluations: search.measured.count, faults: faults, spentNs: meter.spentNs)
     }
 
     /// Writes the pick and its finalists, and takes the marks of an earlier decision away. `finished`: the search came to its own end
@@ -229,12 +233,12 @@ extension Tuner {
             return row
         }
         for (finalist, ratio) in zip(decision.finalists, decision.ratios) where finalist != decision.pick {
-            var row = filled(meter, finalist, work.candidates.count)
+            var row = filled(meter, finalist)
             row.tuning.mark = "final"
             row.tuning.ratio = ratio
             rows.append(row)
         }
-        var pick = filled(meter, decision.pick, work.candidates.count)
+        var pick = filled(meter, decision.pick)
         pick.tuning.mark = "pick"
         pick.tuning.runnerUp = decision.runnerUp.map { space.candidates[$0].name } ?? ""
         pick.tuning.ratio = decision.ratio
@@ -242,7 +246,7 @@ extension Tuner {
         pick.tuning.ratioHigh = decision.interval?.upperBound
         pick.tuning.regret = decision.regret
         pick.tuning.evaluations = evaluations
-        pick.tuning.spaceSize = work.candidates.count
+        pick.tuning.spaceSize = work.size
         pick.tuning.covers = covers(space.subject, work, finished: finished)
         rows.append(pick)
         try store.append(rows)
@@ -260,7 +264,7 @@ extension Tuner {
         return Cover.text(all, in: settings.effort)
     }
 
-    private func filled(_ meter: SamplerMeter, _ place: Int, _ spaceSize: Int) -> ResultRow {
+    private func filled(_ meter: SamplerMeter, _ place: Int) -> ResultRow {
         let candidate = meter.space.candidates[place]
         var row = makeRow(candidate, meter.space.subject, meter.measurement(place))
         if meter.isWrong(place) { row.verdict = "FAILED" }

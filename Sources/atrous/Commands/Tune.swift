@@ -79,6 +79,8 @@ func runTune(_ values: Values) throws -> ExitCode {
     try store.compact()
     if wanted { try WantedCases.prune(beside: store, isDecided: isDecided) }
     if !session.quiet { Console.note(summary(results, store)) }
+    let cut = results.count { $0.outcome.isCut }
+    if cut > 0 { Console.warning("the budget cut the search of \(cut) of \(cases.count) cases short; their picks are partial, and the same command goes on with them") }
     if !left.isEmpty {
         Console.warning("the budget ended before \(left.count) of \(cases.count) cases; run the same command again to go on")
     }

@@ -39,7 +39,7 @@ struct StorePlace {
     func profile(threads: [Int], _ kernels: KernelSelection, quiet: Bool, write: Bool) throws -> MachineProfile {
         func keep(_ profile: MachineProfile) throws -> MachineProfile {
             let path = Self.profile(beside: path(profile))
-            if write, FileManager.default.contents(atPath: path) != profile.json { try FileWriting.replace(path, with: profile.json) }
+            if write, FileManager.default.contents(atPath: path) != (try profile.json) { try FileWriting.replace(path, with: profile.json) }
             return profile
         }
         if let stored = storedProfile(threads: threads, kernels) { return try keep(stored) }
