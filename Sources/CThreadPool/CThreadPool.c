@@ -31,18 +31,22 @@ int atrous_usable_cpus(void) {
 }
 
 // `cpu` counts through the CPUs that the process may use, so pinning also works inside a container's subset.
-int atrous_pin_thread(int cpu) {
+int atrous_system_cpu(int cpu) {
     const int count = atrous_usable_cpus();
-    if (CPU_COUNT(&allowed) == 0) return ENOTSUP;
-    cpu_set_t one;
+    if (CPU_COUNT(&allowed) == 0) return -1;
     int wanted = cpu % count;
     for (int i = 0; i < CPU_SETSIZE; i++)
-        if (CPU_ISSET(i, &allowed) && wanted-- == 0) {
-            CPU_ZERO(&one);
-            CPU_SET(i, &one);
-            return pthread_setaffinity_np(pthread_self(), sizeof one, &one);
-        }
-    return EINVAL;
+        if (CPU_ISSET(i, &allowed) && wanted-- == 0) return i;
+    return -1;
+}
+
+int atrous_pin_thread(int cpu) {
+    const int number = atrous_system_cpu(cpu);
+    if (number < 0) return ENOTSUP;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(number, &one);
+    return pthread_setaffinity_np(pthread_self(), sizeof one, &one);
 }
 
 int atrous_unpin_thread(void) {
@@ -51,6 +55,7 @@ int atrous_unpin_thread(void) {
 }
 #else
 int atrous_usable_cpus(void) { return (int)sysconf(_SC_NPROCESSORS_ONLN); }
+int atrous_system_cpu(int cpu) { (void)cpu; return -1; }
 int atrous_pin_thread(int cpu) { (void)cpu; return ENOTSUP; }
 int atrous_unpin_thread(void) { return ENOTSUP; }
 int atrous_thread_id(void) { return 0; }

@@ -23,13 +23,12 @@ public struct Throughput: Sendable {
 struct DisturbanceWatch {
     private let pool: ThreadPool
     private let throughput: Throughput?
-    private let stat: Int32
 
     /// A slower loop than this marks a sample: a shared core shows as 100 %, a clock step as 10 % and more.
     static let slowdown = 1.15
 
     struct Snapshot {
-        let stealTicks: UInt64
+        let stealTicks: Int
         let switches: Int
         let slow: Bool
     }
@@ -37,13 +36,10 @@ struct DisturbanceWatch {
     init(_ pool: ThreadPool, _ throughput: Throughput?) {
         self.pool = pool
         self.throughput = throughput
-        stat = open("/proc/stat", O_RDONLY | O_CLOEXEC)
     }
 
-    func close() { if stat >= 0 { _ = Foundation.close(stat) } }
-
     func snapshot() -> Snapshot {
-        Snapshot(stealTicks: stealTicks(), switches: ThreadPool.forcedSwitches, slow: isSlow())
+        Snapshot(stealTicks: StealTime.shared.ticks, switches: ThreadPool.forcedSwitches, slow: isSlow())
     }
 
     func disturbed(from a: Snapshot, to b: Snapshot) -> Bool {
@@ -69,30 +65,5 @@ struct DisturbanceWatch {
         let start = Clock.now()
         pool.run { _ in keepAlive(probe.multiplyAdds(Throughput.rounds)) }
         return Double(Clock.now() - start)
-    }
-
-    /// The eighth figure of /proc/stat's first line; 0 where there is none.
-    private func stealTicks() -> UInt64 {
-        guard stat >= 0 else { return 0 }
-        return withUnsafeTemporaryAllocation(byteCount: 256, alignment: 1) { buffer in
-            let count = pread(stat, buffer.baseAddress, 255, 0)
-            guard count > 0 else { return 0 }
-            var field = 0
-            var value: UInt64 = 0
-            var inNumber = false
-            for byte in buffer[0..<count] {
-                if byte >= 48, byte <= 57 {
-                    value = inNumber ? value * 10 + UInt64(byte - 48) : UInt64(byte - 48)
-                    inNumber = true
-                } else if inNumber {
-                    field += 1
-                    if field == 8 { return value }
-                    inNumber = false
-                } else if byte == 10 {
-                    return 0
-                }
-            }
-            return 0
-        }
     }
 }

@@ -19,8 +19,6 @@ public final class SamplingSession {
         neighbour = sampler.options.cache == .chain ? Neighbour(sampler.data.problem) : nil
     }
 
-    deinit { for run in runs { run.watch.close() } }
-
     /// Adds a candidate and returns its number. The sampler's arena must fit it.
     @discardableResult
     public func add(_ verified: Verified, on pool: ThreadPool) -> Int {

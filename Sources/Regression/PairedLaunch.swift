@@ -192,14 +192,14 @@ public final class PairedLaunch {
         let first = Bool.random(using: &random) ? [a, b, b, a] : [b, a, a, b]
         var round = Round()
         let shift = nextShift()
-        let steal = Steal.ticks
+        let steal = StealTime.shared.ticks
         for side in first {
             let burst = try on(side) { worker throws(WorkerError) in
                 try worker.burst(runs: runs, place: turn % memory.count, cpu: cpu, shift: shift, within: options.patience)
             }
             if side == a { round.a.append(burst) } else { round.b.append(burst) }
         }
-        round.stolen = Steal.ticks != steal
+        round.stolen = StealTime.shared.ticks != steal
         return round
     }
 
@@ -209,7 +209,7 @@ public final class PairedLaunch {
         var cpus = Bool.random(using: &random) ? (a: 0, b: 1) : (a: 1, b: 0)
         var round = Round()
         let shift = "\(nextShift())"
-        let steal = Steal.ticks
+        let steal = StealTime.shared.ticks
         func send(_ side: Side, _ cpu: Int) throws(SideError) {
             try on(side) { worker throws(WorkerError) in try worker.send(["burst", "\(runs)", "\(pair[cpu])", "\(cpu)", shift]) }
         }
@@ -227,7 +227,7 @@ public final class PairedLaunch {
             round.b.append(try ofB.get())
             cpus = (cpus.b, cpus.a)
         }
-        round.stolen = Steal.ticks != steal
+        round.stolen = StealTime.shared.ticks != steal
         return round
     }
 }
@@ -251,20 +251,6 @@ struct Round {
         func even(_ values: [Double]) -> Bool { values.max()! <= values.min()! * Self.slowdown }
         let bursts = a + b
         return !stolen && bursts.allSatisfy { $0.switches == 0 } && even(bursts.map(\.chainNs)) && even(bursts.map(\.wideNs))
-    }
-}
-
-/// Time that the hypervisor gave to others.
-enum Steal {
-    /// The eighth figure of /proc/stat's first line, in hundredths of a second; 0 where there is none.
-    static var ticks: Int {
-        guard let file = fopen("/proc/stat", "r") else { return 0 }
-        defer { fclose(file) }
-        var buffer = [CChar](repeating: 0, count: 256)
-        guard fgets(&buffer, 256, file) != nil else { return 0 }
-        let line = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        let fields = line.split(separator: " ")
-        return fields.count > 8 ? Int(fields[8]) ?? 0 : 0
     }
 }
 

@@ -54,7 +54,7 @@ public final class RegressionCheck {
             attempts += 1
             values = [:]
             sentinelFailures = [:]
-            let steal = Steal.ticks
+            let steal = StealTime.shared.ticks
             let begun = Date()
             let cases = survey.shared.filter { failures[$0.one] == nil }
             let sentinels = Self.sentinels(cases.map(\.one)).compactMap { one in cases.first { $0.one == one } }
@@ -69,8 +69,8 @@ public final class RegressionCheck {
             try check.run { wanted in try measure(wanted, all, sentinelsFrom: cases.count, attempt: attempts) }
             let seconds = Date().timeIntervalSince(begun)
             var reasons = check.fired.map { "\(all[$0].one.name): base and its copy differ by \(CheckOutcome.percent(check.series[$0].estimate))" }
-            let stolen = Double(Steal.ticks - steal) / 100 / seconds
-            if stolen > Self.mostSteal { reasons.append("the hypervisor took \(Int(stolen * 100)) % of the time") }
+            let stolen = Double(StealTime.shared.ticks - steal) / 100 / seconds / Double(ThreadPool.usableCPUs)
+            if stolen > Self.mostSteal { reasons.append("the hypervisor took \(String(format: "%.1f", stolen * 100)) % of the time") }
             if let drift = clockDrift(), drift > Self.mostClockDrift {
                 reasons.append("the clock differed by \(CheckOutcome.percent(drift)) between the sides")
             }
@@ -81,11 +81,11 @@ public final class RegressionCheck {
     }
 
     private func threshold(_ shared: Survey.Shared) -> Double {
-        shared.one.streaming || shared.runNs < rule.briefNs ? rule.wideThreshold : rule.threshold
+        shared.isWide(rule) ? rule.wideThreshold : rule.threshold
     }
 
-    /// More stolen time than this share of the check's, and the sides cannot be told apart.
-    static let mostSteal = 0.05
+    /// More stolen time than this share of what the CPUs have, and the sides cannot be told apart.
+    static let mostSteal = 0.025
     /// A chain of dependent multiplications takes the same time in any build; see ``Burst/chainNs``.
     static let mostClockDrift = 0.01
 

@@ -11,6 +11,9 @@ public struct Survey: Sendable {
         /// Nanoseconds of one run, in the faster build.
         public let runNs: Double
         public let base, head: Facts
+
+        /// Whether the rule gives it the wide threshold.
+        public func isWide(_ rule: DecisionRule) -> Bool { one.streaming || runNs < rule.briefNs }
     }
     public struct Facts: Sendable, Equatable {
         public var packedBytes = 0

@@ -62,6 +62,9 @@ public final class ThreadPool: @unchecked Sendable {
         return try body()
     }
 
+    /// What the system calls the process's CPU number `cpu`; -1 where it does not tell.
+    public static func systemNumber(ofCPU cpu: Int) -> Int { Int(atrous_system_cpu(Int32(cpu))) }
+
     /// Binds the calling thread to the process's CPU number `cpu` for good. Returns whether the system did.
     @discardableResult
     public static func pinCaller(to cpu: Int) -> Bool { atrous_pin_thread(Int32(cpu)) == 0 }

@@ -13,6 +13,9 @@ static inline void atrous_spin_hint(void) {
 // Pin the calling thread to one CPU. Returns 0 on success, an errno value where the system refuses or cannot.
 int atrous_pin_thread(int cpu);
 
+// The system's number of the CPU that `atrous_pin_thread` pins to, or -1 where it does not tell.
+int atrous_system_cpu(int cpu);
+
 // Let the calling thread run on every CPU that the process had at its start.
 int atrous_unpin_thread(void);
 
