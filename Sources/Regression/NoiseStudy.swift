@@ -2,17 +2,38 @@ import ConvCore
 import Foundation
 import Harness
 
-/// How far launches of equal builds scatter on this host, for each way of pairing, and what a check could therefore find.
+/// How far launches of equal builds scatter on this host, for each way of pairing.
 public struct NoiseStudy: Sendable {
     public struct CaseNoise: Sendable {
-        public let one: CheckCase
+        /// Whether it has the wide threshold.
+        public let wide: Bool
         /// Of each launch.
         public let logRatios: [Double]
+        /// The standard error of each, from its rounds.
+        public let errors: [Double]
+
+        public init(wide: Bool, logRatios: [Double], errors: [Double]) {
+            self.wide = wide
+            self.logRatios = logRatios
+            self.errors = errors
+        }
+
         /// Standard deviation over launches, robust: 1.4826 × the median absolute deviation from 0 (the builds are equal).
         public var scatter: Double { 1.4826 * Statistics.median(logRatios.map(abs)) }
+
+        /// What the scatter is multiplied by when a launch has so many times the rounds: only the part that comes from the rounds
+        /// shrinks, with the root; what a launch's layout adds to all its rounds stays.
+        func shrinking(rounds factor: Double) -> Double {
+            let (total, ofRounds) = (scatter * scatter, Statistics.median(errors.map { $0 * $0 }))
+            guard total > 0 else { return 1 }
+            return ((max(0, total - ofRounds) + min(total, ofRounds) / factor) / total).squareRoot()
+        }
     }
+
     public let pairing: Pairing
     public let cases: [CaseNoise]
+    /// Rounds of each launch.
+    public let rounds: Int
     public let launches: Int
     /// Of a launch of all cases.
     public let secondsPerLaunch: Double
@@ -27,11 +48,20 @@ public struct NoiseStudy: Sendable {
         return sorted.isEmpty ? .nan : sorted[min(sorted.count - 1, sorted.count * 9 / 10)]
     }
 
+    public init(pairing: Pairing, cases: [CaseNoise], rounds: Int, launches: Int, secondsPerLaunch: Double, lost: Int) {
+        self.pairing = pairing
+        self.cases = cases
+        self.rounds = rounds
+        self.launches = launches
+        self.secondsPerLaunch = secondsPerLaunch
+        self.lost = lost
+    }
+
     /// Launches of a build against a copy of itself.
     public init(_ survey: Survey, build: String, options: LaunchOptions, rule: DecisionRule, launches: Int, seed: UInt64, progress: (Double) -> Void) throws {
         var random = RandomSource(seed: seed)
         let cores = QuietCores()
-        var values: [CheckCase: [Double]] = [:]
+        var values: [CheckCase: [LaunchValue]] = [:]
         var lost = 0
         let start = Date()
         for launch in 0..<launches {
@@ -40,53 +70,13 @@ public struct NoiseStudy: Sendable {
             for (done, shared) in survey.shared.shuffled(using: &random).enumerated() {
                 progress((Double(launch) + Double(done) / Double(survey.shared.count)) / Double(launches))
                 let value = try paired.measure(shared.one, runs: shared.runs, .base, .copy, wantedError: rule.wantedError(rule.threshold))
-                if let value { values[shared.one, default: []].append(value.logRatio) } else { lost += 1 }
+                if let value { values[shared.one, default: []].append(value) } else { lost += 1 }
             }
         }
-        pairing = options.pairing
-        self.launches = launches
-        self.lost = lost
-        secondsPerLaunch = Date().timeIntervalSince(start) / Double(launches)
-        cases = survey.shared.compactMap { shared in values[shared.one].map { CaseNoise(one: shared.one, logRatios: $0) } }
-    }
-
-    /// What a check with a threshold would do on this host, by playing it with values drawn from the measured ones.
-    public struct Reach: Sendable {
-        public let threshold: Double
-        /// The smallest slow-down of one case that is found in nine of ten checks; nil above 50 %.
-        public let found: Double?
-        /// Share of checks of equal builds that report a regression.
-        public let falseAlarms: Double
-        public let launches: Double
-    }
-
-    /// Draws a launch's value of a case from those that were measured, with both signs: equal builds have no direction.
-    public func reach(_ rule: DecisionRule, checks: Int = 300, seed: UInt64) -> Reach {
-        var random = RandomSource(seed: seed)
-        var launches = 0.0
-        func share(_ effect: Double, checks: Int) -> Double {
-            var found = 0
-            for _ in 0..<checks {
-                var check = SequentialCheck(rule, cases.map { _ in .init(threshold: rule.threshold) })
-                check.run { wanted in
-                    Dictionary(uniqueKeysWithValues: wanted.map { index in
-                        let value = cases[index].logRatios[Int(random.next() % UInt64(cases[index].logRatios.count))]
-                        let sign = random.next() & 1 == 0 ? 1.0 : -1.0
-                        return (index, .value(sign * value + (index == changed ? log1p(effect) : 0)))
-                    })
-                }
-                let hit = effect == 0 ? check.series.contains { $0.judgement == .slower } || check.suite.judgement == .slower : check.series[changed].judgement == .slower
-                if hit { found += 1 }
-                if effect == 0 { launches += Double(check.launches) / Double(checks) }
-            }
-            return Double(found) / Double(checks)
-        }
-        // The case in the middle of the scatter stands for all.
-        let order = cases.indices.sorted { cases[$0].scatter < cases[$1].scatter }
-        let changed = order[order.count / 2]
-        let alarms = share(0, checks: checks)
-        let effects = [1, 1.1, 1.2, 1.35, 1.5, 1.67, 2, 2.5, 3, 4, 6, 10].map { $0 * rule.threshold }.filter { $0 <= 0.5 }
-        let found = effects.first { share($0, checks: 100) >= 0.9 }
-        return Reach(threshold: rule.threshold, found: found, falseAlarms: alarms, launches: launches)
+        self.init(
+            pairing: options.pairing,
+            cases: survey.shared.compactMap { shared in
+                values[shared.one].map { CaseNoise(wide: shared.isWide(rule), logRatios: $0.map(\.logRatio), errors: $0.map(\.error)) }
+            }, rounds: options.rounds, launches: launches, secondsPerLaunch: Date().timeIntervalSince(start) / Double(launches), lost: lost)
     }
 }

@@ -58,7 +58,7 @@ private let comparisonOptions = [
     Option("pairing", "HOW", "one build after the other on one CPU, or both at once on two", default: "what `atrous noise` found better here", choices: ["alternating", "duet"]),
     Option("patience", "TIME", "a burst that takes longer counts as hung", default: "30s"),
     Option("builds", "DIR", "where builds of commits are kept", default: ".build/check", isPath: true),
-    Option("results", "DIR", "where `atrous noise` left its finding", default: "results", isPath: true),
+    Option("results", "DIR", "where `atrous noise` leaves its finding and checks find it", default: "results", isPath: true),
     Option("seed", "N", "seed of the order", default: "1"),
     Option("quiet", nil, "no progress and no notes"),
     Option("dry-run", nil, "print the cases and stop"),
@@ -202,7 +202,7 @@ let toolTable = CommandTable(
             "noise", "how far launches of equal builds scatter here, and what a check could find at what cost",
             options: problemOptions + comparisonOptions + [
                 Option("launches", "N", "launches of each pairing", default: "8"),
-                Option("out", "FILE", "what was found, for checks to choose their pairing by", default: "results/<machine>/noise.json", isPath: true),
+                Option("out", "FILE", "what was found, for checks to choose their pairing by", default: "<machine>/noise.json in --results", isPath: true),
             ],
             examples: ["atrous noise --preset smoke", "atrous noise --preset yolov5s --rounds 40"]),
         Command(

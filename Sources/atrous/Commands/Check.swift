@@ -6,6 +6,7 @@ import Regression
 
 /// Head against base, case by case; exit 1 on a regression, 3 where the machine was too noisy to say.
 func runCheck(_ values: Values) throws -> ExitCode {
+    Leftovers.remove()
     let session = try Session(values)
     guard let text = values.string("base") else {
         throw UsageError("check: no base given; write for example --base main, --base path/to/an/older/atrous or --base results/machine/bench.csv")
@@ -73,7 +74,7 @@ private func checkTimes(_ values: Values, session: Session, base: Build, head: B
     outcome.stale = try staleChoices(values, outcome)
     let files = CheckFiles(values, base: base.name, head: head.name)
     let code = try files.publish(outcome.report)
-    try files.writeTimes(outcome)
+    try files.writeTimes(outcome, base: base, head: head)
     return code
 }
 
@@ -108,7 +109,7 @@ extension Values {
         var options = LaunchOptions()
         if let rounds = try int("rounds", in: LaunchOptions.roundsRange) { options.rounds = rounds }
         if let seconds = try seconds("burst", in: 0.0001...1) { options.burstNs = seconds * 1e9 }
-        options.pairing = string("pairing").flatMap(Pairing.init) ?? NoiseFile.bestPairing(results: string("results") ?? "results")
+        options.pairing = string("pairing").flatMap(Pairing.init) ?? NoiseFile(MachineFolder.path("noise.json", in: string("results") ?? "results")).bestPairing
         if let patience = try patience() { options.patience = patience }
         return options
     }

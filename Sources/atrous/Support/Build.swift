@@ -7,15 +7,19 @@ struct Build {
     let path: String
     /// What reports call it.
     let name: String
+    /// nil for a program of which only the path is known.
+    let commit: String?
 
+    static let runningPath = URL(fileURLWithPath: "/proc/\(getpid())/exe").resolvingSymlinksInPath().path
     /// The one that is running.
     static var running: Build {
-        Build(path: URL(fileURLWithPath: "/proc/\(getpid())/exe").resolvingSymlinksInPath().path, name: "this build")
+        Build(path: runningPath, name: "this build", commit: Session.commit)
     }
 
-    private init(path: String, name: String) {
+    private init(path: String, name: String, commit: String? = nil) {
         self.path = path
         self.name = name
+        self.commit = commit
     }
 
     /// A program's path, or else a reference of git's.
@@ -30,7 +34,8 @@ struct Build {
         do {
             let build = try GitBuild(text, cache: cache)
             let path = try build.program { if !quiet { Console.note($0) } }
-            self.init(path: path, name: "\(text) (\(build.commit.prefix(12)))")
+            let commit = String(build.commit.prefix(12))
+            self.init(path: path, name: "\(text) (\(commit))", commit: commit)
         } catch {
             // The text may have been meant as a path.
             throw UsageError("\(flag) '\(text)' is no program; as a commit: \(error)")

@@ -1,5 +1,6 @@
 import Foundation
 import Harness
+import KernelRegistry
 import OptionParsing
 import Regression
 import Results
@@ -41,25 +42,30 @@ struct CheckFiles {
     }
 
     /// The files that hold times.
-    func writeTimes(_ outcome: CheckOutcome) throws {
+    func writeTimes(_ outcome: CheckOutcome, base: Build, head: Build) throws {
         if let json {
-            for (side, name) in [(Side.base, base), (.head, head)] {
-                try FileWriting.replace("\(json)/\(side).json", with: try googleJSON(outcome, side, name))
+            let registry = KernelRegistry(level: try InstructionSet.usable())
+            let machine = MachineProfile.unmeasured(levels: registry.probes.map(\.name)).googleContext
+            for (side, build) in [(Side.base, base), (.head, head)] {
+                try FileWriting.replace("\(json)/\(side).json", with: try googleJSON(outcome, side, build, machine))
             }
         }
         if let history {
-            let rows = outcome.cases.compactMap { HistoryRow($0, commit: Session.commit) }
+            guard outcome.unfit.isEmpty else {
+                Console.warning("--history: no row is added, since the times cannot be believed")
+                return
+            }
+            let rows = outcome.cases.compactMap { HistoryRow($0, commit: head.commit ?? "unknown") }
             try HistoryFile(history == "-" ? MachineFolder.path("history.csv") : history).append(rows)
         }
     }
 
     /// One row a case: its median of one run.
-    private func googleJSON(_ outcome: CheckOutcome, _ side: Side, _ name: String) throws -> Data {
-        var context = GoogleBenchmarkJSON.Context()
-        context.date = Session.now
-        context.executable = name
-        context.version = toolTable.version
-        context.extra = ["side": "\(side)"]
+    private func googleJSON(_ outcome: CheckOutcome, _ side: Side, _ build: Build, _ machine: GoogleBenchmarkJSON.Context) throws -> Data {
+        var context = machine
+        context.executable = build.name
+        context.extra["side"] = "\(side)"
+        context.extra["commit"] = build.commit ?? "unknown"
         let rows = outcome.cases.compactMap { c -> ResultRow? in
             guard let ns = side == .base ? c.baseNs : c.headNs else { return nil }
             let p = c.one.problem

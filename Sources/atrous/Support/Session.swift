@@ -32,7 +32,7 @@ struct Session {
     static let commit: String = {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["git", "-C", (Build.running.path as NSString).deletingLastPathComponent, "rev-parse", "--short=12", "HEAD"]
+        process.arguments = ["git", "-C", (Build.runningPath as NSString).deletingLastPathComponent, "rev-parse", "--short=12", "HEAD"]
         let pipe = Pipe()
         process.standardOutput = pipe
         process.standardError = FileHandle.nullDevice
