@@ -2,8 +2,48 @@
 #include "CThreadPool.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+// Swift hands a closure over in two registers: its code, and what that finds in the context register. Keeping the two words instead
+// of an escaping copy spares a fork the heap.
+__attribute__((swiftcall)) void atrous_keep_job(void *function, void *context, atrous_job *job) {
+    job->function = function;
+    job->context = context;
+}
+
+typedef __attribute__((swiftcall)) void (*swift_body)(long index, __attribute__((swift_context)) void *context);
+
+void atrous_call_job(const atrous_job *job, long index) { ((swift_body)job->function)(index, job->context); }
+
+typedef struct {
+    void (*body)(void *);
+    void *context;
+} thread_start;
+
+static void *enter(void *argument) {
+    const thread_start start = *(thread_start *)argument;
+    free(argument);
+    start.body(start.context);
+    return 0;
+}
+
+int atrous_start_thread(unsigned long stack_bytes, void (*body)(void *), void *context) {
+    thread_start *start = malloc(sizeof *start);
+    if (!start) return ENOMEM;
+    *start = (thread_start){body, context};
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, stack_bytes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_t thread;
+    const int failure = pthread_create(&thread, &attributes, enter, start);
+    pthread_attr_destroy(&attributes);
+    if (failure) free(start);
+    return failure;
+}
 
 long atrous_forced_switches(void) {
     struct rusage usage;
@@ -11,7 +51,6 @@ long atrous_forced_switches(void) {
 }
 
 #if defined(__linux__)
-#include <pthread.h>
 #include <sched.h>
 #include <sys/syscall.h>
 

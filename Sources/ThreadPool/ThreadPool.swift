@@ -2,7 +2,11 @@ import CThreadPool
 import Foundation
 import Synchronization
 
-/// A persistent fork-join pool: `threads − 1` workers and the calling thread.
+/// Takes a closure apart that is not to outlive the call in which it is used; see `atrous_call_job`.
+@_silgen_name("atrous_keep_job")
+private func keep(_ body: (_ index: Int) -> Void, in job: UnsafeMutablePointer<atrous_job>)
+
+/// A persistent fork-join pool: `threads − 1` workers and the calling thread. A fork allocates nothing.
 ///
 /// A fork is one store to an epoch that the workers poll, a join is one counter that the caller polls, so that both cost
 /// about a cache-line transfer each (`atrous machine` prints it). A worker that has found no work for `spinBudget` polls
@@ -12,7 +16,8 @@ import Synchronization
 ///
 /// One caller at a time may use a pool; the pool is not re-entrant.
 public final class ThreadPool: @unchecked Sendable {
-    /// Threads that take part in a ``run(_:)``, the caller included; at least 1.
+    /// Threads that take part in a ``run(_:)``, the caller included; at least 1. Fewer than were asked for where the system
+    /// started no more.
     public let threads: Int
 
     /// CPUs that this process may run on.
@@ -33,18 +38,38 @@ public final class ThreadPool: @unchecked Sendable {
     /// the two there for as long as the work comes in short pieces: what measures, pins.
     public init(threads: Int, pinned: Bool = false) {
         precondition(threads >= 1, "a pool needs at least one thread")
-        self.threads = threads
         state = State()
         _ = Self.usableCPUs  // read before anything is pinned
-        for index in 1..<max(threads, 1) {
-            let state = self.state
-            let thread = Thread {
-                if pinned { _ = atrous_pin_thread(Int32(index)) }
-                state.work(index: index, spinBudget: Self.spinBudget)
-                state.exited.add(1, ordering: .acquiringAndReleasing)
-            }
-            thread.stackSize = 8 << 20
-            thread.start()
+        var started = 1
+        while started < threads, Worker.start(state, index: started, pinned: pinned) { started += 1 }
+        self.threads = started
+    }
+
+    /// What a thread begins with.
+    private final class Worker {
+        let state: State
+        let index: Int
+        let pinned: Bool
+
+        private init(_ state: State, index: Int, pinned: Bool) {
+            self.state = state
+            self.index = index
+            self.pinned = pinned
+        }
+
+        /// Whether the system started it.
+        static func start(_ state: State, index: Int, pinned: Bool) -> Bool {
+            let worker = Unmanaged.passRetained(Worker(state, index: index, pinned: pinned))
+            let failure = atrous_start_thread(
+                8 << 20, { Unmanaged<Worker>.fromOpaque($0!).takeRetainedValue().run() }, worker.toOpaque())
+            if failure != 0 { worker.release() }
+            return failure == 0
+        }
+
+        private func run() {
+            if pinned { _ = atrous_pin_thread(Int32(index)) }
+            state.work(index: index, spinBudget: ThreadPool.spinBudget)
+            state.exited.add(1, ordering: .acquiringAndReleasing)
         }
     }
 
@@ -76,15 +101,12 @@ public final class ThreadPool: @unchecked Sendable {
     /// done. `body(0)` runs on the calling thread.
     public func run(_ body: (_ index: Int) -> Void) {
         guard threads > 1 else { return body(0) }
-        withoutActuallyEscaping(body) { escaping in
-            state.body = escaping
-            state.remaining.store(threads - 1, ordering: .relaxed)
-            state.epoch.add(1, ordering: .sequentiallyConsistent)
-            if state.sleepers.load(ordering: .sequentiallyConsistent) > 0 { state.wakeAll() }
-            escaping(0)
-            while state.remaining.load(ordering: .acquiring) > 0 { atrous_spin_hint() }
-            state.body = nil
-        }
+        keep(body, in: state.job)
+        state.remaining.store(threads - 1, ordering: .relaxed)
+        state.epoch.add(1, ordering: .sequentiallyConsistent)
+        if state.sleepers.load(ordering: .sequentiallyConsistent) > 0 { state.wakeAll() }
+        body(0)
+        while state.remaining.load(ordering: .acquiring) > 0 { atrous_spin_hint() }
     }
 
     /// Splits `0 ..< count` into `parts` of nearly equal length and returns part `index`.
@@ -112,8 +134,10 @@ public final class ThreadPool: @unchecked Sendable {
         let parking = Atomic<Bool>(false)
         let exited = Atomic<Int>(0)
         /// The job; written before `epoch` is raised and read after it is seen raised.
-        nonisolated(unsafe) var body: ((Int) -> Void)?
+        let job = UnsafeMutablePointer<atrous_job>.allocate(capacity: 1)
         private let condition = NSCondition()
+
+        deinit { job.deallocate() }
 
         func work(index: Int, spinBudget: Int) {
             var seen = 0
@@ -129,7 +153,7 @@ public final class ThreadPool: @unchecked Sendable {
                     atrous_spin_hint()
                 }
                 seen += 1
-                body?(index)
+                atrous_call_job(job, index)
                 remaining.subtract(1, ordering: .acquiringAndReleasing)
             }
         }

@@ -10,6 +10,18 @@ static inline void atrous_spin_hint(void) {
 #endif
 }
 
+// A Swift closure `(Int) -> Void` as its two words. It may be kept no longer than the function runs that was given the closure.
+typedef struct {
+    void *function;
+    void *context;
+} atrous_job;
+
+// Calls a job that `atrous_keep_job` (in Swift's calling convention, declared where it is used) took apart.
+void atrous_call_job(const atrous_job *job, long index);
+
+// Starts a thread that runs `body(context)` and then ends by itself. Returns 0, or an errno value where the system refuses.
+int atrous_start_thread(unsigned long stack_bytes, void (*body)(void *), void *context);
+
 // Pin the calling thread to one CPU. Returns 0 on success, an errno value where the system refuses or cannot.
 int atrous_pin_thread(int cpu);
 
