@@ -14,17 +14,19 @@ public typealias RowEpilogue = @Sendable (
 /// (`cblas_sgemm` on one thread) and finishes its own part: the unfolding scales too, and OpenBLAS's own threads, which
 /// spin for many milliseconds after a call, never start. The epilogue is the vector one of the level that runs, so that
 /// the comparison is of the algorithm and not of `expf`.
-public func im2colKernels(_ blas: OpenBLAS?, epilogue: @escaping RowEpilogue) -> [Kernel] {
+///
+/// `library` is asked only when a kernel is to run, or whether it can: asking loads it.
+public func im2colKernels(_ library: @escaping @Sendable () -> OpenBLAS?, epilogue: @escaping RowEpilogue) -> [Kernel] {
     func im2col(_ layer: Layer) -> Kernel {
         Kernel(
             name: "\(layer.rawValue)-im2col-openblas", layer: layer, family: .im2col, isa: "openblas", layout: .nchw,
             threaded: true,
             summary: layer == .pw
                 ? "OpenBLAS sgemm on the map as it lies" : "map unfolded into a matrix, OpenBLAS sgemm, per group",
-            supports: { _ in blas == nil ? .no(reason: OpenBLAS.missing) : .yes },
+            supports: { _ in library() == nil ? .no(reason: OpenBLAS.missing) : .yes },
             memory: { p, _, threads in Kernel.Memory(scratch: Partition(p, threads: threads).scratchBytes) },
             plan: { p, _, inputs in
-                guard let blas else { preconditionFailure(OpenBLAS.missing) }
+                guard let blas = library() else { preconditionFailure(OpenBLAS.missing) }
                 blas.useOneThread()
                 let partition = Partition(p, threads: inputs.threads)
                 return Kernel.Plan { src, dst in

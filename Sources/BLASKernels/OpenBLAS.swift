@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// OpenBLAS, loaded when it is first needed and with the kernels of a level of our choice.
 ///
@@ -34,8 +35,20 @@ public struct OpenBLAS: Sendable {
     /// The set that has the instructions of a level and no others; later CPUs run these, too.
     private static let sets = ["v4": "SkylakeX", "v3": "Haswell", "baseline": "Nehalem"]
 
-    /// Opens the library with the kernels of `level`; nil where there is none. The first call decides for the process.
-    public init?(level: String) {
+    /// The library with the kernels of `level`; nil where there is none. It is opened, and the environment changed, by the first call,
+    /// which decides for the process: a host of `libatrous` whose plan needs no OpenBLAS never sees either.
+    public static func shared(level: String) -> OpenBLAS? {
+        opened.withLock { opened in
+            if let known = opened { return known }
+            let library = OpenBLAS(level: level)
+            opened = .some(library)
+            return library
+        }
+    }
+
+    private static let opened = Mutex<OpenBLAS??>(nil)
+
+    private init?(level: String) {
         #if arch(x86_64)
         if let set = Self.sets[level] { setenv("OPENBLAS_CORETYPE", set, 1) }
         #endif

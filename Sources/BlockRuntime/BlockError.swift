@@ -15,6 +15,8 @@ public enum BlockError: Error, Equatable, CustomStringConvertible {
     case contradictoryWidth(String, given: Int, own: Int)
     case badSize(String)
     case problem(unit: String, ProblemError)
+    case tooLittleMemory(Int, free: Int)
+    case tooFewThreads(Int, wanted: Int)
 
     public var description: String {
         switch self {
@@ -38,6 +40,10 @@ public enum BlockError: Error, Equatable, CustomStringConvertible {
             "\(key) \(given) contradicts the block's own \(key) of \(own); write \(own) or leave it out"
         case .badSize(let text): "'\(text)' is not a size; write batch, channels, height and width as 1x64x20x20"
         case .problem(let unit, let error): "unit \(unit): \(error)"
+        case .tooLittleMemory(let needed, let free):
+            "the block needs \(needed >> 20) MiB at this size and \(free >> 20) MiB are free; choose a smaller size"
+        case .tooFewThreads(let started, let wanted):
+            "the system started \(started) of \(wanted) threads; ask for fewer, or raise its limit (ulimit -u)"
         }
     }
 }

@@ -62,8 +62,11 @@ extension BlockPlan {
         var stages: [BlockStage] = []
         for (index, unit) in units.enumerated() {
             let problem = try unit.problem(at: size)
-            let able = registry.split(for: problem).able.filter { $0.family == family && $0.isa == isa }
-            guard let kernel = able.first else { return nil }
+            // Others are not asked: a library's kernels would load it.
+            let kernel = registry.kernels.first {
+                $0.layer == problem.layer && $0.family == family && $0.isa == isa && $0.supports(problem) == .yes
+            }
+            guard let kernel else { return nil }
             stages.append(BlockStage(units: index..<index + 1, kernel: .layer(Candidate(kernel))))
         }
         return stages

@@ -1,4 +1,4 @@
-import Foundation
+import ConvCore
 
 /// What the machine cannot give.
 public enum HarnessError: Error, Equatable, CustomStringConvertible {
@@ -16,24 +16,7 @@ public enum HarnessError: Error, Equatable, CustomStringConvertible {
 public enum FreeMemory {
     public static func require(_ bytes: Int) throws(HarnessError) {
         // Small ones are not worth a look.
-        guard bytes > 256 << 20, let free = available(), bytes > free else { return }
+        guard bytes > 256 << 20, let free = SystemMemory.available, bytes > free else { return }
         throw .outOfMemory(bytes: bytes, free: free)
-    }
-
-    /// The most that this process has held in memory, in bytes; nil where the system does not tell.
-    public static func processPeak() -> Int? { kibibytes("VmHWM:", in: "/proc/self/status") }
-
-    /// Bytes that can be had without swapping; nil where the system does not tell.
-    private static func available() -> Int? {
-        kibibytes("MemAvailable:", in: "/proc/meminfo")
-    }
-
-    /// The number behind a key of a file of /proc, in bytes.
-    private static func kibibytes(_ key: String, in file: String) -> Int? {
-        guard let text = try? String(contentsOfFile: file, encoding: .utf8) else { return nil }
-        for line in text.split(separator: "\n") where line.hasPrefix(key) {
-            return line.split(separator: " ").dropFirst().first.flatMap { Int($0) }.map { $0 << 10 }
-        }
-        return nil
     }
 }

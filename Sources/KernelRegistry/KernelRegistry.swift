@@ -18,19 +18,18 @@ public struct KernelRegistry: Sendable {
     public let kernels: [Kernel]
     /// For a depthwise unit and the pointwise one behind it at once, lowest level first.
     public let separableKernels: [SeparableKernel]
-    /// The kernel set that OpenBLAS runs; nil where OpenBLAS is not installed.
-    public let openBLASCore: String?
-    /// Release and kernel set: what times of its kernels depend on.
-    public let openBLAS: String?
+    /// The kernel set that OpenBLAS runs; nil where OpenBLAS is not installed. Asking loads it.
+    public var openBLASCore: String? { library?.core }
+    /// Release and kernel set: what times of its kernels depend on. Asking loads it.
+    public var openBLAS: String? { library.map { "\($0.release) \($0.core)" } }
+    private var library: OpenBLAS? { OpenBLAS.shared(level: level.rawValue) }
 
     public init(level: InstructionSet) {
         precondition(level <= InstructionSet.detected, "this CPU cannot run \(level.rawValue) code")
         self.level = level
         let levels = Self.levels(upTo: level)
-        let blas = OpenBLAS(level: level.rawValue)
-        openBLASCore = blas?.core
-        openBLAS = blas.map { "\($0.release) \($0.core)" }
-        kernels = naiveKernels + im2colKernels(blas, epilogue: levels.last!.epilogue) + levels.flatMap { $0.kernels() + $0.wholeSeparables }
+        kernels =
+            naiveKernels + im2colKernels({ OpenBLAS.shared(level: level.rawValue) }, epilogue: levels.last!.epilogue) + levels.flatMap { $0.kernels() + $0.wholeSeparables }
         separableKernels = levels.flatMap { $0.separableKernels() }
     }
 

@@ -15,8 +15,8 @@ extern "C" {
 /* A block's parameters and, once planned, everything that it needs to run. */
 typedef struct atrous_block atrous_block;
 
-/* Loads a safetensors file: parameters by their state_dict names, the block's settings in the metadata. Batch norm is
- * folded. NULL on failure. */
+/* Loads a safetensors file: parameters by their state_dict names, the block's settings in the metadata (variant, act
+ * and bn_eps, as scripts/expand_conv.py writes them). Batch norm is folded. NULL on failure. */
 atrous_block *atrous_load(const char *path);
 
 /* Channels of the input and of the output. */
@@ -25,13 +25,14 @@ int atrous_output_channels(const atrous_block *block);
 
 /* Packs weights and takes all memory for inputs of batch x channels x height x width, on so many threads (the calling one
  * among them). `plan` names a CSV file of `atrous pick --block ... --out`, or is NULL for kernels chosen unmeasured. A block
- * may be planned again, for another size. 0, or -1 on failure: then an earlier plan stays. */
+ * may be planned again, for another size. 0, or -1 on failure: then an earlier plan stays. A plan that names a kernel of OpenBLAS
+ * loads that library and sets OPENBLAS_CORETYPE in the environment; nothing else changes the process. */
 int atrous_plan(atrous_block *block, int batch, int height, int width, int threads, const char *plan);
 
 /* Bytes that the planned block holds: maps, scratch and packed weights; 0 before it is planned. */
 size_t atrous_memory_bytes(const atrous_block *block);
 
-/* Reads [batch][channels][height][width] and writes the same with the output's channels. Allocates nothing.
+/* Reads [batch][channels][height][width] and writes the same with the output's channels. Allocates nothing, on any number of threads.
  * 0, or -1 where the block is not planned. */
 int atrous_run(atrous_block *block, const float *input, float *output);
 

@@ -158,7 +158,7 @@ final class RunReport {
                 block: block.name, size: block.size.description, threads: threads, runs: ns.count,
                 median_ms: medianNs / 1e6, min_ms: ns.min()! / 1e6, effective_flops: effectiveFLOPs,
                 maps_bytes: planned.memory.maps, scratch_bytes: planned.memory.scratch,
-                weights_bytes: planned.memory.weights, peak_bytes: FreeMemory.processPeak(),
+                weights_bytes: planned.memory.weights, peak_bytes: SystemMemory.processPeak,
                 plan: plan.rows.map {
                     Stage(unit: $0.unit, problem: $0.problem, kernel: $0.kernel, config: $0.config, layout: $0.layout)
                 },
