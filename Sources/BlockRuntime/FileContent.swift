@@ -1,6 +1,6 @@
 import Foundation
 
-/// Whole files in and out, with the system's own short reason (`No such file or directory`) where that fails.
+/// Whole files, with the system's own short reason (`No such file or directory`) where that fails.
 enum FileContent {
     struct Failure: Error {
         let reason: String
@@ -20,18 +20,5 @@ enum FileContent {
             guard count > 0 else { return content }
             content.append(contentsOf: chunk[..<count])
         }
-    }
-
-    /// Writes under a temporary name and renames, so that no half-written file is left under `path`.
-    static func write(_ content: [UInt8], to path: String) throws(Failure) {
-        let partial = path + ".partial"
-        guard let file = fopen(partial, "wb") else { throw .last }
-        let written = fwrite(content, 1, content.count, file)
-        var failure = written == content.count ? nil : Failure.last
-        if fclose(file) != 0, failure == nil { failure = .last }
-        if failure == nil, rename(partial, path) != 0 { failure = .last }
-        guard let failure else { return }
-        unlink(partial)
-        throw failure
     }
 }

@@ -20,6 +20,11 @@ public struct NPYFile: Sendable {
         } catch {
             throw .unreadable(file: path, reason: error.reason)
         }
+        try self.init(bytes: bytes, path: path)
+    }
+
+    /// The same from the file's content.
+    public init(bytes: [UInt8], path: String) throws(NPYError) {
         guard bytes.count >= 12, bytes.starts(with: Self.magic), (1...3).contains(bytes[6]) else { throw .notNPY(file: path) }
         let long = bytes[6] > 1
         let start = long ? 12 : 10

@@ -19,7 +19,6 @@ public enum SafetensorsError: Error, Equatable, CustomStringConvertible {
     case noTensor(file: String, tensor: String)
     case notFloat(file: String, tensor: String, type: String)
     case badContent(tensor: String, shape: [Int], count: Int)
-    case unwritable(file: String, reason: String)
 
     public var description: String {
         switch self {
@@ -54,7 +53,6 @@ public enum SafetensorsError: Error, Equatable, CustomStringConvertible {
             "\(file): tensor '\(tensor)' is \(type); save it as F32 or F64"
         case .badContent(let tensor, let shape, let count):
             "tensor '\(tensor)': shape \(shape) does not hold \(count) values"
-        case .unwritable(let file, let reason): "\(file): cannot be written: \(reason)"
         }
     }
 }

@@ -17,7 +17,7 @@ public struct SafetensorsTensor: Sendable, Equatable {
     }
 }
 
-/// Writes safetensors files, the same bytes for the same tensors: they are sorted by name, and so is the metadata.
+/// Makes safetensors files, the same bytes for the same tensors: they are sorted by name, and so is the metadata.
 public enum SafetensorsWriter {
     /// The content of a file. Throws where a shape contradicts its values or a name stands twice.
     public static func bytes(
@@ -49,18 +49,6 @@ public enum SafetensorsWriter {
         var json = Array("{\(header.joined(separator: ","))}".utf8)
         while json.count % 8 != 0 { json.append(0x20) }  // the data is aligned to 8 bytes
         return littleEndian(UInt64(json.count)) + json + data
-    }
-
-    /// Writes under a temporary name and renames, so that no half-written file is left.
-    public static func write(
-        _ tensors: [SafetensorsTensor], metadata: [String: String] = [:], to path: String
-    ) throws(SafetensorsError) {
-        let content = try bytes(of: tensors, metadata: metadata)
-        do throws(FileContent.Failure) {
-            try FileContent.write(content, to: path)
-        } catch {
-            throw .unwritable(file: path, reason: error.reason)
-        }
     }
 
     private static func append(_ values: SafetensorsTensor.Values, to data: inout [UInt8]) -> (String, Int) {
