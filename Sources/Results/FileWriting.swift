@@ -43,6 +43,20 @@ public enum FileWriting {
         return folder.isEmpty ? name : "\(folder)/\(name)"
     }
 
+    /// Throws what ``replace(_:with:)`` would throw there, before the work whose outcome the file is to hold. Makes the folder.
+    public static func require(_ path: String) throws(ResultError) {
+        try makeFolder(of: path)
+        var isFolder: ObjCBool = false
+        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
+            throw .cannotWrite(path, reason: "it is a folder")
+        }
+        let temporary = "\(path).\(ProcessInfo.processInfo.processIdentifier).partial"
+        let file = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+        guard file >= 0 else { throw .cannotWrite(path, reason: reason()) }
+        close(file)
+        unlink(temporary)
+    }
+
     /// Makes the folder that the file is to lie in.
     public static func makeFolder(of path: String) throws(ResultError) {
         let folder = (path as NSString).deletingLastPathComponent

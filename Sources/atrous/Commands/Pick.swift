@@ -67,7 +67,7 @@ func runPick(_ values: Values) throws -> ExitCode {
     }
     if let out = values.string("out") {
         if values.strings("block").isEmpty {
-            try FileWriting.replace(out, with: Data(planText(picks).utf8))
+            try FileWriting.replace(out, with: Data(BlockPlan(rows: picks.map(\.row)).text.utf8))
             if !session.quiet { Console.note("the layers' kernels in \(out)") }
         } else {
             try writeBlockPlan(
@@ -88,6 +88,13 @@ struct Pick {
     let im2col: ResultRow?
     /// `tuned (quick)`, or `measured` among standard configurations.
     let source: String
+
+    /// As a plan holds it.
+    var row: BlockPlan.Row {
+        BlockPlan.Row(
+            unit: problem.name ?? "", problem: problem.text, kernel: winner.kernel, config: winner.config, layout: winner.layout,
+            threads: winner.threads, medianNs: winner.medianNs, machine: winner.machine)
+    }
 }
 
 /// Finds winners among the candidates that the options admit.
@@ -183,15 +190,4 @@ private func comparisonTable(_ comparisons: [NamedComparison], _ picker: Picker,
                 Format.times(separable.flatMap { s in dense.map { $0 / s } }),
             ]
         }, right: [1, 2, 3, 4, 5, 6, 7, 8, 9])
-}
-
-/// One line per layer: which kernel and configuration, in which layout, and what was measured.
-private func planText(_ picks: [Pick]) -> String {
-    "unit,problem,kernel,config,layout,threads,median_ns,machine\n"
-        + picks.map { pick in
-            [
-                pick.problem.name ?? "", pick.problem.text, pick.winner.kernel, pick.winner.config, pick.winner.layout,
-                "\(pick.winner.threads)", String(format: "%.0f", pick.winner.medianNs!), pick.winner.machine,
-            ].joined(separator: ",") + "\n"
-        }.joined()
 }

@@ -20,6 +20,8 @@ func runRun(_ values: Values) throws -> ExitCode {
     let plan = try values.string("plan").map { try BlockPlan(file: $0) }
     let stages = try plan?.stages(units: units, size: block.size, registry: registry)
         ?? BlockPlan.standardStages(units: units, size: block.size, threads: threads, registry: registry)
+    // Before anything is measured: a path that takes no file should not cost that.
+    for name in ["output", "json"] { if let path = values.string(name), path != "-" { try FileWriting.require(path) } }
     if threads > ThreadPool.usableCPUs, !quiet {
         Console.warning("--threads \(threads) is more than the \(ThreadPool.usableCPUs) CPUs that may be used; times will mislead")
     }
@@ -84,9 +86,7 @@ final class RunReport {
     var medianNs: Double { Statistics.median(ns) }
 
     private func problems(_ stage: BlockStage) -> [Problem] {
-        planned.units[stage.units].map {
-            try! $0.problem(at: block.size)
-        }
+        planned.units[stage.units].map { try! $0.problem(at: block.size) }
     }
 
     private var effectiveFLOPs: Double {
@@ -102,38 +102,60 @@ final class RunReport {
             """
     }
 
-    /// One row per part.
-    var table: String {
-        let total = partNs.reduce(0, +)
+    /// One part of a run, as the table and the JSON tell it.
+    struct Part: Encodable {
+        /// The stage's units, or `layout` for a copy between layouts.
+        let part: String
+        var kernel: String?
+        let median_ms: Double
+        /// Of the sum of all parts.
+        let share: Double
+        /// Of every tap, as papers count.
+        var gflops: Double?
+        /// Of what the machine could do at best.
+        var roofline: Double?
+        var scratch_bytes: Int?
+        /// Read and written by a copy.
+        var gbps: Double?
+    }
+
+    private var parts: [Part] {
+        let total = max(partNs.reduce(0, +), 1)
         let roofline = machine.map { Roofline($0, threads: threads) }
-        let rows = zip(planned.parts, partNs).map { part, ns -> [String] in
-            let share = Format.percent(ns / total)
+        return zip(planned.parts, partNs.map { max($0, 1) }).map { part, ns in
             switch part {
             case .conversion(let bytes):
-                return ["(layout)", "\(Format.number(Double(bytes) / ns, digits: 3)) GB/s", Format.ms(ns), share, "-", "-", "-"]
+                return Part(part: "layout", median_ms: ns / 1e6, share: ns / total, gbps: Double(bytes) / ns)
             case .stage(let stage):
                 let problems = problems(stage)
-                let nominal = problems.reduce(0) { $0 + $1.nominalFLOPs }
                 let floor = roofline.map { roofline in problems.reduce(0) { $0 + roofline.floorNs($1) } }
-                return [
-                    planned.units[stage.units].map(\.name).joined(separator: "+"), stage.kernel.name, Format.ms(ns), share,
-                    Format.number(nominal / ns, digits: 3), Format.percent(floor.map { $0 / ns }),
-                    Format.bytes(planned.scratchBytes(of: stage)),
-                ]
+                return Part(
+                    part: planned.units[stage.units].map(\.name).joined(separator: "+"), kernel: stage.kernel.name, median_ms: ns / 1e6,
+                    share: ns / total, gflops: problems.reduce(0) { $0 + $1.nominalFLOPs } / ns, roofline: floor.map { $0 / ns },
+                    scratch_bytes: planned.scratchBytes(of: stage))
             }
         }
+    }
+
+    /// One row per part, and a bar as long as its share: the longest has 24 characters.
+    var table: String {
+        let longest = parts.map(\.share).max() ?? 1
+        func number(_ value: Double?, _ unit: String = "") -> String { value.map { Format.number($0, digits: 3) + unit } ?? "-" }
         return Console.table(
-            ["unit", "kernel", "ms", "% of total", "GFLOP/s", "% of roofline", "scratch"], rows, right: [2, 3, 4, 5, 6])
-            + "\ntotal \(Format.ms(total)) ms, part by part"
+            ["unit", "kernel", "ms", "% of total", "", "GFLOP/s", "% of roofline", "scratch"],
+            parts.map { part in
+                [
+                    part.kernel == nil ? "(\(part.part))" : part.part, part.kernel ?? number(part.gbps, " GB/s"), number(part.median_ms),
+                    Format.percent(part.share), String(repeating: "#", count: Int((24 * part.share / longest).rounded(.up))),
+                    number(part.gflops), Format.percent(part.roofline), part.scratch_bytes.map(Format.bytes) ?? "-",
+                ]
+            }, right: [2, 3, 5, 6, 7])
+            + "\ntotal \(Format.ms(partNs.reduce(0, +))) ms, part by part"
     }
 
     func json(plan: BlockPlan) throws -> Data {
         struct Stage: Encodable {
             let unit, problem, kernel, config, layout: String
-        }
-        struct Part: Encodable {
-            let part: String
-            let median_ms: Double
         }
         struct Document: Encodable {
             let block, size: String
@@ -143,13 +165,6 @@ final class RunReport {
             let peak_bytes: Int?
             let plan: [Stage]
             let profile: [Part]?
-        }
-        let parts = zip(planned.parts, partNs).map { part, ns in
-            switch part {
-            case .conversion: Part(part: "layout", median_ms: ns / 1e6)
-            case .stage(let stage):
-                Part(part: planned.units[stage.units].map(\.name).joined(separator: "+"), median_ms: ns / 1e6)
-            }
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

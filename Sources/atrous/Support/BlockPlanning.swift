@@ -11,6 +11,7 @@ func refuseForPlan(_ values: Values) throws {
     guard values.strings("block").count == 1, try (values.ints("threads", in: 1...1024) ?? [1]).count == 1 else {
         throw UsageError("pick --out: a plan is for one block and one thread count; give --block once and one number to --threads")
     }
+    try FileWriting.require(values.string("out")!)
     try values.refuse(
         ["kernel", "family", "isa", "layout", "faults"], for: "pick --block … --out", why: "a plan is chosen among all kernels of this CPU")
 }
