@@ -18,7 +18,9 @@ public enum BlockError: Error, Equatable, CustomStringConvertible {
     case tooLittleMemory(Int, free: Int)
     case tooFewThreads(Int, wanted: Int)
 
-    public var description: String {
+    public var description: String { text.onOneLine }
+
+    private var text: String {
         switch self {
         case .unknownVariant(let name):
             "unknown variant '\(name)'; the variants are "

@@ -1,3 +1,5 @@
+import ConvCore
+
 /// Why a block file does not read. The text names the file, the key and what to write.
 public enum BlockFileError: Error, Equatable, CustomStringConvertible {
     case unreadable(file: String, reason: String)
@@ -7,7 +9,9 @@ public enum BlockFileError: Error, Equatable, CustomStringConvertible {
     case wrongValue(file: String, key: String, value: String, expected: String)
     case invalid(file: String, BlockError)
 
-    public var description: String {
+    public var description: String { text.onOneLine }
+
+    private var text: String {
         switch self {
         case .unreadable(let file, let reason): "\(file): cannot be read: \(reason)"
         case .notJSON(let file, let reason): "\(file): not JSON: \(reason)"

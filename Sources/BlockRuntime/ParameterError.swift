@@ -1,3 +1,5 @@
+import ConvCore
+
 /// Why a file's tensors are not the parameters of a block. One line with the file and the tensor.
 public enum ParameterError: Error, Equatable, CustomStringConvertible {
     case missing(file: String, tensor: String, shape: [Int])
@@ -10,7 +12,9 @@ public enum ParameterError: Error, Equatable, CustomStringConvertible {
     case badMetadata(file: String, key: String, value: String, expected: String)
     case invalid(file: String, BlockError)
 
-    public var description: String {
+    public var description: String { text.onOneLine }
+
+    private var text: String {
         switch self {
         case .missing(let file, let tensor, let shape):
             "\(file): tensor '\(tensor)' of shape \(shape) is missing; export the whole block, or correct the variant"

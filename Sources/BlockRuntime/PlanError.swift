@@ -1,3 +1,5 @@
+import ConvCore
+
 /// Why a plan does not fit. One line: where, what, what to write instead.
 public enum PlanError: Error, Equatable, CustomStringConvertible {
     case unsupported(unit: String, kernel: String, String)
@@ -7,7 +9,9 @@ public enum PlanError: Error, Equatable, CustomStringConvertible {
     case otherUnits(file: String, line: Int, found: String, expected: String)
     case otherProblem(file: String, line: Int, unit: String, found: String, expected: String)
 
-    public var description: String {
+    public var description: String { text.onOneLine }
+
+    private var text: String {
         switch self {
         case .unsupported(let unit, let kernel, let reason): "unit \(unit): \(kernel) cannot run it: \(reason)"
         case .malformed(let file, let line, let what): "\(file):\(line): \(what)"

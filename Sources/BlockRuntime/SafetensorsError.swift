@@ -1,3 +1,5 @@
+import ConvCore
+
 /// Why a safetensors file cannot be used. The text is one line that names the file and, where it is one's fault, the
 /// tensor.
 public enum SafetensorsError: Error, Equatable, CustomStringConvertible {
@@ -20,7 +22,9 @@ public enum SafetensorsError: Error, Equatable, CustomStringConvertible {
     case notFloat(file: String, tensor: String, type: String)
     case badContent(tensor: String, shape: [Int], count: Int)
 
-    public var description: String {
+    public var description: String { text.onOneLine }
+
+    private var text: String {
         switch self {
         case .unreadable(let file, let reason): "\(file): cannot be read: \(reason)"
         case .truncated(let file, let bytes):

@@ -48,7 +48,7 @@ struct BlockVerification {
         for threads in session.threads {
             let pool = ThreadPool(threads: threads)
             for (name, stages) in try variants(units, check.size) {
-                let label = "\(Console.escaped(path))  \(name)  threads \(threads)"
+                let label = "\(path.onOneLine)  \(name)  threads \(threads)"
                 guard !dryRun else {
                     print("LISTED   \(label)")
                     continue

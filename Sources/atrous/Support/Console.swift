@@ -1,3 +1,4 @@
+import ConvCore
 import Foundation
 import Results
 
@@ -13,16 +14,9 @@ enum Console {
         exit(ExitCode.badInput.rawValue)
     }
 
-    static func error(_ text: String) { line("atrous: \(escaped(text))") }
-    static func warning(_ text: String) { line("atrous: warning: \(escaped(text))") }
-    static func note(_ text: String) { line(escaped(text)) }
-
-    /// Control characters, which a file's name or a tensor's may hold, as `\u{a}`: a message stays one line and moves no cursor.
-    static func escaped(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else { return text }
-        return text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\\u{\(String($0.value, radix: 16))}" : String($0) }
-            .joined()
-    }
+    static func error(_ text: String) { line("atrous: \(text.onOneLine)") }
+    static func warning(_ text: String) { line("atrous: warning: \(text.onOneLine)") }
+    static func note(_ text: String) { line(text.onOneLine) }
 
     /// As one word of a shell's command line.
     static func shellQuoted(_ text: String) -> String {
