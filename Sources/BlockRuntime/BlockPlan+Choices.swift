@@ -19,7 +19,7 @@ extension BlockPlan {
         while try !PlannedBlock.memory(of: stages, units: units, size: size, threads: threads).fits(bound) {
             let scratch = try stages.map { stage in
                 guard stage.units.count > 1 else { return -1 }
-                return try stage.kernel.memory(units[stage.units].map { try $0.problem(at: size) }, threads: threads).scratch
+                return try stage.memory(units, at: size, threads: threads).scratch
             }
             guard let most = scratch.indices.max(by: { scratch[$0] < scratch[$1] }), scratch[most] >= 0 else { break }
             stages.replaceSubrange(most...most, with: single[stages[most].units])

@@ -82,7 +82,7 @@ public enum StageKernel: Sendable {
     }
 
     /// What it works in on the problems of its units.
-    public func memory(_ problems: [Problem], threads: Int) -> Kernel.Memory {
+    func memory(_ problems: [Problem], threads: Int) -> Kernel.Memory {
         switch self {
         case .layer(let candidate): candidate.kernel.memory(problems[0], candidate.configuration, threads)
         case .separable(let kernel, let configuration):
@@ -117,5 +117,10 @@ public struct BlockStage: Sendable {
         precondition(units.count == kernel.unitCount, "\(kernel.name) computes \(kernel.unitCount) units")
         self.units = units
         self.kernel = kernel
+    }
+
+    /// What its kernel works in, in a block of these units at a size. Throws ``BlockError`` where the size does not fit.
+    public func memory(_ units: [BlockUnit], at size: BlockSize, threads: Int) throws(BlockError) -> Kernel.Memory {
+        kernel.memory(try units[self.units].map { unit throws(BlockError) in try unit.problem(at: size) }, threads: threads)
     }
 }

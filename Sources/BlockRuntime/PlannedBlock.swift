@@ -142,8 +142,7 @@ public final class PlannedBlock {
 
     /// What a stage overwrites while it runs.
     public func scratchBytes(of stage: BlockStage) -> Int {
-        let problems = units[stage.units].map { try! $0.problem(at: size) }
-        return stage.kernel.memory(problems, threads: pool.threads).scratch
+        try! stage.memory(units, at: size, threads: pool.threads).scratch
     }
 
     /// Runs one of ``parts``. All before it must have been run on the same input.

@@ -60,7 +60,7 @@ public struct BlockPlanner {
         public let memoryBound: Int
         /// How often all was measured until sum and whole agreed.
         public internal(set) var attempts = 1
-        public var fits: Bool { memory.maps + memory.scratch <= memoryBound }
+        public var fits: Bool { memory.fits(memoryBound) }
         /// Whether what was predicted is what the plan takes.
         public var agrees: Bool { abs(predictedNs / measuredNs - 1) <= BlockPlanner.agreement }
     }
@@ -189,7 +189,7 @@ public struct BlockPlanner {
         while let route = cheapest(left) {
             if try needs(route.stages, units).fits(bound) { return route }
             let scratch = try route.stages.map { stage in
-                (stage: stage, bytes: stage.kernel.memory(try units[stage.units].map { try $0.problem(at: size) }, threads: pool.threads).scratch)
+                (stage: stage, bytes: try stage.memory(units, at: size, threads: pool.threads).scratch)
             }
             guard let largest = scratch.max(by: { $0.bytes < $1.bytes }), largest.bytes > 0 else { break }
             left.removeAll { $0.stage.key == largest.stage.key }
