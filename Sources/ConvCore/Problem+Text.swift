@@ -160,6 +160,9 @@ extension Problem: CustomStringConvertible {
         return s
     }
 
+    /// The name where it has one: for tables and messages.
+    public var label: String { name ?? text }
+
     /// ``text`` and the name.
     public var description: String {
         guard let name else { return text }

@@ -21,7 +21,7 @@ public struct CheckCase: Sendable, Hashable {
     }
 
     /// `dw/dw3/dw-tile-v4@t6v4c8/threads:1`
-    public var name: String { "\(problem.layer.rawValue)/\(problem.name ?? problem.text)/\(title)/threads:\(threads)" }
+    public var name: String { "\(problem.layer.rawValue)/\(problem.label)/\(title)/threads:\(threads)" }
 
     /// The candidate, or both.
     public var title: String { headCandidate.map { "\(candidate)→\($0)" } ?? candidate }

@@ -99,7 +99,7 @@ public struct FileComparison {
             let (one, change) = (row.one, row.change.map(CheckOutcome.percent) ?? "-")
             table.add(
                 [
-                    one.problem.layer.rawValue, one.problem.name ?? one.problem.text, one.candidate, "\(one.threads)", share(row.before?.ofNaive),
+                    one.problem.layer.rawValue, one.problem.label, one.candidate, "\(one.threads)", share(row.before?.ofNaive),
                     share(row.after?.ofNaive), loops(row.before?.ofReference), loops(row.after?.ofReference), change, word,
                 ], notable: level != .fine)
             let failure = row.failure.map { "\($0); repeat with: \(one.command(build))" }

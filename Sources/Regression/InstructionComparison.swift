@@ -80,7 +80,7 @@ public struct InstructionComparison {
             let (one, change) = (row.one, row.change.map { String(format: "%+.2f %%", $0 * 100) } ?? "-")
             table.add(
                 [
-                    one.problem.layer.rawValue, one.problem.name ?? one.problem.text, one.title, number(row.counts[.base]), number(row.counts[.head]),
+                    one.problem.layer.rawValue, one.problem.label, one.title, number(row.counts[.base]), number(row.counts[.head]),
                     change, word,
                 ], notable: level != .fine)
             let trouble = row.failure.map { "\($0.text); repeat with: \(one.command(builds[$0.side]!, $0.side))" } ?? row.leftOut?.text

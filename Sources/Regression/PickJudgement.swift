@@ -28,14 +28,14 @@ public struct PickJudgement: Sendable, Equatable {
     public static func all(_ outcome: CheckOutcome) -> [PickJudgement] {
         var groups: [(key: String, cases: [CaseOutcome])] = []
         for c in outcome.cases where c.one.headCandidate == nil && c.baseNs != nil && c.headNs != nil {
-            let key = "\(c.one.problem.layer.rawValue)/\(c.one.problem.name ?? c.one.problem.text)/threads:\(c.one.threads)"
+            let key = "\(c.one.problem.layer.rawValue)/\(c.one.problem.label)/threads:\(c.one.threads)"
             if let index = groups.firstIndex(where: { $0.key == key }) { groups[index].cases.append(c) } else { groups.append((key, [c])) }
         }
         let changes = groups.compactMap { changed($0.key, $0.cases) }
         let configurations = outcome.cases.compactMap { c in
             c.one.headCandidate.map { own in
                 PickJudgement(
-                    .changed, explained: true, c.one.problem.name ?? c.one.problem.text,
+                    .changed, explained: true, c.one.problem.label,
                     "\(c.one.candidate) in base, \(own) in head (\(c.change.map(CheckOutcome.percent) ?? "not measured"))")
             }
         }

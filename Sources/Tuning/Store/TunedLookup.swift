@@ -28,7 +28,7 @@ public struct TunedChoice: Sendable {
             switch self {
             case .exact(let effort): "exact (\(effort.rawValue))"
             case .partial(let effort): "partial (\(effort.rawValue))"
-            case .nearest(let subject): "nearest (\(subject.problem.name ?? subject.problem.text))"
+            case .nearest(let subject): "nearest (\(subject.problem.label))"
             case .model: "model"
             case .standard: "default"
             }

@@ -128,7 +128,7 @@ private func pickTable(_ picks: [Pick]) -> String {
         picks.map { pick in
             let median = pick.winner.medianNs!
             return [
-                pick.problem.layer.rawValue, pick.problem.name ?? pick.problem.text, "\(pick.winner.threads)",
+                pick.problem.layer.rawValue, pick.problem.label, "\(pick.winner.threads)",
                 pick.winner.candidate, Format.ms(median), Format.number(pick.winner.gflops ?? .nan, digits: 3),
                 Format.percent(pick.winner.attainable), Format.times(pick.naive.map { $0.medianNs! / median }),
                 Format.times(pick.im2col.map { $0.medianNs! / median }), pick.source,

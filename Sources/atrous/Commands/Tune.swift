@@ -92,7 +92,7 @@ private func tuneTable(_ results: [TuneRun.Result]) -> String {
         ["layer", "shape", "threads", "pick", "ms", "% of roofline", "next ×", "regret", "measured", "of", "from"],
         results.map { result in
             let o = result.outcome
-            let head = [o.subject.problem.layer.rawValue, o.subject.problem.name ?? o.subject.problem.text, "\(o.subject.threads)"]
+            let head = [o.subject.problem.layer.rawValue, o.subject.problem.label, "\(o.subject.threads)"]
             guard let pick = o.pick else { return head + ["-", "-", "-", "-", "-", "\(o.evaluations)", "\(o.spaceSize)", "not decided"] }
             return head + [
                 pick.candidate, Format.ms(pick.medianNs ?? .nan), Format.percent(pick.attainable),

@@ -41,7 +41,7 @@ struct CheckMatrix {
                 if let pick = stored.pick(problem, threads: threads), !ofBase.contains(pick) {
                     cases.append(CheckCase(problem, candidate: pick, threads: threads, privateCacheBytes: cache))
                 }
-                let place = "\(problem.name ?? problem.text), \(threads) thread\(threads == 1 ? "" : "s")"
+                let place = "\(problem.label), \(threads) thread\(threads == 1 ? "" : "s")"
                 func lacks(_ names: [String], _ side: Side, _ other: [String]) -> [CheckOutcome.Missing] {
                     let others = Set(other.map(Self.kernel))
                     return names.filter { !others.contains(Self.kernel($0)) }.map {

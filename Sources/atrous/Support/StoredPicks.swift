@@ -41,7 +41,7 @@ func staleChoices(_ values: Values, _ outcome: CheckOutcome) throws -> [PickJudg
     }
     for out in outcome.leftOut where picks.pick(out.one.problem, threads: out.one.threads) == out.one.candidate {
         found.append(PickJudgement(
-            .stale, explained: false, "\(out.one.problem.name ?? out.one.problem.text), threads \(out.one.threads)",
+            .stale, explained: false, "\(out.one.problem.label), threads \(out.one.threads)",
             "the stored \(out.one.candidate) does not run in \(out.side): \(out.reason)"))
     }
     return found

@@ -40,7 +40,7 @@ struct TuneRun {
             }
             let pool = pools[subject.threads] ?? ThreadPool(threads: subject.threads, pinned: true)
             pools[subject.threads] = pool
-            let label = subject.problem.name ?? subject.problem.text
+            let label = subject.problem.label
             progress.update(step: step, label)
             let began = Clock.now()
             let outcome = try tuner.tune(subject, pool: pool, deadline: deadline) { now in

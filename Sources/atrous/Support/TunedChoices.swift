@@ -45,7 +45,7 @@ func estimateTable(_ cases: [TuningCase], _ choice: (TuningCase) -> TunedChoice?
     Console.table(
         ["layer", "shape", "threads", "pick", "source", "expected loss"],
         cases.map { subject in
-            let head = [subject.problem.layer.rawValue, subject.problem.name ?? subject.problem.text, "\(subject.threads)"]
+            let head = [subject.problem.layer.rawValue, subject.problem.label, "\(subject.threads)"]
             guard let choice = choice(subject) else { return head + ["-", "-", "-"] }
             return head + [choice.candidate.name, choice.source.description, choice.lossText]
         }, right: [2])
