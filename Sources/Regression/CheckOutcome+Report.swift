@@ -4,12 +4,16 @@ extension CheckOutcome {
     /// What a case means for the check. A worker that fails does so on any machine; times are believed where it is fit only.
     func level(_ c: CaseOutcome) -> CheckReport.Level {
         if let failure = c.failure { return level(failureOf: failure.side) }
-        return switch c.judgement {
+        return c.judgement == .fine && c.isNoisy ? .unjudged : level(c.judgement)
+    }
+
+    private func level(_ judgement: Judgement) -> CheckReport.Level {
+        switch judgement {
         case .slower: unfit.isEmpty ? .failed : .skipped
         case .faster: unfit.isEmpty ? .noted : .unjudged
         case .ambiguous: .warned
         case .undecided: .unjudged
-        case .fine: c.isNoisy ? .unjudged : .fine
+        case .fine: .fine
         }
     }
 
@@ -28,24 +32,14 @@ extension CheckOutcome {
         }
     }
 
-    private var suiteLevel: CheckReport.Level {
-        switch suite {
-        case .slower: unfit.isEmpty ? .failed : .skipped
-        case .faster: unfit.isEmpty ? .noted : .unjudged
-        case .ambiguous: .warned
-        case .undecided: .unjudged
-        case .fine: .fine
-        }
-    }
-
     /// Everything that was looked at.
     public var findings: [CheckReport.Finding] {
         var found: [CheckReport.Finding] = []
         let unbelieved = unfit.isEmpty ? "" : ", on a machine that cannot tell"
         for c in cases {
-            let detail = c.failure.map { "\($0.text); repeat with: \(command(c.one, $0.side))" }
+            let told = c.failure.map { detail(c.one, $0) }
                 ?? "\(c.change.map(CheckOutcome.percent) ?? "not measured") against base\(unbelieved)"
-            var finding = CheckReport.Finding(level(c), layer: c.one.problem.layer.rawValue, c.one.name, word: c.word, detail)
+            var finding = CheckReport.Finding(level(c), layer: c.one.problem.layer.rawValue, c.one.name, word: c.word, told)
             finding.notes = c.growths
             finding.seconds = (c.headNs ?? 0) / 1e9
             found.append(finding)
@@ -63,7 +57,7 @@ extension CheckOutcome {
             found.append(.init(.warned, layer: "pick", pick.subject, word: "pick \(pick.kind.rawValue)", pick.text))
         }
         if let suiteChange {
-            found.append(.init(suiteLevel, layer: "all", "suite", word: suite.word, "the cases together: \(CheckOutcome.percent(suiteChange))\(unbelieved)"))
+            found.append(.init(level(suite), layer: "all", "suite", word: suite.word, "the cases together: \(CheckOutcome.percent(suiteChange))\(unbelieved)"))
         }
         if !unfit.isEmpty { found.append(.init(.unjudged, layer: "all", "machine", word: "cannot decide", unfit.joined(separator: "; "))) }
         return found
@@ -85,7 +79,7 @@ extension CheckOutcome {
         var lines: [String] = []
         for c in cases {
             if let failure = c.failure {
-                lines.append("\(c.word) \(c.one.name): \(failure.text); repeat with: \(command(c.one, failure.side))")
+                lines.append("\(c.word) \(c.one.name): \(detail(c.one, failure))")
             }
             lines += c.growths.map { "\(c.one.name): \($0)" }
         }
@@ -103,11 +97,13 @@ extension CheckOutcome {
     private func word(_ out: Survey.LeftOut) -> String { out.failed ? out.side.failed : "left out" }
 
     private func detail(_ out: Survey.LeftOut) -> String {
-        out.reason + (out.failed ? "; repeat with: \(command(out.one, out.side))" : "")
+        out.failed ? detail(out.one, CaseFailure(side: out.side, text: out.reason)) : out.reason
     }
 
-    /// What repeats a case in the build of a side.
-    private func command(_ one: CheckCase, _ side: Side) -> String { one.command(builds[side] ?? "atrous", side) }
+    /// With what repeats the case in the build that failed.
+    private func detail(_ one: CheckCase, _ failure: CaseFailure) -> String {
+        "\(failure.text); repeat with: \(one.command(builds[failure.side] ?? "atrous", failure.side))"
+    }
 
     /// Why the check cannot say that all is fine; without the machine's state a reason each.
     var doubts: [String] {
@@ -137,7 +133,7 @@ extension CheckOutcome {
             var parts: [String] = []
             if slower > 0 { parts.append("\(counted(slower, "case")) slower") }
             if failed > 0 { parts.append("\(failed) failed") }
-            if suiteLevel == .failed { parts.append("the suite slower") }
+            if level(suite) == .failed { parts.append("the suite slower") }
             if off > 0 { parts.append("\(counted(off, "plan prediction")) off") }
             let rest = unfit.isEmpty ? "" : "; times cannot be judged: \(unfit.joined(separator: "; "))"
             return "REGRESSION: \(parts.joined(separator: ", "))\(rest) (\(how))"
@@ -155,7 +151,7 @@ extension CaseOutcome {
     fileprivate var row: [String] {
         func micro(_ ns: Double) -> String { String(format: ns < 1e5 ? "%.3f" : "%.1f", ns / 1000) }
         return [
-            one.problem.layer.rawValue, one.problem.name ?? one.problem.text, one.title, "\(one.threads)", baseNs.map(micro) ?? "-",
+            one.problem.layer.rawValue, one.problem.label, one.title, "\(one.threads)", baseNs.map(micro) ?? "-",
             headNs.map(micro) ?? "-", change.map(CheckOutcome.percent) ?? "-", error.map { String(format: "%.1f %%", 196 * $0) } ?? "-",
             "\(launches)", word,
         ]
