@@ -34,8 +34,5 @@ struct MapMemory {
         bytes = end
     }
 
-    /// At most so much lies behind a map: maps of whole pages side by side would all start in the same cache set.
-    static let spacing = 3 * AlignedMemory.alignment
-
-    private static func rounded(_ bytes: Int) -> Int { AlignedMemory.rounded(bytes) + 2 * AlignedMemory.alignment }
+    private static func rounded(_ bytes: Int) -> Int { AlignedMemory.rounded(bytes) + AlignedMemory.mapSpacing }
 }

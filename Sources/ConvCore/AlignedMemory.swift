@@ -32,6 +32,12 @@ public final class AlignedMemory: @unchecked Sendable {
         UnsafeMutableBufferPointer(start: floats, count: bytes / MemoryLayout<Float>.stride)
     }
 
+    /// What two maps that a kernel reads and writes should lie apart, beyond whole pages: a load waits for the stores under way to
+    /// addresses of the same low 12 bits, and where the pixels of a tile are a power of two of floats apart those of one vector
+    /// of channels share few of them. At a distance of 0, and of every multiple of what pixels lie apart, depthwise kernels run at half
+    /// their speed on 256 channels; at one line or two the loads of the next vectors meet the stores.
+    public static let mapSpacing = 3 * alignment
+
     /// `bytes` rounded up to whole alignment units.
     public static func rounded(_ bytes: Int) -> Int { (bytes + alignment - 1) / alignment * alignment }
 }
