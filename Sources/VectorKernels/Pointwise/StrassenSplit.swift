@@ -1,18 +1,19 @@
-/// The seven combinations of A's blocks (`StrassenCombinations`): A is 2·rows × 2·depth, cut in the middle both ways.
-/// Writes them one after another, `block` floats apart, each `rows` rows of whole vectors, `outStride` floats apart.
+/// The seven combinations of A's blocks (`StrassenCombinations`): A is cut in the middle both ways, into blocks of `rows` × `depth`;
+/// its lower rows begin `below` floats after the upper ones. Writes them one after another, `block` floats apart, each row in whole
+/// vectors, `outStride` floats apart.
 ///
-/// Only `rowsThere` × `columnsThere` of A exists; the rest reads as zero. Per four vectors read seven are written, which
-/// meets the store port: A takes 14 cycles per 4 vectors on Zen 4.
+/// Only `rowsThere` of the upper rows exist, `lowerThere` of the lower, and `columnsThere` of the columns; the rest reads as zero. Per
+/// four vectors read seven are written, which meets the store port: A takes 14 cycles per 4 vectors on Zen 4.
 @inline(never)
 func splitStrassen(
-    _ a: UnsafePointer<Float>, stride: Int, rowsThere: Int, columnsThere: Int, rows: Int, depth: Int,
+    _ a: UnsafePointer<Float>, stride: Int, below: Int, rowsThere: Int, lowerThere: Int, columnsThere: Int, rows: Int, depth: Int,
     into out: UnsafeMutablePointer<Float>, outStride: Int, block: Int
 ) {
     for row in 0..<rows {
         let top = a + row &* stride
-        let bottom = a + (rows &+ row) &* stride
+        let bottom = top + below
         let target = out + row &* outStride
-        let whole = rows &+ row < rowsThere ? columnsThere &- depth : 0
+        let whole = row < lowerThere ? columnsThere &- depth : 0
         var k = 0
         while k < depth, k &+ lanes <= whole {
             combine(
@@ -21,7 +22,7 @@ func splitStrassen(
         }
         while k < depth {
             let upper = row < rowsThere
-            let lower = rows &+ row < rowsThere
+            let lower = row < lowerThere
             combine(
                 loadThere(top + k, upper, columnsThere &- k), loadThere(top + (depth &+ k), upper, columnsThere &- depth &- k),
                 loadThere(bottom + k, lower, columnsThere &- k),
