@@ -13,8 +13,10 @@ extension BlockPlanner {
     /// These stages, each moved through its kernel's space to where it runs fastest in this block, behind its neighbours.
     ///
     /// In a generation every stage tries another of its moves in each block, all stages at once: what a stage takes hangs on its
-    /// neighbours' kernels far less than on its own. `start` must be proved.
-    func climbed(_ name: String, from start: [BlockStage], _ check: BlockCheck, _ timing: BlockTiming) throws -> [BlockStage] {
+    /// neighbours' kernels far less than on its own. `start` must be proved. What every stage took that was tried goes into `tried`.
+    func climbed(
+        _ name: String, from start: [BlockStage], _ check: BlockCheck, _ timing: BlockTiming, tried costs: inout [StageCost]
+    ) throws -> [BlockStage] {
         var best = start
         var tried = start.map { [$0.kernel.name] as Set }
         for _ in 0..<Self.generations {
@@ -29,6 +31,9 @@ extension BlockPlanner {
             // A block's parts are its stages in order and the conversions between them, which are the same in all.
             let places = blocks[0].parts.indices.filter { if case .stage = blocks[0].parts[$0] { true } else { false } }
             for (slot, part) in places.enumerated() {
+                for (block, stages) in variants.enumerated() {
+                    costs.append(StageCost(stage: stages[slot], ns: Statistics.median(times[block][part])))
+                }
                 let gains = (1...turns).filter { $0 <= moves[slot].count }.map { block in
                     (gain: Statistics.median(zip(times[block][part], times[0][part]).map { $0 / $1 }), stage: moves[slot][block - 1])
                 }
