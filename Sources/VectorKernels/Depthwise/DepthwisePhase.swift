@@ -9,11 +9,10 @@ import ThreadPool
 /// Meets the FMA limit where 12 taps or more are live, the bandwidth of L2 and L3 with fewer. Phases of at most three rows
 /// and pixels have tiles of their own (`wholePhase`).
 ///
-/// Below its best where pixels of one phase lie a multiple of 2 KiB apart (256 channels at dilation 2 and 4): then all
-/// lines of a tile fall into one or two cache sets, and the stores, whose lines the prefetcher cannot hold there, wait for L2 one
-/// by one. Tried there and lost: copying the window of a tile, or its sums, through a dense buffer in L1 (43–64 % of
-/// attainable for 52–79 % without), three rolling rows of sums that load every input once (24 % at dilation 4: its loads
-/// meet the low address bits of stores under way), and taking the vectors in scattered order (no change).
+/// Below its best where pixels of one phase lie a multiple of 2 KiB apart (256 channels at dilation 2 and 4, 512 at any): then all
+/// lines of a tile fall into one or two cache sets, every use of an input comes from L2, and the stores wait for it one by one.
+/// Under 3 × 3 taps `dw-roll`, which loads every input once, passes it there and at most shapes of 20 × 20 and more. Tried and lost:
+/// copying the window of a tile, or its sums, through a dense buffer in L1, and taking the vectors in scattered order.
 let depthwisePhase = Kernel(
     name: "dw-phase-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
     // A single tap reads what the same tile then writes; a last vector that overlaps another would read it again.
@@ -25,7 +24,7 @@ let depthwisePhase = Kernel(
             Parameter(
                 "s", [1, 6, 8, 10, 12, 16, 20], standard: vectorRegisters == 32 ? 20 : 12,
                 "most sums in a register tile of several rows"),
-            Parameter("g", [1, 2, 4, 8, 16, 1000], standard: 1000, "vectors of channels per pass over the map"),
+            Parameter("g", [0, 1, 2, 4, 8, 16, 1000], standard: 0, "vectors of channels per pass over the map; 0: as their weights ask"),
         ],
         constraint: "t ≤ \(largestPhasePixels), the largest compiled tile", admits: { $0["t"] <= largestPhasePixels }),
     supports: { p in
@@ -85,7 +84,6 @@ final class PhaseJob {
         problem = p
         self.weights = weights
         self.bias = bias
-        self.blockVectors = blockVectors
         vectors = paddedChannels(p) / lanes
         var most = pixels
         if overwrites(p) { most = min(most, mostStreams) }
@@ -96,7 +94,27 @@ final class PhaseJob {
         var rows = Int.max
         for part in columns { rows = min(rows, phaseRows(taps: part.tile.taps.count, pixels: part.tile.count, sums: sums)) }
         rowTiles = p.rows.phaseTiles(most: rows, step: p.rows.phaseStep!)
+        guard blockVectors == 0 else {
+            self.blockVectors = blockVectors
+            return
+        }
+        var rowTaps = 0
+        for tile in rowTiles { rowTaps = max(rowTaps, tile.taps.count) }
+        var (columnTaps, tiles) = (0, 0)
+        for part in columns {
+            columnTaps = max(columnTaps, part.tile.taps.count)
+            if part.finishes { tiles += rowTiles.count }
+        }
+        let taps = rowTaps * columnTaps
+        let manyWeights = 4 * taps * tiles > 7 * p.oh * p.ow
+        self.blockVectors = manyWeights ? max(1, min(Self.mostWeightVectors, Self.weightBytes / (4 * lanes * taps))) : 1000
     }
+
+    /// Where a tile has more weights than 1.75 times its outputs, so many vectors at most, with weights of so many bytes, go over the map
+    /// together: the weights, which every tile reads, would come from L2. Of attainable, under 9 × 9 taps at dilation 9: 256 channels of
+    /// 40 × 40 77 % for 68, 512 of 20 × 20 75 % for 66.
+    private static let mostWeightVectors = 16
+    private static let weightBytes = 48 << 10
 
     /// Row tiles of all images of all blocks of channels; neighbours in number share input rows.
     var units: Int { blocks * problem.batch * rowTiles.count }
