@@ -7,6 +7,7 @@ public let kernels: [Kernel] = [
     depthwiseTile,
     depthwisePhase,
     depthwiseStage,
+    depthwiseRoll,
     depthwiseScale,
     pointwiseDirect,
     pointwiseTile,

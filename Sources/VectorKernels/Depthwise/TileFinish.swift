@@ -18,12 +18,16 @@ func finishTile<let R: Int, let T: Int>(
     }
 }
 
+/// Whether the activation runs over stored sums, needing registers of its own: see `matrixTile`.
+@inline(__always)
+func activatesStored(_ activation: Activation) -> Bool { activation == .silu || activation == .hardswish }
+
 /// The activations that need registers of their own, over `groups` vectors of every pixel of a stored tile: see `matrixTile`.
 @inline(__always)
 func activateStored(
     rows: Int, pixels: Int, _ dst: UnsafeMutablePointer<Float>, rowStep: Int, step: Int, groups: Int, _ activation: Activation
 ) {
-    guard activation == .silu || activation == .hardswish else { return }
+    guard activatesStored(activation) else { return }
     for row in 0..<rows {
         activateTile(dst + row &* rowStep, rows: pixels, columns: groups &* lanes, stride: step, activation)
     }
