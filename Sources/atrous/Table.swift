@@ -97,6 +97,7 @@ let toolTable = CommandTable(
         Command(
             "bench", "verify, then measure; rows are appended to a CSV",
             options: problemOptions + kernelOptions + measureOptions + [
+                Option("tuned", "DIR|F.csv", "also what a tuning store picked for the very problem and threads; without a value results/<machine>", isPath: true, bare: "-"),
                 Option("out", "F.csv", "the CSV", default: "results/<machine>/bench.csv", isPath: true),
                 Option("samples", "F.csv", "keep every raw sample beside it", isPath: true),
                 Option("json", "FILE", "Google Benchmark's JSON, to stdout (instead of the table) or a file", isPath: true, bare: "-"),
@@ -104,6 +105,7 @@ let toolTable = CommandTable(
             ],
             examples: [
                 "atrous bench --preset yolov5s --threads 1,2", "atrous bench --problem pw:c256o512h20 --cache cold",
+                "atrous bench --preset yolov5s --tuned",
             ]),
         Command(
             "tune", "the best configuration of every kernel for every problem, found by a search and remembered in a store",

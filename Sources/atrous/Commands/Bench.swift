@@ -17,7 +17,12 @@ func runBench(_ values: Values) throws -> ExitCode {
     let selection = try ProblemSelection.nonEmpty(values, command: "bench")
     let kernels = try KernelSelection(values, everyLevel: false)
     let session = try Session(values)
-    let bench = try BenchRun(values, session: session, kernels: kernels)
+    var bench = try BenchRun(values, session: session, kernels: kernels)
+    let tuned = try TunedPicks(values, selection.problems, session: session, kernels: kernels, regime: bench.options.cache)
+    if let tuned {
+        bench.extra = { problem, threads in tuned[problem, threads].map { [$0] } ?? [] }
+        if !session.quiet { Console.note(tuned.summary) }
+    }
     for line in selection.skipped where !session.quiet { Console.note("skipped \(line)") }
     if values.flag("dry-run") {
         for problem in selection.problems {

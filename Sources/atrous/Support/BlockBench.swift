@@ -12,7 +12,7 @@ func benchBlocks(_ presets: [Preset], _ values: Values) throws -> ExitCode {
     let session = try Session(values)
     try values.refuse(
         ["problem", "problem-file", "block", "size", "separables", "kernel", "family", "isa", "faults", "cache", "min-time", "rounds",
-         "samples", "history", "variant", "eps"],
+         "samples", "history", "variant", "eps", "tuned"],
         for: "bench of whole blocks", why: "they are planned among all kernels of this CPU, warm, in fixed rounds")
     let kernels = try KernelSelection(values, everyLevel: false)
     let bench = try BenchRun(values, session: session, kernels: kernels)
