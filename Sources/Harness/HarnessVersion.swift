@@ -2,5 +2,6 @@
 ///
 /// Raise it with every change after which the same kernel would show another time: what a sample holds, how it is warmed up,
 /// which pages it works in, what counts as disturbed, which statistic is reported. Stored times of another version are then
-/// retired, all of them. Speed of the harness itself, messages and new modes leave it alone.
+/// retired, all of them. Speed of the harness itself, messages, new modes and what a time is held
+/// against (the roofline) leave it alone.
 public let harnessVersion = 2

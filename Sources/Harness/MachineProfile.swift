@@ -15,6 +15,9 @@ public struct MachineProfile: Sendable, Codable {
     public var levels: [String]
     public var peaks: [Peak]
     public var bandwidths: [Bandwidth]
+    /// Of working sets between those of the private caches, L3 and memory, each named by the two levels that it lies between; nil in
+    /// older files.
+    public var sweep: [Bandwidth]?
     /// Nanoseconds.
     public var clockStepNs: Double
     public var pool: [PoolCost]
@@ -25,6 +28,9 @@ public struct MachineProfile: Sendable, Codable {
         public var bytes: Int
         /// CPUs that share one.
         public var sharedBy: Int
+
+        /// What so many threads have of it together: one for every group of CPUs that they lie on.
+        func bytes(threads: Int, cpus: Int) -> Int { bytes * max(1, min(threads, cpus / max(sharedBy, 1))) }
     }
     public struct Peak: Sendable, Codable {
         public var isa: String
@@ -42,6 +48,12 @@ public struct MachineProfile: Sendable, Codable {
         public var copyGBps: Double
         /// Bytes of all threads' working sets together.
         public var workingSet: Int
+
+        mutating func keepBest(of other: Bandwidth) {
+            readGBps = max(readGBps, other.readGBps)
+            writeGBps = max(writeGBps, other.writeGBps)
+            copyGBps = max(copyGBps, other.copyGBps)
+        }
     }
     public struct PoolCost: Sendable, Codable {
         public var threads: Int
@@ -78,7 +90,7 @@ public struct MachineProfile: Sendable, Codable {
 }
 
 extension MachineProfile {
-    /// Measures everything that a roofline needs, with one thread and with each of `threads`. Takes about a second per
+    /// Measures everything that a roofline needs, with one thread and with each of `threads`. Takes between one and two seconds per
     /// thread count. A peak is what the machine can do undisturbed: where the threads together stay far below their number
     /// times one thread's peak, another process had a CPU, and the pass is repeated, keeping the best of each figure.
     public static func measure(probes: [ISAProbe], threads: [Int]) -> MachineProfile {
@@ -104,11 +116,8 @@ extension MachineProfile {
 
     private mutating func keepBest(of other: MachineProfile) {
         for i in peaks.indices { peaks[i].gflops = max(peaks[i].gflops, other.peaks[i].gflops) }
-        for i in bandwidths.indices {
-            bandwidths[i].readGBps = max(bandwidths[i].readGBps, other.bandwidths[i].readGBps)
-            bandwidths[i].writeGBps = max(bandwidths[i].writeGBps, other.bandwidths[i].writeGBps)
-            bandwidths[i].copyGBps = max(bandwidths[i].copyGBps, other.bandwidths[i].copyGBps)
-        }
+        for i in bandwidths.indices { bandwidths[i].keepBest(of: other.bandwidths[i]) }
+        for i in (sweep ?? []).indices { sweep![i].keepBest(of: other.sweep![i]) }
         for i in pool.indices {
             pool[i].forkJoinNs = min(pool[i].forkJoinNs, other.pool[i].forkJoinNs)
             pool[i].wakeNs = min(pool[i].wakeNs, other.pool[i].wakeNs)
@@ -122,9 +131,24 @@ extension MachineProfile {
             bandwidths: [], clockStepNs: 0, pool: [])
     }
 
+    /// Which sets the sweep is made of: bytes of all threads together, and the measured levels that they lie between. Doubled from
+    /// twice the private caches on, closer around L3's size, where the bandwidth falls, sooner where strangers share it. Empty without
+    /// an L3 or before its and memory's bandwidth are known; what `bandwidths` holds is not measured again.
+    public func sweepSets(threads: Int) -> [(level: String, bytes: Int)] {
+        func capacity(_ level: Int) -> Int? { caches.first { $0.level == level }?.bytes(threads: threads, cpus: cpus) }
+        guard let l2 = capacity(2), let l3 = capacity(3), let inner = bandwidth("L3", threads: threads)?.workingSet,
+            let outer = bandwidth("memory", threads: threads)?.workingSet
+        else { return [] }
+        let doubled = sequence(first: 2 * l2) { 2 * $0 }.prefix { $0 <= l3 / 4 }
+        let around = [2, 3, 4, 6, 8].map { l3 / 4 * $0 }
+        return Set(doubled + around).filter { $0 > l2 && $0 != inner && $0 < outer }.sorted()
+            .map { ($0 < inner ? "L2 to L3" : "L3 to memory", $0) }
+    }
+
     private static func pass(probes: [ISAProbe], threads: [Int]) -> MachineProfile {
         var profile = unmeasured(levels: probes.map(\.name))
         profile.clockStepNs = Clock.resolutionNs()
+        profile.sweep = []
         let caches = profile.caches
         for count in Set([1] + threads).sorted() {
             let pool = ThreadPool(threads: count, pinned: true)
@@ -133,6 +157,9 @@ extension MachineProfile {
             }
             for (name, bytes) in workingSets(caches) {
                 profile.bandwidths.append(bandwidth(name, bytes: bytes, probe: probes.last!, pool: pool))
+            }
+            for (name, bytes) in profile.sweepSets(threads: count) {
+                profile.sweep!.append(bandwidth(name, bytes: bytes / count, probe: probes.last!, pool: pool))
             }
             if count > 1 { profile.pool.append(poolCost(pool)) }
             pool.park()
@@ -169,7 +196,7 @@ extension MachineProfile {
         let rounds = max(1, (8 << 20) / (4 * count))
         let total = Double(4 * count * rounds * pool.threads)
         let copied = Double(2 * 4 * half * rounds * pool.threads)
-        let repeats = bytes > 32 << 20 ? 3 : 10
+        let repeats = bytes > 64 << 20 ? 3 : 10
         let read = best(repeats) { pool.run { i in keepAlive(probe.read(memory[i].floats, count, rounds)) } }
         let write = best(repeats) { pool.run { i in keepAlive(probe.write(memory[i].floats, count, rounds)) } }
         let copy = best(repeats) {

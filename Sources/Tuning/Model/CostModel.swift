@@ -58,7 +58,7 @@ public struct CostModel: Sendable {
     }
 
     private func bandwidth(_ bytes: Double, _ threads: Int) -> Double {
-        machine.bandwidth(Roofline(machine, threads: threads).level(bytes), threads: threads)?.copyGBps ?? 10
+        Roofline(machine, threads: threads).bandwidth(bytes)?.copyGBps ?? 10
     }
 
     /// For a buffer of so many bytes per thread: none in half of L1, a little in L2, more behind it.

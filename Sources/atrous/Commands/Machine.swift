@@ -28,7 +28,7 @@ func runMachine(_ values: Values) throws -> ExitCode {
     print(
         Console.table(
             ["bandwidth", "threads", "read GB/s", "write GB/s", "copy GB/s", "working set"],
-            machine.bandwidths.map {
+            (machine.bandwidths + (machine.sweep ?? [])).sorted { ($0.threads, $0.workingSet) < ($1.threads, $1.workingSet) }.map {
                 [
                     $0.level, "\($0.threads)", Format.number($0.readGBps, digits: 3), Format.number($0.writeGBps, digits: 3),
                     Format.number($0.copyGBps, digits: 3), Format.bytes($0.workingSet),
