@@ -10,30 +10,20 @@ public struct Function: Sendable {
         self.instructions = instructions
     }
 
-    /// Loops that hold no other: from the target of a jump back to that jump. Code that the compiler moved elsewhere is missed.
+    /// Loops that hold no other, in the order of their heads.
     public var innermostLoops: [Loop] {
-        guard let first = instructions.first?.address else { return [] }
-        var ranges: [ClosedRange<UInt64>] = []
-        for instruction in instructions {
-            guard let target = instruction.jumpTarget, target <= instruction.address, target >= first else { continue }
-            ranges.append(target...instruction.address)
-        }
-        // Jumps back to one place are one loop, up to the last of them.
-        var longest: [UInt64: UInt64] = [:]
-        for range in ranges { longest[range.lowerBound] = max(longest[range.lowerBound] ?? 0, range.upperBound) }
-        let loops = longest.map { $0.key...$0.value }.sorted { $0.lowerBound < $1.lowerBound }
-        return loops.filter { loop in
-            !loops.contains { $0 != loop && loop.contains($0.lowerBound) && loop.contains($0.upperBound) }
-        }.map { loop in Loop(instructions: instructions.filter { loop.contains($0.address) }) }
+        instructions.isEmpty ? [] : ControlFlow(instructions).innermostLoops.map { Loop(instructions: $0.map { instructions[$0] }) }
     }
 }
 
 /// The instructions of one loop, and what they are.
 public struct Loop: Sendable {
+    /// By address; the compiler may have put other code between them.
     public let instructions: [Instruction]
 
     public init(instructions: [Instruction]) { self.instructions = instructions }
 
+    /// From the first to the last.
     public var addresses: ClosedRange<UInt64> { instructions.first!.address...instructions.last!.address }
 
     /// Multiply-adds of whole vectors: fused ones, or the products where there are none.

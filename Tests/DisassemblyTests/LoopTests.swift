@@ -62,4 +62,52 @@ import Testing
         #expect(loops.map(\.scalarFMAs) == [1])
         #expect(loops.map(\.calls) == [1])
     }
+
+    /// A rare case was moved behind the return and jumps back into the middle of the inner loop; a jump table leads to another.
+    @Test func blocksThatWereMovedElsewhereBelongToTheirLoop() {
+        let loops = Self.function("""
+              00:\txor    %eax,%eax
+              04:\tvmovups (%rsi),%zmm4
+              08:\tcmp    %rax,%rcx
+              0c:\tje     40 <f+0x40>
+              10:\tvfmadd231ps %zmm4,%zmm5,%zmm1
+              14:\tdec    %rax
+              18:\tjne    04 <f+0x4>
+              1c:\tinc    %rdx
+              20:\tjmp    *%rbx
+              24:\tdec    %rdi
+              28:\tjne    00 <f>
+              2c:\tret
+              40:\tvfmadd231ps (%rdi),%zmm5,%zmm2
+              44:\tjmp    10 <f+0x10>
+              48:\tsubps  %xmm0,%xmm1
+              4c:\tjmp    24 <f+0x24>
+            """).innermostLoops
+        #expect(loops.map { $0.instructions.map(\.address) } == [[0x04, 0x08, 0x0c, 0x10, 0x14, 0x18, 0x40, 0x44]])
+        #expect(loops.first?.multiplyAdds == 2)
+    }
+
+    /// Entered at its condition, which stands below: what falls into it closes the loop.
+    @Test func aLoopMayBeClosedByFallingThrough() {
+        let loops = Self.function("""
+              00:\tjmp    0c <f+0xc>
+              04:\tvfmadd231ps (%rdi),%zmm5,%zmm2
+              08:\tadd    $0x40,%rdi
+              0c:\tcmp    %rdi,%rsi
+              10:\tjne    04 <f+0x4>
+              14:\tret
+            """).innermostLoops
+        #expect(loops.map { $0.instructions.map(\.address) } == [[0x04, 0x08, 0x0c, 0x10]])
+    }
+
+    @Test func jumpsThatEnterALoopInItsMiddleMakeNone() {
+        let loops = Self.function("""
+              00:\tje     08 <f+0x8>
+              04:\tinc    %rax
+              08:\tinc    %rbx
+              0c:\tjne    04 <f+0x4>
+              10:\tret
+            """).innermostLoops
+        #expect(loops.isEmpty)
+    }
 }

@@ -33,7 +33,9 @@ func runAsm(_ values: Values) throws -> ExitCode {
     }
     print("\(sample.name) on \(sample.problem)\n\(demangled(function.symbol))")
     print("\(share) of \(spots.total) samples lie in this loop; the first column counts them\n")
-    for instruction in loop.instructions {
+    let behind = Dictionary(uniqueKeysWithValues: zip(function.instructions, function.instructions.dropFirst()).map { ($0.address, $1.address) })
+    for (index, instruction) in loop.instructions.enumerated() {
+        if index > 0, behind[loop.instructions[index - 1].address] != instruction.address { print("        …") }
         let hits = counts[instruction.address].map(String.init) ?? ""
         let space = String(repeating: " ", count: max(0, 6 - hits.count))
         print("\(space)\(hits)  \(instruction.mnemonic.padding(toLength: 14, withPad: " ", startingAt: 0)) \(instruction.operands)")
@@ -55,7 +57,7 @@ private func hottest(_ functions: [Function], _ counts: [UInt64: Int]) -> (Funct
             counts.keys.contains(where: { first...last ~= $0 })
         else { continue }
         for loop in function.innermostLoops {
-            let samples = counts.reduce(0) { loop.addresses.contains($1.key) ? $0 + $1.value : $0 }
+            let samples = loop.instructions.reduce(0) { $0 + (counts[$1.address] ?? 0) }
             if samples > best?.samples ?? 0 { best = (function, loop, samples) }
         }
     }
