@@ -15,8 +15,8 @@ public struct MachineProfile: Sendable, Codable {
     public var levels: [String]
     public var peaks: [Peak]
     public var bandwidths: [Bandwidth]
-    /// Of working sets between those of the private caches, L3 and memory, each named by the two levels that it lies between; nil in
-    /// older files.
+    /// Of working sets between those of the private caches, L3 and memory, each named by the two levels that it lies between; nil
+    /// in older files.
     public var sweep: [Bandwidth]?
     /// Nanoseconds.
     public var clockStepNs: Double
@@ -132,8 +132,8 @@ extension MachineProfile {
     }
 
     /// Which sets the sweep is made of: bytes of all threads together, and the measured levels that they lie between. Doubled from
-    /// twice the private caches on, closer around L3's size, where the bandwidth falls, sooner where strangers share it. Empty without
-    /// an L3 or before its and memory's bandwidth are known; what `bandwidths` holds is not measured again.
+    /// twice the private caches on, closer around L3's size, where the bandwidth falls, sooner where strangers share it. Empty
+    /// without an L3 or before its and memory's bandwidth are known; what `bandwidths` holds is not measured again.
     public func sweepSets(threads: Int) -> [(level: String, bytes: Int)] {
         func capacity(_ level: Int) -> Int? { caches.first { $0.level == level }?.bytes(threads: threads, cpus: cpus) }
         guard let l2 = capacity(2), let l3 = capacity(3), let inner = bandwidth("L3", threads: threads)?.workingSet,
@@ -185,7 +185,8 @@ extension MachineProfile {
         return flops / best(10) { pool.run { _ in keepAlive(probe.multiplyAdds(rounds)) } }
     }
 
-    /// Each thread has its own buffers.
+    /// Each thread has its own buffers. Behind the private caches stores that pass the caches are tried as well, as kernels with
+    /// large outputs use them: from about L3's size on they are the faster ones.
     private static func bandwidth(_ name: String, bytes: Int, probe: ISAProbe, pool: ThreadPool) -> Bandwidth {
         let unit = 8 * probe.lanes
         let count = max(unit, bytes / 4 / unit * unit)
@@ -198,9 +199,17 @@ extension MachineProfile {
         let copied = Double(2 * 4 * half * rounds * pool.threads)
         let repeats = bytes > 64 << 20 ? 3 : 10
         let read = best(repeats) { pool.run { i in keepAlive(probe.read(memory[i].floats, count, rounds)) } }
-        let write = best(repeats) { pool.run { i in keepAlive(probe.write(memory[i].floats, count, rounds)) } }
-        let copy = best(repeats) {
+        var write = best(repeats) { pool.run { i in keepAlive(probe.write(memory[i].floats, count, rounds)) } }
+        var copy = best(repeats) {
             pool.run { i in keepAlive(probe.copy(memory[i].floats, memory[i].floats + half, half, rounds)) }
+        }
+        if !["L1", "L2"].contains(name) {
+            write = min(write, best(repeats) {
+                pool.run { i in for _ in 0..<rounds { atrous_fill_past_caches(memory[i].floats, UInt(count), 1) } }
+            })
+            copy = min(copy, best(repeats) {
+                pool.run { i in for _ in 0..<rounds { atrous_copy_past_caches(memory[i].floats, memory[i].floats + half, UInt(half)) } }
+            })
         }
         return Bandwidth(
             level: name, threads: pool.threads, readGBps: total / read, writeGBps: total / write,

@@ -1,6 +1,7 @@
 import ConvCore
 import Foundation
 import Harness
+import KernelRegistry
 import Testing
 
 /// Bandwidths behind the private caches, on profiles that are made up.
@@ -61,6 +62,15 @@ import Testing
         #expect(own.writeGBps < 9 && own.writeGBps > 6)
         #expect(roofline.floorNs(problem) == problem.compulsoryWriteBytes / own.writeGBps)
         #expect(roofline.floorNs(problem, cold: true) == problem.compulsoryWriteBytes / 3)
+    }
+
+    @Test func aMeasuredProfileHoldsItsSweep() {
+        let machine = MachineProfile.measure(probes: KernelRegistry(level: .baseline).probes, threads: [1])
+        let sets = machine.sweepSets(threads: 1)
+        #expect(machine.sweep?.map(\.level) == sets.map(\.level) && machine.sweep?.map(\.workingSet) == sets.map(\.bytes))
+        for row in machine.bandwidths + (machine.sweep ?? []) {
+            for rate in [row.readGBps, row.writeGBps, row.copyGBps] { #expect(rate > 0 && rate.isFinite) }
+        }
     }
 
     @Test func theSweepLiesBetweenTheMeasuredLevels() throws {

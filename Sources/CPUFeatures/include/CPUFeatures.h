@@ -26,4 +26,9 @@ unsigned long atrous_chain_loop(unsigned long steps);
 // half of its places, and this loop is the first to show it (60 % longer where a loop of multiply-adds takes 8 %).
 unsigned long atrous_wide_loop(unsigned long steps);
 
+// Write and copy with stores that pass the caches: no line is read that is only overwritten, which saves a third of a copy's traffic
+// with memory and half of a write's. `count` is a multiple of 4, the pointers are aligned to 16 bytes.
+void atrous_fill_past_caches(float *target, unsigned long count, float value);
+void atrous_copy_past_caches(const float *source, float *target, unsigned long count);
+
 #endif
