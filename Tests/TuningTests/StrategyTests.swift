@@ -76,6 +76,19 @@ import Tuning
         #expect(search.measured.count < 40)
     }
 
+    @Test(arguments: Strategy.all.map(\.name)) func whatTheEndOfTheTimeLeftOutIsNotReported(name: String) throws {
+        let space = madeUpSpace([madeUpKernel("pw-a-test", space: grid)])
+        let wrong = space.candidates[5].name
+        for budget in [0, 3, 20] {
+            let meter = SyntheticMeter(space, wrong: [wrong], cost: valley)
+            meter.budget = budget
+            var told: Set<Int> = []
+            _ = try Strategy.named(name)!.decide(search(space, meter) { told.formUnion($0) })
+            #expect(told.contains { !meter.isWrong($0) })
+            #expect(told.allSatisfy { meter.isWrong($0) || !meter.samples($0, disturbed: true).isEmpty })
+        }
+    }
+
     @Test(arguments: Strategy.all.map(\.name)) func whatHoldsTheCaseIsMeasuredFirstAndMeetsTheOthersInTheFinal(name: String) throws {
         let space = madeUpSpace([madeUpKernel("pw-a-test", space: grid), madeUpKernel("pw-held-test", space: .none)])
         let held = try #require(space.place(of: "pw-held-test"))

@@ -12,6 +12,8 @@ final class SyntheticMeter: Meter {
     private let wrong: Set<String>
     private var random: RandomSource
     private var times: [Int: [Int: Double]] = [:]
+    /// Candidates that came up before the time was over.
+    private var admitted: Set<Int> = []
     private(set) var rounds = 0
     private(set) var spentNs = 0.0
     /// What the so-manieth sample of a candidate takes beyond its time, as a factor.
@@ -29,10 +31,11 @@ final class SyntheticMeter: Meter {
     }
 
     func measure(_ candidates: [Int], rounds count: Int) throws {
-        for _ in 0..<count {
+        for c in candidates where !isWrong(c) && (!isOver || admitted.isEmpty) { admitted.insert(c) }
+        for round in 0..<count where round == 0 || !isOver {
             // The machine is up to a half slower from one round to the next, for all alike.
             let drift = 1.25 + 0.25 * Double(random.nextReal())
-            for c in candidates where !isWrong(c) {
+            for c in candidates where admitted.contains(c) {
                 let ns = cost(space.candidates[c]) * drift * (1 + noise * Double(random.nextReal())) * disturbance(c, times[c]?.count ?? 0)
                 times[c, default: [:]][rounds] = ns
                 spentNs += ns

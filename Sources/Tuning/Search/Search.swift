@@ -37,7 +37,8 @@ public final class Search {
     /// Candidates of a block, besides the anchor.
     static let blockSize = 8
 
-    /// `evaluated` is told the candidates of every block when it is measured.
+    /// `evaluated` is told the candidates of every block when it is measured, less those that the end of the time left out: of them
+    /// there is nothing to tell.
     public init(
         _ space: SearchSpace, meter: Meter, limits: SearchLimits, incumbents: [Int] = [], seeds: [Int] = [], seed: UInt64,
         evaluated: @escaping ([Int]) throws -> Void = { _ in }
@@ -55,6 +56,9 @@ public final class Search {
     /// Evaluations that the limits leave.
     public var left: Int { max(0, limits.evaluations - measured.count) }
 
+    /// Whether a candidate was measured or found wrong.
+    public func isTried(_ candidate: Int) -> Bool { meter.isWrong(candidate) || !meter.samples(candidate, disturbed: true).isEmpty }
+
     /// Measures candidates, new ones or again, in blocks, or `together`. Stops early when the time is over, but not before one is
     /// measured.
     public func measure(_ candidates: [Int], rounds: Int, together: Bool = false) throws {
@@ -69,7 +73,7 @@ public final class Search {
                 return high - low > Self.disagreement
             }
             if !unsure.isEmpty, !meter.isOver { try measureBlock(unsure, rounds: 1) }
-            try evaluated(block)
+            try evaluated(block.filter(isTried))
         }
     }
 
