@@ -67,6 +67,25 @@ import Tuning
         #expect(try Strategy.exhaustive.decide(search(space, none, .exhaustive)) == nil)
     }
 
+    @Test func aWrongCandidateDoesNotEndALocalSearch() throws {
+        // Two right ones, and no way from one to the other.
+        let space = madeUpSpace([madeUpKernel("pw-a-test", space: ConfigurationSpace([Parameter("a", Array(1...40), standard: 1, "")]))])
+        let wrong = Set(space.candidates.filter { ![1, 20].contains($0.configuration["a"]) }.map(\.name))
+        for seed in 1...5 as ClosedRange<UInt64> {
+            let meter = SyntheticMeter(space, wrong: wrong, seed: seed) { $0.configuration["a"] == 20 ? 900 : 1000 }
+            let decision = try #require(try Strategy.local.decide(search(space, meter, seed: seed)))
+            #expect(space.candidates[decision.pick].configuration["a"] == 20, "seed \(seed)")
+        }
+    }
+
+    @Test func theZerosOfTheAnchorAreNoQuiet() throws {
+        let space = madeUpSpace([madeUpKernel("pw-a-test", space: .none), madeUpKernel("pw-b-test", space: .none)])
+        let search = search(space, SyntheticMeter(space, noise: 0.1) { _ in 1000 })
+        try search.measure([0, 1], rounds: 40)
+        // The difference of two values that are spread evenly over ± 0.1: half of them lie within 0.059.
+        #expect((0.06...0.12).contains(search.noise))
+    }
+
     @Test func aSearchWhoseTimeIsOverStillDecides() throws {
         let space = madeUpSpace([madeUpKernel("pw-a-test", space: grid)])
         let meter = SyntheticMeter(space, cost: valley)

@@ -25,7 +25,9 @@ public final class Search {
     /// In the order of their first measurement.
     public private(set) var measured: [Int] = []
 
-    private var anchor: Int?
+    private var anchor: Int? { didSet { if let anchor { anchors.insert(anchor) } } }
+    /// The anchor and those before it: their log-ratios to themselves are no evidence of anything.
+    private var anchors: Set<Int> = []
     /// Of the anchor, against the first one: not 0 only where it was replaced.
     private var level = 0.0
 
@@ -57,7 +59,7 @@ public final class Search {
     public var left: Int { max(0, limits.evaluations - measured.count) }
 
     /// Whether a candidate was measured or found wrong.
-    public func isTried(_ candidate: Int) -> Bool { meter.isWrong(candidate) || !meter.samples(candidate, disturbed: true).isEmpty }
+    public func isTried(_ candidate: Int) -> Bool { values[candidate] != nil || meter.isWrong(candidate) }
 
     /// Measures candidates, new ones or again, in blocks, or `together`. Stops early when the time is over, but not before one is
     /// measured.
@@ -128,7 +130,7 @@ public final class Search {
     /// Of a single log-ratio: the pooled spread around each candidate's median, scaled to a standard deviation. Never below half a
     /// percent, which equal code shows from one placement to the next.
     public var noise: Double {
-        let spread = values.values.filter { $0.count > 1 }.flatMap { own in
+        let spread = values.filter { $0.value.count > 1 && !anchors.contains($0.key) }.values.flatMap { own in
             let centre = Statistics.median(own)
             // n values around their own median look too close by √(n / (n − 1)).
             return own.map { abs($0 - centre) * (Double(own.count) / Double(own.count - 1)).squareRoot() }

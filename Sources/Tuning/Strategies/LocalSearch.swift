@@ -6,13 +6,11 @@ extension Strategy {
         var start = search.best
         while search.left > 0, !search.isOver {
             if let here = start { try search.climb(from: here) }
-            let fresh = search.space.candidates.indices.filter { !search.measured.contains($0) }
+            let fresh = search.space.candidates.indices.filter { !search.isTried($0) }
             guard let drawn = fresh.randomElement(using: &search.random), search.left > 0, !search.isOver else { break }
-            let before = search.measured.count
             try search.measure([drawn], rounds: search.limits.screenRounds)
-            // A wrong candidate counts as tried.
-            guard search.measured.count > before else { break }
-            start = drawn
+            // A wrong candidate counts as tried, and no way leads on from it.
+            start = search.score(drawn) == nil ? nil : drawn
         }
         try search.race()
     }
@@ -23,7 +21,7 @@ extension Search {
     func climb(from start: Int) throws {
         var here = start
         while left > 0, !isOver {
-            let fresh = space.neighbours(of: here).filter { score($0) == nil }.prefix(left)
+            let fresh = space.neighbours(of: here).filter { !isTried($0) }.prefix(left)
             guard !fresh.isEmpty else { return }
             try measure(Array(fresh), rounds: limits.screenRounds)
             guard let next = fresh.filter({ score($0) != nil }).min(by: { score($0)! < score($1)! }), let own = score(here),
