@@ -157,6 +157,19 @@ import Tuning
         #expect(abs(ratio - 1.05) < 0.01 && interval.contains(1.05) && decision.regret == 0)
     }
 
+    @Test func aPickThatHasMetNobodyHasNoRegret() throws {
+        let space = madeUpSpace([madeUpKernel("pw-a-test", space: grid)])
+        let meter = SyntheticMeter(space, cost: valley)
+        meter.budget = 0
+        let alone = try #require(try Strategy.racing.decide(search(space, meter)))
+        #expect(alone.finalists.count == 1 && alone.regret == nil)
+        // There is nobody else, or nobody who is right.
+        let single = madeUpSpace([madeUpKernel("pw-a-test", space: .none)])
+        #expect(try #require(try Strategy.racing.decide(search(single, SyntheticMeter(single) { _ in 1000 }))).regret == 0)
+        let pair = madeUpSpace([madeUpKernel("pw-a-test", space: .none), madeUpKernel("pw-b-test", space: .none)])
+        #expect(try #require(try Strategy.racing.decide(search(pair, SyntheticMeter(pair, wrong: ["pw-b-test"]) { _ in 1000 }))).regret == 0)
+    }
+
     @Test func theSameSeedMeasuresTheSameCandidates() throws {
         let space = madeUpSpace([madeUpKernel("pw-a-test", space: grid)])
         for strategy in Strategy.all {

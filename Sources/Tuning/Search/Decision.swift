@@ -11,7 +11,7 @@ public struct Decision: Sendable {
     public let ratio: Double?
     public let interval: ClosedRange<Double>?
     /// The expected loss of the pick against the best finalist, as a fraction of the time; nil where the time ended before there were
-    /// rounds enough to tell.
+    /// rounds enough to tell, or before the pick had met any other.
     public let regret: Double?
     public let finalists: [Int]
     /// Each finalist's time over the pick's, run in the same rounds.
@@ -31,7 +31,9 @@ extension Decision {
     static func make(_ search: Search, finalists: [Int]) throws -> Decision? {
         guard !finalists.isEmpty else { return nil }
         guard finalists.count > 1 else {
-            return Decision(pick: finalists[0], runnerUp: nil, ratio: nil, interval: nil, regret: 0, finalists: finalists, ratios: [1])
+            // Alone since all others are wrong, or since nobody else was tried.
+            return Decision(
+                pick: finalists[0], runnerUp: nil, ratio: nil, interval: nil, regret: search.isExhausted ? 0 : nil, finalists: finalists, ratios: [1])
         }
         var rounds: [[Double]] = []
         var decision: Decision

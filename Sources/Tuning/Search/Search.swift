@@ -61,6 +61,9 @@ public final class Search {
     /// Whether a candidate was measured or found wrong.
     public func isTried(_ candidate: Int) -> Bool { values[candidate] != nil || meter.isWrong(candidate) }
 
+    /// Whether no candidate is left that was not tried.
+    public var isExhausted: Bool { space.candidates.indices.allSatisfy(isTried) }
+
     /// Measures candidates, new ones or again, in blocks, or `together`. Stops early when the time is over, but not before one is
     /// measured.
     public func measure(_ candidates: [Int], rounds: Int, together: Bool = false) throws {
