@@ -34,6 +34,9 @@ public final class Tuner {
             self.strategy = strategy
             self.seed = seed
         }
+
+        /// The evaluations that are asked for, where they are fewer than the effort's own.
+        var cap: Int? { limits.evaluations < effort.limits?.evaluations ?? .max ? limits.evaluations : nil }
     }
 
     public init(
@@ -77,6 +80,8 @@ public final class Tuner {
         public let holder: String?
         /// Whether the search was cut short by its deadline.
         public let isCut: Bool
+        /// Whether the evaluations that were asked for, fewer than the effort's own, left candidates out.
+        public let isCapped: Bool
         /// Whether the store had it already.
         public let stored: Bool
         public let spaceSize: Int
@@ -110,10 +115,10 @@ extension Tuner {
             if let candidate = asked[row.candidate] ?? resolve(row, subject) { incumbents.append(candidate) }
         }
         guard !settings.retune else {
-            return Work(
-                candidates: all, open: all, incumbents: incumbents.filter { asked[$0.name] == nil }, pick: nil, answer: nil, unfinished: 0)
+            // What holds the case is measured first: should the time end early, it has met what was reached.
+            return Work(candidates: all, open: all, incumbents: incumbents, pick: nil, answer: nil, unfinished: 0)
         }
-        let covered = store.covered(subject, effort: settings.effort)
+        let covered = store.covered(subject, effort: settings.effort, evaluations: settings.cap)
         let known = Set(usable.filter { $0.effort >= settings.effort }.map(\.candidate))
         let uncovered = all.filter { !covered.contains(store.identity.covers[$0.kernel.name] ?? "") }
         var open = uncovered.filter { !known.contains($0.name) }
@@ -135,7 +140,7 @@ extension Tuner {
         guard let pick = work.pick, work.open.isEmpty else { return try search(subject, work, pool, deadline, progress) }
         if !settings.trustVerify {
             return Outcome(
-                subject: subject, pick: work.answer, holder: holder(pick, work), isCut: false, stored: true,
+                subject: subject, pick: work.answer, holder: holder(pick, work), isCut: false, isCapped: false, stored: true,
                 spaceSize: work.candidates.count, evaluations: 0, faults: [], spentNs: 0)
         }
         if let outcome = try trusted(pick, subject, work, pool: pool) { return outcome }
@@ -160,16 +165,12 @@ extension Tuner {
         try meter.measure([0], rounds: settings.limits.finalRounds)
         guard let now = meter.measurement(0), abs(now.medianNs / stored - 1) <= Self.trustedDrift else { return nil }
         var row = filled(meter, 0)
-        let old = pick.tuning
-        row.tuning.effort = old.effort
-        row.tuning.strategy = old.strategy
-        row.tuning.mark = "pick"
-        (row.tuning.runnerUp, row.tuning.ratio, row.tuning.ratioLow, row.tuning.ratioHigh) = (old.runnerUp, old.ratio, old.ratioLow, old.ratioHigh)
-        (row.tuning.regret, row.tuning.evaluations, row.tuning.spaceSize, row.tuning.covers) = (old.regret, old.evaluations, old.spaceSize, old.covers)
+        (row.tuning.effort, row.tuning.strategy) = (pick.tuning.effort, pick.tuning.strategy)
+        row.takeDecision(from: pick)
         try store.append([row])
         let holder = holder(row, work)
         return Outcome(
-            subject: subject, pick: holder == nil ? row : work.answer, holder: holder, isCut: false, stored: true,
+            subject: subject, pick: holder == nil ? row : work.answer, holder: holder, isCut: false, isCapped: false, stored: true,
             spaceSize: work.candidates.count, evaluations: 1, faults: [], spentNs: meter.spentNs)
     }
 
@@ -191,7 +192,7 @@ extension Tuner {
             learned: observations.isEmpty ? nil : LearnedEffects(observations, for: subject.problem))
         guard !space.candidates.isEmpty else {
             return Outcome(
-                subject: subject, pick: nil, holder: nil, isCut: false, stored: false, spaceSize: 0, evaluations: 0, faults: [], spentNs: 0)
+                subject: subject, pick: nil, holder: nil, isCut: false, isCapped: false, stored: false, spaceSize: 0, evaluations: 0, faults: [], spentNs: 0)
         }
         let incumbents = work.incumbents.compactMap { space.place(of: $0.name) }
         let seeds = store.neighbourPicks(of: subject).compactMap { space.place(of: $0) }
@@ -199,9 +200,18 @@ extension Tuner {
         var limits = settings.limits
         // What a killed search has measured already counts; what was decided before does not: a new kernel gets a search of its own.
         if limits.evaluations < .max { limits.evaluations = max(limits.evaluations / 3, limits.evaluations - work.unfinished) + extra.count }
+        // What was decided holds until something else is, though its candidates are measured again meanwhile: a kill or the end of the
+        // time leave it as it is, and what its pick covers goes on to the next.
+        let decided = Dictionary(
+            store.rows(of: subject).filter { $0.validity.decides && !$0.row.tuning.mark.isEmpty }.map { ($0.row.candidate, $0.row) },
+            uniquingKeysWith: { $1 })
         var pending: Search?
         let search = Search(space, meter: meter, limits: limits, incumbents: incumbents, seeds: seeds, seed: settings.seed) { [self] block in
-            try store.append(block.map { filled(meter, $0) })
+            try store.append(block.map { place in
+                var row = filled(meter, place)
+                if row.verdict == "PASSED", let old = decided[row.candidate] { row.takeDecision(from: old) }
+                return row
+            })
             guard let search = pending, let best = search.best, let m = meter.measurement(best) else { return }
             try progress(
                 Step(
@@ -212,17 +222,19 @@ extension Tuner {
         defer { pending = nil }
         let decision = try settings.strategy.decide(search)
         let faults = space.candidates.indices.compactMap { i in meter.fault(i).map { (candidate: space.candidates[i], fault: $0) } }
-        let pick = try decision.map { try mark($0, meter, work, evaluations: search.measured.count, finished: !meter.isOver) }
+        let cap = search.isExhausted ? nil : settings.cap
+        let pick = try decision.map { try mark($0, meter, work, evaluations: search.measured.count, finished: !meter.isOver, cap: cap) }
         let holder = holder(pick, work)
         let asked = Set(work.candidates.map(\.name))
         return Outcome(
             subject: subject, pick: holder == nil ? pick : store.usable(subject).first { asked.contains($0.candidate) }, holder: holder,
-            isCut: meter.isOver, stored: false, spaceSize: work.size, evaluations: search.measured.count, faults: faults, spentNs: meter.spentNs)
+            isCut: meter.isOver, isCapped: cap != nil, stored: false, spaceSize: work.size, evaluations: search.measured.count, faults: faults, spentNs: meter.spentNs)
     }
 
     /// Writes the pick and its finalists, and takes the marks of an earlier decision away. `finished`: the search came to its own end
-    /// and was not cut short. Returns the pick's row.
-    private func mark(_ decision: Decision, _ meter: SamplerMeter, _ work: Work, evaluations: Int, finished: Bool) throws -> ResultRow {
+    /// and was not cut short. `cap`: the evaluations that it might have, where they were fewer than the effort's and candidates were
+    /// left. Returns the pick's row.
+    private func mark(_ decision: Decision, _ meter: SamplerMeter, _ work: Work, evaluations: Int, finished: Bool, cap: Int?) throws -> ResultRow {
         let space = meter.space
         let finalists = Set(decision.finalists.map { space.candidates[$0].name })
         var rows: [ResultRow] = store.rows(of: space.subject).filter {
@@ -247,19 +259,21 @@ extension Tuner {
         pick.tuning.regret = decision.regret
         pick.tuning.evaluations = evaluations
         pick.tuning.spaceSize = work.size
-        pick.tuning.covers = covers(space.subject, work, finished: finished)
+        pick.tuning.covers = covers(space.subject, work, finished: finished, cap: cap)
         rows.append(pick)
         try store.append(rows)
         return pick
     }
 
     /// The kernels that have taken part whole, now or in an earlier decision that still holds for them.
-    private func covers(_ subject: TuningCase, _ work: Work, finished: Bool) -> String {
+    private func covers(_ subject: TuningCase, _ work: Work, finished: Bool, cap: Int?) -> String {
         let current = Set(store.identity.covers.values)
         let asked = Dictionary(grouping: work.candidates, by: \.kernel.name)
-        var all = store.covers(subject).filter { current.contains($0.key) && !(settings.retune && asked[$0.kernel] != nil) }
+        // A decision that was made anew stands in for the one before it, once it is as whole.
+        let replaces = settings.retune && finished && cap == nil
+        var all = store.covers(subject).filter { current.contains($0.key) && !(replaces && asked[$0.kernel] != nil) }
         for (name, own) in asked where finished && Set(own.map(\.name)).count == own[0].kernel.space.all.count {
-            if let cover = store.identity.covers[name].flatMap({ Cover($0, effort: settings.effort) }) { all.append(cover) }
+            if let cover = store.identity.covers[name].flatMap({ Cover($0, effort: settings.effort, evaluations: cap) }) { all.append(cover) }
         }
         return Cover.text(all, in: settings.effort)
     }
@@ -281,6 +295,15 @@ extension Tuner {
 }
 
 extension ResultRow {
+    /// Takes over what a row of the same candidate says of a decision.
+    mutating func takeDecision(from old: ResultRow) {
+        let t = old.tuning
+        (tuning.mark, tuning.runnerUp, tuning.regret) = (t.mark, t.runnerUp, t.regret)
+        (tuning.ratio, tuning.ratioLow, tuning.ratioHigh) = (t.ratio, t.ratioLow, t.ratioHigh)
+        (tuning.evaluations, tuning.spaceSize) = (t.evaluations, t.spaceSize)
+        tuning.covers = Cover.text(Cover.all(of: old), in: effort)
+    }
+
     /// Takes away what makes a row the pick or a finalist of its case.
     mutating func clearDecision() {
         tuning.mark = ""

@@ -113,7 +113,7 @@ let toolTable = CommandTable(
                 Option("effort", "LEVEL", "how much to measure: estimate (nothing), quick, thorough, exhaustive", default: "quick", choices: Effort.allCases.map(\.rawValue)),
                 Option("budget", "TIME", "stop after so long; the same command goes on where this one ended"),
                 Option("strategy", "NAME", "how to search", default: "that of the effort", choices: Strategy.all.map(\.name)),
-                Option("evaluations", "N", "candidates that are measured, at most", default: "that of the effort"),
+                Option("evaluations", "N", "candidates that are measured, at most; fewer than the effort's leave a case partial", default: "that of the effort"),
                 Option("store", "DIR", "folder of tuning.csv", default: "results/<machine>", isPath: true),
                 Option("shard", "i/n", "only the i-th of n parts of the matrix (`atrous merge` joins their stores)"),
                 cacheOption,

@@ -13,7 +13,7 @@ public struct TunedChoice: Sendable {
     public let row: ResultRow?
 
     public enum Source: Sendable, CustomStringConvertible {
-        /// A pick of this very case among all kernels that can run it.
+        /// A pick of this very case among all kernels that can run it, in searches of at least that effort.
         case exact(Effort)
         /// A pick of this very case that some of the kernels have not met, or not with all their configurations.
         case partial(Effort)
@@ -59,8 +59,8 @@ public struct TunedLookup {
         let byName = Dictionary(candidates.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         var own: TunedChoice?
         if let row = store.pick(subject), let candidate = byName[row.candidate] {
-            if isExact(subject, among: candidates) {
-                return TunedChoice(candidate: candidate, source: .exact(row.effort), expectedLoss: row.tuning.regret, row: row)
+            if let effort = effort(subject, among: candidates) {
+                return TunedChoice(candidate: candidate, source: .exact(effort), expectedLoss: row.tuning.regret, row: row)
             }
             own = TunedChoice(candidate: candidate, source: .partial(row.effort), expectedLoss: nil, row: row)
         }
@@ -81,10 +81,15 @@ public struct TunedLookup {
     }
 
     /// Whether the case has a pick that all kernels of the candidates have met, those that cannot run it aside.
-    public func isExact(_ subject: TuningCase, among candidates: [Candidate]) -> Bool {
-        guard store.pick(subject) != nil else { return false }
-        let kernels = Dictionary(candidates.map { ($0.kernel.name, $0.kernel) }, uniquingKeysWith: { first, _ in first })
-        return store.isWhole(subject, kernels: Set(kernels.filter { $0.value.supports(subject.problem) == .yes }.keys))
+    public func isExact(_ subject: TuningCase, among candidates: [Candidate]) -> Bool { effort(subject, among: candidates) != nil }
+
+    /// The effort with which the last of those kernels has met the pick; nil where one has not.
+    private func effort(_ subject: TuningCase, among candidates: [Candidate]) -> Effort? {
+        guard store.pick(subject) != nil else { return nil }
+        let able = Dictionary(candidates.map { ($0.kernel.name, $0.kernel) }, uniquingKeysWith: { first, _ in first })
+            .filter { $0.value.supports(subject.problem) == .yes }
+        let kernels = Set(able.keys)
+        return Effort.allCases.reversed().first { $0 > .estimate && store.isWhole(subject, kernels: kernels, effort: $0) }
     }
 
     /// The mean loss that stored cases show when one runs by the pick of another, those at about this distance weighing most; of

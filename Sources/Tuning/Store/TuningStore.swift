@@ -132,14 +132,15 @@ extension TuningStore {
         }.flatMap { Cover.all(of: $0.row) }
     }
 
-    /// Those of ``covers(_:)`` with at least this effort, as ``StoreIdentity/covers`` writes them.
-    func covered(_ subject: TuningCase, effort: Effort) -> Set<String> {
-        Set(covers(subject).filter { $0.effort >= effort }.map(\.key))
+    /// Those of ``covers(_:)`` that serve a search of this effort, with no more than so many evaluations where it is given, as
+    /// ``StoreIdentity/covers`` writes them.
+    func covered(_ subject: TuningCase, effort: Effort, evaluations: Int? = nil) -> Set<String> {
+        Set(covers(subject).filter { $0.serves(effort, evaluations: evaluations) }.map(\.key))
     }
 
-    /// Whether a case's pick has met every one of these kernels, as it is now and whole.
-    func isWhole(_ subject: TuningCase, kernels: Set<String>) -> Bool {
-        let covered = covered(subject, effort: .quick)
+    /// Whether a case's pick has met every one of these kernels, as it is now and whole, in searches of that effort or more.
+    func isWhole(_ subject: TuningCase, kernels: Set<String>, effort: Effort = .quick) -> Bool {
+        let covered = covered(subject, effort: effort)
         return kernels.allSatisfy { covered.contains(identity.covers[$0] ?? "") }
     }
 

@@ -80,7 +80,14 @@ func runTune(_ values: Values) throws -> ExitCode {
     if wanted { try WantedCases.prune(beside: store, isDecided: isDecided) }
     if !session.quiet { Console.note(summary(results, store)) }
     let cut = results.count { $0.outcome.isCut }
-    if cut > 0 { Console.warning("the budget cut the search of \(cut) of \(cases.count) cases short; their picks are partial, and the same command goes on with them") }
+    if cut > 0 {
+        let rest = settings.retune ? "what held them has met what was reached; the same command begins anew" : "their picks are partial, and the same command goes on with them"
+        Console.warning("the budget cut the search of \(cut) of \(cases.count) cases short; \(rest)")
+    }
+    let capped = results.count { $0.outcome.isCapped }
+    if capped > 0 {
+        Console.warning("--evaluations left candidates of \(capped) of \(cases.count) cases out; their picks are partial, and the same command without it goes on with them")
+    }
     if !left.isEmpty {
         Console.warning("the budget ended before \(left.count) of \(cases.count) cases; run the same command again to go on")
     }
