@@ -50,11 +50,45 @@ public enum FileWriting {
         if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
             throw .cannotWrite(path, reason: "it is a folder")
         }
-        let temporary = "\(path).\(ProcessInfo.processInfo.processIdentifier).partial"
+        guard let target = replaceable(path) else {
+            // To open a pipe would wait for its reader.
+            guard access(path, W_OK) == 0 else { throw .cannotWrite(path, reason: reason()) }
+            return
+        }
+        let temporary = "\(target).\(ProcessInfo.processInfo.processIdentifier).partial"
         let file = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
         guard file >= 0 else { throw .cannotWrite(path, reason: reason()) }
         close(file)
         unlink(temporary)
+    }
+
+    /// Adds to the end of a file, all or nothing; makes file and folder.
+    public static func append(_ path: String, _ data: Data) throws(ResultError) {
+        let file = try openForAppending(path)
+        defer { close(file) }
+        if let failure = failureAppending(file, data) { throw .cannotWrite(path, reason: failure) }
+    }
+
+    /// Throws what ``append(_:_:)`` would throw there; makes no file.
+    public static func requireAppending(_ path: String) throws(ResultError) {
+        guard FileManager.default.fileExists(atPath: path) else { return try require(path) }
+        close(try openForAppending(path))
+    }
+
+    static func openForAppending(_ path: String) throws(ResultError) -> Int32 {
+        try makeFolder(of: path)
+        let file = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+        guard file >= 0 else { throw .cannotWrite(path, reason: reason()) }
+        return file
+    }
+
+    /// Why bytes could not be added to an open file, which is then as it was; nil where they were.
+    static func failureAppending(_ file: Int32, _ data: Data) -> String? {
+        let start = lseek(file, 0, SEEK_END)
+        guard !writeAll(file, data) else { return nil }
+        let reason = reason()
+        if start >= 0 { ftruncate(file, start) }
+        return reason
     }
 
     /// Makes the folder that the file is to lie in.
@@ -111,9 +145,7 @@ public final class ResultAppender {
     /// Opens or makes the file. A torn last line (of a run that was killed) is cut off.
     public init(_ path: String) throws(ResultError) {
         self.path = path
-        try FileWriting.makeFolder(of: path)
-        file = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
-        guard file >= 0 else { throw .cannotWrite(path, reason: FileWriting.reason()) }
+        file = try FileWriting.openForAppending(path)
         var info = stat()
         guard fstat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG else { return }
         if info.st_size > 0 {
@@ -128,12 +160,7 @@ public final class ResultAppender {
     public func append(_ row: ResultRow) throws(ResultError) { try append(ResultFile.line(row)) }
 
     private func append(_ line: String) throws(ResultError) {
-        let start = lseek(file, 0, SEEK_END)
-        guard FileWriting.writeAll(file, Data((line + "\n").utf8)) else {
-            let reason = FileWriting.reason()
-            ftruncate(file, start)
-            throw .cannotWrite(path, reason: reason)
-        }
+        if let failure = FileWriting.failureAppending(file, Data((line + "\n").utf8)) { throw .cannotWrite(path, reason: failure) }
     }
 
     private func repair() throws(ResultError) {

@@ -29,33 +29,43 @@ public struct HistoryFile: Sendable {
 
     public init(_ path: String) { self.path = path }
 
-    public func append(_ rows: [HistoryRow]) throws(ResultError) {
-        try FileWriting.makeFolder(of: path)
-        let file = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
-        guard file >= 0 else { throw .cannotWrite(path, reason: FileWriting.reason()) }
-        defer { close(file) }
-        let header = CSV.line(Self.names) + "\n"
+    private static let header = CSV.line(names) + "\n"
+
+    /// Throws what ``append(_:)`` would throw, before the work whose outcome is to be added.
+    public func require() throws(ResultError) {
+        try FileWriting.requireAppending(path)
+        _ = try content()
+    }
+
+    /// Empty where there is no file.
+    private func content() throws(ResultError) -> Data {
         let old = FileManager.default.contents(atPath: path) ?? Data()
-        guard old.isEmpty || old.starts(with: Data(header.utf8)) else { throw .otherColumns(path) }
-        var text = old.isEmpty ? header : old.last == UInt8(ascii: "\n") ? "" : "\n"
+        guard old.isEmpty || old.starts(with: Data(Self.header.utf8)) else { throw .notHistory(path) }
+        return old
+    }
+
+    /// All rows or none.
+    public func append(_ rows: [HistoryRow]) throws(ResultError) {
+        let old = try content()
+        var text = old.isEmpty ? Self.header : old.last == UInt8(ascii: "\n") ? "" : "\n"
         for row in rows {
             text += CSV.line([
                 row.timeUTC, row.commit, row.source, row.problem, row.candidate, "\(row.threads)", row.cache,
                 String(format: "%.6g", row.medianNs), row.referenceNs.map { String(format: "%.6g", $0) } ?? "",
             ]) + "\n"
         }
-        guard FileWriting.writeAll(file, Data(text.utf8)) else { throw .cannotWrite(path, reason: FileWriting.reason()) }
+        try FileWriting.append(path, Data(text.utf8))
     }
 
     /// All rows in order, and a warning for every line that does not read.
     public func read() throws(ResultError) -> (rows: [HistoryRow], warnings: [String]) {
-        guard FileManager.default.fileExists(atPath: path) else { throw .missing(path) }
+        guard FileManager.default.fileExists(atPath: path) else { throw .noHistory(path) }
         guard let data = FileManager.default.contents(atPath: path) else { throw .unreadable(path) }
-        let lines = String(decoding: data, as: UTF8.self).split(whereSeparator: \.isNewline)
-        guard lines.first.map(String.init) == CSV.line(Self.names) else { throw .notResults(path) }
+        let lines = String(decoding: data, as: UTF8.self).split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        guard lines.first.map(String.init) == CSV.line(Self.names) else { throw .notHistory(path) }
         var rows: [HistoryRow] = []
         var warnings: [String] = []
-        for (number, line) in lines.enumerated().dropFirst() {
+        for (number, line) in lines.enumerated().dropFirst() where !line.isEmpty {
             guard let f = CSV.fields(line), f.count == Self.names.count, let threads = Int(f[5]), let ns = Double(f[7]), ns > 0, ns.isFinite else {
                 warnings.append("\(path):\(number + 1): does not read as a row of history; it is left out")
                 continue

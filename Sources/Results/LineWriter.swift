@@ -18,6 +18,9 @@ public final class LineWriter {
 
     public func append(_ lines: [String]) throws(ResultError) {
         let text = lines.map { $0 + "\n" }.joined()
-        guard FileWriting.writeAll(file, Data(text.utf8)) else { throw .cannotWrite(path, reason: FileWriting.reason()) }
+        if let failure = FileWriting.failureAppending(file, Data(text.utf8)) { throw .cannotWrite(path, reason: failure) }
     }
+
+    /// One line of fields, quoted where they need it.
+    public func append(fields: [String]) throws(ResultError) { try append([CSV.line(fields)]) }
 }

@@ -35,9 +35,9 @@ public enum ResultFile {
         var contents = Contents()
         contents.columns = names
         contents.unknownColumns = zip(names, columns).filter { $0.1 == nil }.map(\.0)
-        var number = 1
-        for line in text[end...].split(whereSeparator: \.isNewline) {
-            number += 1
+        // The first of the parts is what is left of the first line: nothing.
+        for (part, line) in text[end...].split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() where !line.isEmpty {
+            let number = part + 1
             guard let fields = CSV.fields(line), fields.count == columns.count else {
                 contents.warnings.append("\(path):\(number): the line has not \(columns.count) fields; it is left out")
                 contents.broken.append(String(line))
@@ -102,6 +102,8 @@ public enum ResultError: Error, Equatable, Sendable, CustomStringConvertible {
     case empty(String)
     case notResults(String)
     case notStore(String)
+    case noHistory(String)
+    case notHistory(String)
     case noRows(String)
     case otherColumns(String)
     case cannotWrite(String, reason: String)
@@ -115,6 +117,9 @@ public enum ResultError: Error, Equatable, Sendable, CustomStringConvertible {
         case .notResults(let path): "\(path): no result file (its first line lacks columns such as machine, kernel and median_ns)"
         case .notStore(let path):
             "\(path): no tuning store (its first line is not that of one); `atrous tune --store DIR` writes DIR/tuning.csv"
+        case .noHistory(let path): "\(path): no such file; `atrous bench --history=\(path)` and `atrous check --history=\(path)` write one"
+        case .notHistory(let path):
+            "\(path): no history (its first line is not that of one); give `atrous bench --history=FILE` and `atrous check --history=FILE` another name"
         case .noRows(let path): "\(path): no results in it; run `atrous bench --out \(path)/bench.csv` first"
         case .otherColumns(let path):
             "\(path): has other columns than this version writes; give --out another name or move the file away"

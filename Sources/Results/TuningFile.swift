@@ -58,13 +58,8 @@ public struct TuningFile: Sendable {
         try locked { () throws(ResultError) in
             let (file, _) = try open()
             defer { close(file) }
-            let start = lseek(file, 0, SEEK_END)
             let text = rows.map { Self.line($0) + "\n" }.joined()
-            guard FileWriting.writeAll(file, Data(text.utf8)) else {
-                let reason = FileWriting.reason()
-                ftruncate(file, start)
-                throw .cannotWrite(path, reason: reason)
-            }
+            if let failure = FileWriting.failureAppending(file, Data(text.utf8)) { throw .cannotWrite(path, reason: failure) }
         }
     }
 
@@ -86,7 +81,7 @@ public struct TuningFile: Sendable {
     /// The file, open for appending, with a header of this version and a whole last line. The lock is held. Nothing is cut off before
     /// the first line has shown that the file is a store.
     private func open() throws(ResultError) -> (file: Int32, torn: Bool) {
-        let file = try openForAppending()
+        let file = try FileWriting.openForAppending(path)
         let header = Data((Self.header + "\n").utf8)
         let head = Self.firstBytes(file, header.count)
         if head == header {
@@ -98,24 +93,16 @@ public struct TuningFile: Sendable {
         if header.starts(with: head) {
             // A new file, or a header that a kill tore.
             ftruncate(file, 0)
-            guard FileWriting.writeAll(file, header) else {
-                let reason = FileWriting.reason()
-                ftruncate(file, 0)
+            if let failure = FileWriting.failureAppending(file, header) {
                 close(file)
-                throw .cannotWrite(path, reason: reason)
+                throw .cannotWrite(path, reason: failure)
             }
             return (file, !head.isEmpty)
         }
         // An older version's columns, or a stranger's file, which reading refuses.
         close(file)
         try replace { $0 }
-        return (try openForAppending(), false)
-    }
-
-    private func openForAppending() throws(ResultError) -> Int32 {
-        let file = Foundation.open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
-        guard file >= 0 else { throw .cannotWrite(path, reason: FileWriting.reason()) }
-        return file
+        return (try FileWriting.openForAppending(path), false)
     }
 
     /// Bytes up to the end of the last whole line; nil where that is not to be found.

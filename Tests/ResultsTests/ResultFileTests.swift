@@ -118,6 +118,64 @@ func sampleRow(_ problem: String = "g8mb1ic8ih4oc8oh4kh3ph1n\"a, b\"", kernel: S
         #expect(contents.warnings.count == 1 && contents.warnings[0].hasPrefix(path + ":3:"))
     }
 
+    @Test func aLineBehindABlankOneIsNamedByItsNumber() throws {
+        let path = folder + "/blank.csv"
+        try Data("\(ResultFile.header)\n\n\(ResultFile.line(sampleRow()))\n\n\nnot,enough\n".utf8).write(to: URL(fileURLWithPath: path))
+        let contents = try ResultFile.read(path)
+        #expect(contents.rows == [sampleRow()] && contents.lines == [3])
+        #expect(contents.warnings.count == 1 && contents.warnings[0].hasPrefix(path + ":6:"))
+    }
+
+    private func historyRow(_ ns: Double) -> HistoryRow {
+        var row = HistoryRow()
+        (row.commit, row.source, row.problem, row.candidate, row.cache, row.medianNs) = ("c1", "check", "g8mb1ic8ih4oc8oh4kh3ph1n\"a, b\"", "dw-x", "warm", ns)
+        return row
+    }
+
+    @Test func aHistoryGrowsAndNamesItsBrokenLines() throws {
+        let path = folder + "/history.csv"
+        let history = HistoryFile(path)
+        try history.require()
+        #expect(!FileManager.default.fileExists(atPath: path))
+        try history.append([historyRow(10)])
+        try FileWriting.append(path, Data("\nnonsense\n\n".utf8))
+        try history.append([historyRow(20), historyRow(30)])
+        let (rows, warnings) = try history.read()
+        #expect(rows == [historyRow(10), historyRow(20), historyRow(30)])
+        #expect(warnings.count == 1 && warnings[0].hasPrefix(path + ":4:"))
+    }
+
+    /// What is said of a history leads to what writes one, and not to `bench --out`.
+    @Test func whatIsNoHistoryIsLeftAsItIs() throws {
+        let path = folder + "/bench.csv"
+        try ResultAppender(path).append(sampleRow())
+        let before = try Data(contentsOf: URL(fileURLWithPath: path))
+        #expect(throws: ResultError.notHistory(path)) { try HistoryFile(path).require() }
+        #expect(throws: ResultError.notHistory(path)) { try HistoryFile(path).append([historyRow(1)]) }
+        #expect(throws: ResultError.notHistory(path)) { try HistoryFile(path).read() }
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before)
+        for error in [ResultError.notHistory(path), .noHistory(path)] { #expect("\(error)".contains("--history") && !"\(error)".contains("--out")) }
+        #expect(throws: ResultError.noHistory(folder + "/none.csv")) { try HistoryFile(folder + "/none.csv").read() }
+    }
+
+    @Test func aPlaceIsTriedBeforeTheWork() throws {
+        #expect(throws: ResultError.self) { try FileWriting.require("/proc/nowhere/x") }
+        #expect(throws: ResultError.self) { try FileWriting.require(folder) }
+        #expect(throws: ResultError.self) { try FileWriting.requireAppending("/proc/nowhere/x") }
+        // A device takes a file's place.
+        for path in ["/dev/null", folder + "/new/file"] { try FileWriting.require(path) }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder + "/new").isEmpty)
+        try FileWriting.append(folder + "/new/file", Data("a".utf8))
+        try FileWriting.append(folder + "/new/file", Data("b".utf8))
+        #expect(try String(contentsOfFile: folder + "/new/file", encoding: .utf8) == "ab")
+        #expect(throws: ResultError.self) { try FileWriting.append("/dev/full", Data("a".utf8)) }
+    }
+
+    @Test func fieldsAreQuotedWhereTheyNeedIt() throws {
+        try LineWriter(folder + "/trace.csv", header: "a,b").append(fields: ["x, \"y\"", "z"])
+        #expect(try String(contentsOfFile: folder + "/trace.csv", encoding: .utf8) == "a,b\n\"x, \"\"y\"\"\",z\n")
+    }
+
     @Test func laterColumnsAreReadOver() throws {
         let path = folder + "/later.csv"
         try Data("\(ResultFile.header),new\n\(ResultFile.line(sampleRow())),7\n".utf8).write(to: URL(fileURLWithPath: path))

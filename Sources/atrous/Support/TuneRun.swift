@@ -76,6 +76,6 @@ final class TraceFile {
             subject.problem.text, "\(subject.threads)", subject.regime.rawValue, strategy, "\(step.evaluations)",
             String(format: "%.0f", step.spentNs), step.best, String(format: "%.1f", step.bestNs),
         ]
-        try file.append([fields.joined(separator: ",")])
+        try file.append(fields: fields)
     }
 }
