@@ -13,7 +13,8 @@ func runCheck(_ values: Values) throws -> ExitCode {
     }
     let way: Way = text.hasSuffix(".csv") ? .file : values.string("counter") == "instructions" ? .instructions : .times
     for (flag, reason) in way.unused where values.flag(flag) { throw UsageError("check: --\(flag) \(reason); leave it out") }
-    if way == .file { return try checkAgainstFile(text, values, session: session) }
+    let files = try CheckFiles(values)
+    if way == .file { return try checkAgainstFile(text, values, files, session: session) }
     if way == .instructions { try InstructionCounter.capLevel() }
     let cache = values.string("builds")
     let plans = try values.plannedBlocks(threads: session.threads)
@@ -21,7 +22,7 @@ func runCheck(_ values: Values) throws -> ExitCode {
     let head = try values.string("head").map { try Build($0, flag: "--head", cache: cache, quiet: session.quiet) } ?? .running
     // Whatever base is: a head that does not even start has failed.
     if let error = WorkerProcess.crash(of: head.path) {
-        return try CheckFiles(values, base: base.name, head: head.name).publish(CheckReport(deadHead: error, head.path))
+        return files.publish(CheckReport(deadHead: error, head.path), base: base.name, head: head.name)
     }
     let matrix = try CheckMatrix(values, command: "check", base: base.path, head: head.path, session: session)
     if values.flag("dry-run") {
@@ -30,8 +31,8 @@ func runCheck(_ values: Values) throws -> ExitCode {
         return .fine
     }
     return way == .instructions
-        ? try checkInstructions(values, session: session, base: base, head: head, matrix)
-        : try checkTimes(values, session: session, base: base, head: head, matrix, plans)
+        ? try checkInstructions(values, files, session: session, base: base, head: head, matrix)
+        : try checkTimes(values, files, session: session, base: base, head: head, matrix, plans)
 }
 
 /// What is compared.
@@ -52,9 +53,13 @@ private enum Way {
     }
 }
 
-private func checkTimes(_ values: Values, session: Session, base: Build, head: Build, _ matrix: CheckMatrix, _ plans: [PlanCheck.Block]) throws -> ExitCode {
+private func checkTimes(
+    _ values: Values, _ files: CheckFiles, session: Session, base: Build, head: Build, _ matrix: CheckMatrix, _ plans: [PlanCheck.Block]
+) throws -> ExitCode {
     let rule = try values.rule()
     let options = try values.launchOptions()
+    // Before minutes of measuring.
+    let recorder = try values.string("record").map { try LaunchRecorder($0) }
     let progress = Progress(total: 1, quiet: session.quiet)
     let survey = try Survey(matrix.cases, base: base.path, head: head.path, options: options) {
         progress.update(step: 0, fraction: $0 * 0.1, "verifying both builds")
@@ -65,17 +70,13 @@ private func checkTimes(_ values: Values, session: Session, base: Build, head: B
         let through = 1 - pow(0.4, Double(launch - 1) + Double(done) / Double(total))
         progress.update(step: 0, fraction: 0.1 + 0.9 * through, "launch \(launch)")
     }
-    let recorder = try values.string("record").map { try LaunchRecorder($0) }
     if let recorder { check.record = recorder.append }
     var outcome = try check.run()
     outcome.missing = matrix.missing
     outcome.plans = PlanCheck.run(plans, base: base.path, head: head.path) { progress.update(step: 0, fraction: 0.99, "planning \(plans[$0].name)") }
     progress.finish()
     outcome.stale = try staleChoices(values, outcome)
-    let files = CheckFiles(values, base: base.name, head: head.name)
-    let code = try files.publish(outcome.report)
-    try files.writeTimes(outcome, base: base, head: head)
-    return code
+    return files.publish(outcome.report, base: base.name, head: head.name, times: .init(outcome: outcome, base: base, head: head))
 }
 
 extension Values {

@@ -7,7 +7,7 @@ import Results
 import ThreadPool
 
 /// This build against the rows of a file that `bench` wrote another day; see ``FileComparison``.
-func checkAgainstFile(_ path: String, _ values: Values, session: Session) throws -> ExitCode {
+func checkAgainstFile(_ path: String, _ values: Values, _ files: CheckFiles, session: Session) throws -> ExitCode {
     let contents = try ResultFile.readFolder(path)
     for warning in contents.warnings { Console.warning(warning) }
     let kernels = try KernelSelection(values, everyLevel: false)
@@ -33,7 +33,7 @@ func checkAgainstFile(_ path: String, _ values: Values, session: Session) throws
         try comparison.compare(part.problem, naive: part.naive, part.cases, alone: matrix.alone)
     }
     progress.finish()
-    return try CheckFiles(values, base: path, head: Build.running.name).publish(comparison.report(build: Build.running.path))
+    return files.publish(comparison.report(build: Build.running.path), base: path, head: Build.running.name)
 }
 
 /// The stored cases that this build has, problem by problem.

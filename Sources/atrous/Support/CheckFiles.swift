@@ -9,55 +9,78 @@ import Results
 struct CheckFiles {
     private let markdown, junit, json, history: String?
     private let annotations: Bool
-    private let base, head: String
+    /// The page of a workflow run.
+    private let page: String?
 
-    init(_ values: Values, base: String, head: String) {
+    /// What holds times, beside the report.
+    struct Times {
+        let outcome: CheckOutcome
+        let base, head: Build
+    }
+
+    /// Throws where one of the files could not be written: that is said before anything is built or measured.
+    init(_ values: Values) throws {
         markdown = values.string("markdown")
         junit = values.string("junit")
         json = values.string("json")
-        history = values.string("history")
+        history = values.string("history").map { $0 == "-" ? MachineFolder.path("history.csv") : $0 }
         annotations = values.flag("github")
-        self.base = base
-        self.head = head
+        let summary = annotations ? ProcessInfo.processInfo.environment["GITHUB_STEP_SUMMARY"] ?? "" : ""
+        page = summary.isEmpty ? nil : summary
+        guard !values.flag("dry-run") else { return }
+        let sides = json.map { folder in [Side.base, .head].map { Self.file(folder, $0) } } ?? []
+        for path in [markdown, junit, values.string("record")].compactMap(\.self) + sides where path != "-" { try FileWriting.require(path) }
+        if let page { try FileWriting.requireAppending(page) }
+        if let history { try HistoryFile(history).require() }
     }
 
-    /// Prints the report, writes the files that any comparison can fill, and gives what the report's verdict means to a script.
-    func publish(_ report: CheckReport) throws -> ExitCode {
-        print(Console.table(report.table.columns, report.table.rows, right: report.table.right))
-        for line in report.lines + [report.summary] { print(line) }
-        if let markdown { try Self.write(markdown, report.markdown(base: base, head: head)) }
-        if let junit { try Self.write(junit, report.junit) }
-        if annotations {
-            for line in report.annotations { print(line) }
-            // The page of the workflow run.
-            if let summary = ProcessInfo.processInfo.environment["GITHUB_STEP_SUMMARY"], !summary.isEmpty {
-                try Self.append(summary, report.markdown(base: base, head: head))
+    private static func file(_ folder: String, _ side: Side) -> String { "\(folder)/\(side).json" }
+
+    /// Prints the report, writes the files, and gives what the report's verdict means to a script. What cannot be written is told, and
+    /// costs neither the other files nor the verdict: a regression stays one. `base` and `head`: what was compared.
+    func publish(_ report: CheckReport, base: String, head: String, times: Times? = nil) -> ExitCode {
+        var failed = false
+        func attempt(_ write: () throws -> Void) {
+            do {
+                try write()
+            } catch {
+                Console.error("\(error)")
+                failed = true
             }
         }
-        return switch report.verdict {
-        case .fine: .fine
-        case .regression: .failed
-        case .undecided: .machine
+        let page = report.markdown(base: base, head: head)
+        var lines = [Console.table(report.table.columns, report.table.rows, right: report.table.right)] + report.lines + [report.summary]
+        if markdown == "-" { lines.append(page) }
+        if annotations { lines += report.annotations }
+        attempt { try Console.write(lines) }
+        if let markdown, markdown != "-" { attempt { try FileWriting.replace(markdown, with: Data(page.utf8)) } }
+        if let junit { attempt { try FileWriting.replace(junit, with: Data(report.junit.utf8)) } }
+        if let path = self.page { attempt { try FileWriting.append(path, Data(page.utf8)) } }
+        if let times {
+            if let json { attempt { try writeJSON(json, times) } }
+            if let history { attempt { try add(to: history, times) } }
+        }
+        switch report.verdict {
+        case .regression: return .failed
+        case .fine: return failed ? .badInput : .fine
+        case .undecided: return failed ? .badInput : .machine
         }
     }
 
-    /// The files that hold times.
-    func writeTimes(_ outcome: CheckOutcome, base: Build, head: Build) throws {
-        if let json {
-            let registry = KernelRegistry(level: try InstructionSet.usable())
-            let machine = MachineProfile.unmeasured(levels: registry.probes.map(\.name)).googleContext
-            for (side, build) in [(Side.base, base), (.head, head)] {
-                try FileWriting.replace("\(json)/\(side).json", with: try googleJSON(outcome, side, build, machine))
-            }
+    private func writeJSON(_ folder: String, _ times: Times) throws {
+        let registry = KernelRegistry(level: try InstructionSet.usable())
+        let machine = MachineProfile.unmeasured(levels: registry.probes.map(\.name)).googleContext
+        for (side, build) in [(Side.base, times.base), (.head, times.head)] {
+            try FileWriting.replace(Self.file(folder, side), with: try googleJSON(times.outcome, side, build, machine))
         }
-        if let history {
-            guard outcome.unfit.isEmpty else {
-                Console.warning("--history: no row is added, since the times cannot be believed")
-                return
-            }
-            let rows = outcome.cases.compactMap { HistoryRow($0, commit: head.commit ?? "unknown") }
-            try HistoryFile(history == "-" ? MachineFolder.path("history.csv") : history).append(rows)
+    }
+
+    private func add(to history: String, _ times: Times) throws {
+        guard times.outcome.unfit.isEmpty else {
+            Console.warning("--history: no row is added, since the times cannot be believed")
+            return
         }
+        try HistoryFile(history).append(times.outcome.cases.compactMap { HistoryRow($0, commit: times.head.commit ?? "unknown") })
     }
 
     /// One row a case: its median of one run.
@@ -82,17 +105,6 @@ struct CheckFiles {
             return row
         }
         return try GoogleBenchmarkJSON.encode(rows, context: context)
-    }
-
-    private static func write(_ path: String, _ text: String) throws {
-        if path == "-" { print(text) } else { try FileWriting.replace(path, with: Data(text.utf8)) }
-    }
-
-    private static func append(_ path: String, _ text: String) throws {
-        guard let file = FileHandle(forWritingAtPath: path) else { throw ResultError.cannotWrite(path, reason: "it is not there") }
-        defer { try? file.close() }
-        try file.seekToEnd()
-        try file.write(contentsOf: Data(text.utf8))
     }
 }
 

@@ -3,7 +3,9 @@ import OptionParsing
 import Regression
 
 /// Instruction counts of both builds under callgrind, which repeat exactly.
-func checkInstructions(_ values: Values, session: Session, base: Build, head: Build, _ matrix: CheckMatrix) throws -> ExitCode {
+func checkInstructions(
+    _ values: Values, _ files: CheckFiles, session: Session, base: Build, head: Build, _ matrix: CheckMatrix
+) throws -> ExitCode {
     guard matrix.cases.contains(where: { $0.threads == 1 }) else { throw UsageError("check: --counter instructions counts one thread; write --threads 1") }
     let threshold = values.string("threshold") == nil ? InstructionComparison.standardThreshold : try values.rule().threshold
     let progress = Progress(total: matrix.cases.count, quiet: session.quiet)
@@ -12,7 +14,7 @@ func checkInstructions(_ values: Values, session: Session, base: Build, head: Bu
     ) { progress.update(step: $0, $1.name) }
     progress.finish()
     comparison.missing = matrix.missing
-    return try CheckFiles(values, base: base.name, head: head.name).publish(comparison.report)
+    return files.publish(comparison.report, base: base.name, head: head.name)
 }
 
 extension InstructionCounter {

@@ -9,9 +9,20 @@ func print(_ line: String) { Console.output(Data((line + "\n").utf8)) }
 enum Console {
     /// Bytes for stdout. One that does not take them (a full disk) ends the program: a part must not pass for the whole.
     static func output(_ data: Data) {
+        do {
+            try write(data)
+        } catch {
+            self.error("\(error)")
+            exit(ExitCode.badInput.rawValue)
+        }
+    }
+
+    /// Lines for stdout, for who has more to do than to end where it does not take them.
+    static func write(_ lines: [String]) throws { try write(Data((lines.joined(separator: "\n") + "\n").utf8)) }
+
+    private static func write(_ data: Data) throws {
         guard !FileWriting.writeAll(STDOUT_FILENO, data) else { return }
-        error("stdout: cannot be written (\(FileWriting.reason())); direct it to another place, or make room there")
-        exit(ExitCode.badInput.rawValue)
+        throw UsageError("stdout: cannot be written (\(FileWriting.reason())); direct it to another place, or make room there")
     }
 
     static func error(_ text: String) { line("atrous: \(text.onOneLine)") }
