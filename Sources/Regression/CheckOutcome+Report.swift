@@ -48,6 +48,7 @@ extension CheckOutcome {
             found.append(.init(level(out), layer: out.one.problem.layer.rawValue, out.one.name, word: word(out), detail(out)))
         }
         found += missing.map(\.finding)
+        if let end { found.append(.init(end, builds[.head]!)) }
         for plan in plans {
             var finding = CheckReport.Finding(level(plan), layer: "block", "plan of \(plan.block.title)", word: plan.verdict.rawValue, plan.text)
             finding.seconds = (plan.head?.measuredNs ?? 0) / 1e9
@@ -76,7 +77,7 @@ extension CheckOutcome {
     }
 
     private var lines: [String] {
-        var lines: [String] = []
+        var lines = end.map { [CheckReport.Finding($0, builds[.head]!).line] } ?? []
         for c in cases {
             if let failure = c.failure {
                 lines.append("\(c.word) \(c.one.name): \(detail(c.one, failure))")
@@ -131,6 +132,7 @@ extension CheckOutcome {
             let failed = blamed.count - slower + leftOut.count { level($0) == .failed }
             let off = plans.count { level($0) == .failed }
             var parts: [String] = []
+            if let end { parts.append(end.summary) }
             if slower > 0 { parts.append("\(counted(slower, "case")) slower") }
             if failed > 0 { parts.append("\(failed) failed") }
             if level(suite) == .failed { parts.append("the suite slower") }

@@ -106,6 +106,8 @@ public struct CheckOutcome: Sendable {
     /// Why the machine cannot answer, from sentinels and clocks.
     public internal(set) var unfit: [String] = []
     public internal(set) var leftOut: [Survey.LeftOut] = []
+    /// What ended the check early: head's worker, outside any case.
+    public internal(set) var end: SideError?
     public var missing: [Missing] = []
     /// Of blocks that were asked for; see ``PlanCheck``.
     public var plans: [PlanCheck.Outcome] = []

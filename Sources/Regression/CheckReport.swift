@@ -77,12 +77,25 @@ public struct CheckReport: Sendable {
 
 extension CheckReport {
     /// Of a head that cannot be held against anything.
-    public init(deadHead error: WorkerError, _ build: String) {
-        let detail = "\(error); repeat with: \(build) worker </dev/null"
+    public init(_ end: SideError, head build: String) {
+        let finding = Finding(end, build)
         self.init(
-            .regression, Table(["build", "verdict"], right: []), lines: ["FAILED: \(detail)"],
-            findings: [Finding(.failed, layer: "all", "start", word: "FAILED", detail)], summary: "REGRESSION: head does not start", seconds: 0)
+            .regression, Table(["build", "verdict"], right: []), lines: [finding.line], findings: [finding], summary: "REGRESSION: \(end.summary)",
+            seconds: 0)
     }
+}
+
+extension CheckReport.Finding {
+    /// A head whose worker ends, hangs or lies outside any case.
+    init(_ end: SideError, _ build: String) {
+        self.init(.failed, layer: "all", end.cause.isAtStart ? "start" : "answer", word: "FAILED", "\(end); repeat with: \(build) \(end.repeating)")
+    }
+
+    var line: String { "\(word): \(detail)" }
+}
+
+extension SideError {
+    var summary: String { "\(side) does not \(cause.isAtStart ? "start" : "answer")" }
 }
 
 extension Sequence<CheckReport.Finding> {

@@ -51,7 +51,7 @@ public struct InstructionComparison {
                     row.leftOut = CaseFailure(side: side, text: "\(InstructionCounter.Failure.noCount(name))")
                 } catch let error as WorkerError {
                     switch error {
-                    case .noMemory, .cannotStart, .noWorker, .otherVersion: throw error
+                    case .noMemory, .noRoom, .cannotStart, .noWorker, .otherVersion: throw error
                     case .refused: row.leftOut = CaseFailure(side: side, text: "\(error)")
                     default:
                         row.failure = CaseFailure(side: side, text: "\(error)")

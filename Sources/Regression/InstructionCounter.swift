@@ -58,7 +58,7 @@ public struct InstructionCounter {
             ["open", "\(id)", "\(one.threads)", one.candidate(side), one.problem.text], expecting: "opened", within: patience)
         guard let bytes = opened.first.flatMap({ Int($0) }) else { throw Failure.noCount(one.name) }
         let memory = try SharedMemory(bytes: SharedMemory.stackBytes + bytes)
-        try worker.ask(["place", "0", String(SharedMemory.address(place: 0), radix: 16), "\(memory.bytes)", memory.path], expecting: "placed", within: patience)
+        try worker.map(memory, place: 0, within: patience)
         try worker.ask(["enter", "\(id)", "0"], expecting: "entered", within: patience)
         let before = dumps()
         _ = try worker.burst(runs: Self.runs, place: 0, cpu: 0, shift: 0, within: patience)

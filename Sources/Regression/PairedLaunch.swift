@@ -28,13 +28,6 @@ public struct LaunchOptions: Sendable {
     public init() {}
 }
 
-/// What went wrong, and in which side's worker.
-struct SideError: Error, CustomStringConvertible {
-    let side: Side
-    let cause: WorkerError
-    var description: String { "\(cause)" }
-}
-
 /// One launch: the workers of both sides started anew, in shared pages made anew. What a launch's memory layout adds to a
 /// ratio is the same for all its rounds; that is why launches are counted and rounds are not.
 ///
@@ -66,7 +59,7 @@ public final class PairedLaunch {
     /// Rounds between two looks for a quiet CPU, and at the error.
     private static let lookEvery = 4
 
-    /// `arenaBytes` fits every case.
+    /// `arenaBytes` fits every case. Throws ``SideError`` where a side's worker does not start.
     public init(_ builds: [Side: String], options: LaunchOptions, arenaBytes: Int, cores: QuietCores, seed: UInt64) throws {
         self.builds = builds
         self.options = options
@@ -86,7 +79,7 @@ public final class PairedLaunch {
                 break
             }
         }
-        for side in builds.keys.shuffled(using: &random) { try start(side) }
+        for side in builds.keys.shuffled(using: &random) { try on(side) { _ throws(WorkerError) in } }
     }
 
     public func stop() {
@@ -100,22 +93,18 @@ public final class PairedLaunch {
         open[side] = []
         let worker = try WorkerProcess(
             aliases.path(side), named: builds[side]!, environment: ["ATROUS_PADDING": padding], patience: max(options.patience, 10))
-        for (place, shared) in memory.enumerated() {
-            try worker.ask(
-                ["place", "\(place)", String(SharedMemory.address(place: place), radix: 16), "\(shared.bytes)", shared.path],
-                expecting: "placed")
-        }
+        for (place, shared) in memory.enumerated() { try worker.map(shared, place: place) }
         workers[side] = worker
     }
 
     /// Does something with a side's worker, and says whose error it was.
     private func on<T>(_ side: Side, _ body: (WorkerProcess) throws(WorkerError) -> T) throws(SideError) -> T {
         do {
-            // One whose case failed before has ended.
+            // Not yet, or no more: one whose case failed has ended.
             if workers[side] == nil { try start(side) }
             return try body(workers[side]!)
         } catch {
-            throw SideError(side: side, cause: error)
+            throw SideError(side, error)
         }
     }
 
@@ -266,9 +255,12 @@ final class BuildAliases {
         for (side, path) in builds {
             let source = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
             // In one write: `copyItem` takes steps of a page, which cost a tenth of a confirming launch.
-            guard let program = try? Data(contentsOf: URL(fileURLWithPath: source), options: .alwaysMapped),
-                (try? program.write(to: URL(fileURLWithPath: self.path(side)))) != nil, chmod(self.path(side), 0o700) == 0
-            else { throw WorkerError.cannotStart(path, reason: "it cannot be copied to \(folder)") }
+            guard let program = try? Data(contentsOf: URL(fileURLWithPath: source), options: .alwaysMapped) else {
+                throw WorkerError.cannotStart(path, reason: "it cannot be read")
+            }
+            guard (try? program.write(to: URL(fileURLWithPath: self.path(side)))) != nil, chmod(self.path(side), 0o700) == 0 else {
+                throw WorkerError.noRoom("\(path) cannot be copied to \(folder)")
+            }
         }
     }
 

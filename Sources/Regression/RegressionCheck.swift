@@ -47,6 +47,8 @@ public final class RegressionCheck {
         return Array(chosen.prefix(3))
     }
 
+    /// A head whose worker does not start again ends it, and the outcome says so; another worker that does not is thrown as
+    /// ``SideError``.
     public func run() throws -> CheckOutcome {
         let start = Date()
         var attempts = 0
@@ -66,7 +68,12 @@ public final class RegressionCheck {
                         threshold: threshold(shared), sentinel: index >= cases.count)
                 })
             launch = 0
-            try check.run { wanted in try measure(wanted, all, sentinelsFrom: cases.count, attempt: attempts) }
+            var end: SideError?
+            do {
+                try check.run { wanted in try measure(wanted, all, sentinelsFrom: cases.count, attempt: attempts) }
+            } catch let error as SideError where error.isHeadsEnd {
+                end = error
+            }
             let seconds = Date().timeIntervalSince(begun)
             var reasons = check.fired.map { "\(all[$0].one.name): base and its copy differ by \(CheckOutcome.percent(check.series[$0].estimate))" }
             let stolen = Double(StealTime.shared.ticks - steal) / 100 / seconds / Double(ThreadPool.usableCPUs)
@@ -75,8 +82,10 @@ public final class RegressionCheck {
                 reasons.append("the clock differed by \(CheckOutcome.percent(drift)) between the sides")
             }
             // Once more where the machine was not itself; what it says then is all that it can say.
-            if !reasons.isEmpty, attempts == 1 { continue }
-            return outcome(check, cases, sentinels, reasons: reasons, attempts: attempts, seconds: Date().timeIntervalSince(start))
+            if !reasons.isEmpty, attempts == 1, end == nil { continue }
+            var found = outcome(check, cases, sentinels, reasons: reasons, attempts: attempts, seconds: Date().timeIntervalSince(start))
+            found.end = end
+            return found
         }
     }
 
@@ -114,6 +123,8 @@ public final class RegressionCheck {
                 if let value, !sentinel { values[one, default: []].append(value) }
                 answers[index] = value.map { $0.error > wantedError ? .uncertain($0.logRatio) : .value($0.logRatio) } ?? .disturbed
             } catch {
+                // Neither side's, and no other case would fare better.
+                if error.cause.isMachines { throw error }
                 if sentinel { sentinelFailures[one] = "\(error)" } else { failures[one] = CaseFailure(side: error.side, text: "\(error)") }
                 answers[index] = .failed
             }
@@ -137,7 +148,7 @@ public final class RegressionCheck {
             }
             outcome.cases.append(row)
         }
-        outcome.suite = check.suite.judgement ?? .fine
+        outcome.suite = check.suite.judgement ?? .undecided
         outcome.suiteChange = check.suite.values.isEmpty ? nil : check.suite.estimate
         outcome.sentinels = sentinels.indices.map { index in
             let (one, series) = (sentinels[index].one, check.series[cases.count + index])

@@ -35,14 +35,18 @@ public struct Survey: Sendable {
     public private(set) var leftOut: [LeftOut] = []
     public private(set) var arenaBytes = 0
 
-    /// Opens and verifies every case in both builds, and times it once to find the runs of a burst.
+    /// Opens and verifies every case in both builds, and times it once to find the runs of a burst. Throws ``SideError`` where a side's
+    /// worker does not start.
     public init(
         _ cases: [CheckCase], base: String, head: String, options: LaunchOptions, progress: (Double) -> Void = { _ in }
     ) throws {
         let builds: [Side: String] = [.base: base, .head: head]
         var workers: [Side: WorkerProcess] = [:]
         defer { for worker in workers.values { worker.stop() } }
-        for side in [Side.base, .head] { workers[side] = try WorkerProcess(builds[side]!) }
+        func start(_ side: Side) throws(SideError) {
+            do { workers[side] = try WorkerProcess(builds[side]!) } catch { throw SideError(side, error) }
+        }
+        for side in [Side.base, .head] { try start(side) }
         for (id, one) in cases.enumerated() {
             progress(Double(id) / Double(cases.count))
             var facts: [Side: Facts] = [:]
@@ -55,7 +59,7 @@ public struct Survey: Sendable {
                     if error.isMachines { throw error }
                     let refused = if case .refused = error { true } else { false }
                     leftOut.append(LeftOut(one: one, side: side, reason: "\(error)", failed: !refused))
-                    if error.endsWorker { workers[side] = try WorkerProcess(builds[side]!) }
+                    if error.endsWorker { try start(side) }
                 } catch let fault as Wrong {
                     leftOut.append(LeftOut(one: one, side: side, reason: fault.text, failed: true))
                 }
@@ -79,7 +83,7 @@ public struct Survey: Sendable {
             throw Wrong(text: verdict.dropFirst().joined(separator: " "))
         }
         let memory = try SharedMemory(bytes: SharedMemory.stackBytes + opened[0])
-        try worker.ask(["place", "0", String(SharedMemory.address(place: 0), radix: 16), "\(memory.bytes)", memory.path], expecting: "placed")
+        try worker.map(memory, place: 0)
         try worker.ask(["enter", "\(id)", "0"], expecting: "entered")
         // Once to see its size, then long enough for the clock.
         let first = try worker.burst(runs: 1, place: 0, cpu: 0, shift: 0, within: patience)
@@ -92,13 +96,13 @@ public struct Survey: Sendable {
         return facts
     }
 
-    /// The candidates that a build has for a problem; none where it is from before problems of that kind.
-    public static func candidates(_ problem: Problem, threads: Int, _ worker: WorkerProcess) throws(WorkerError) -> [String] {
+    /// The candidates that a side's build has for a problem; none where it is from before problems of that kind.
+    public static func candidates(_ problem: Problem, threads: Int, _ side: Side, _ worker: WorkerProcess) throws(SideError) -> [String] {
         do {
             return try worker.ask(["cases", "\(threads)", problem.text], expecting: "cases")
         } catch {
             if case .refused = error { return [] }
-            throw error
+            throw SideError(side, error, repeating: "verify --problem '\(problem.text)' --threads \(threads)")
         }
     }
 }

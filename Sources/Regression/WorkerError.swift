@@ -1,3 +1,5 @@
+import ConvCore
+
 /// What can go wrong with a worker. One line: what, where, and what to do.
 public enum WorkerError: Error, Equatable, Sendable, CustomStringConvertible {
     case cannotStart(String, reason: String)
@@ -10,8 +12,11 @@ public enum WorkerError: Error, Equatable, Sendable, CustomStringConvertible {
     case badCommand(String)
     case unsupported(String, reason: String)
     case noMemory(String)
+    case noRoom(String)
 
-    public var description: String {
+    public var description: String { text.onOneLine }
+
+    private var text: String {
         switch self {
         case .cannotStart(let path, let reason): "\(path): cannot be started (\(reason)); give a build of atrous"
         case .noWorker(let path, let last):
@@ -25,12 +30,35 @@ public enum WorkerError: Error, Equatable, Sendable, CustomStringConvertible {
         case .refused(let path, let reason): "\(path): \(reason)"
         case .badCommand(let line): "not understood: \(line)"
         case .unsupported(let kernel, let reason): "\(kernel) cannot run it: \(reason)"
-        case .noMemory(let reason): "no shared memory: \(reason)"
+        case .noMemory(let reason): "\(Self.memory)\(reason)"
+        case .noRoom(let reason): "no room: \(reason); make room there, or set TMPDIR to another folder"
         }
     }
 
+    private static let memory = "no shared memory: "
+
+    /// What a worker's refusal to map pages means: the machine has none there.
+    var ofMapping: WorkerError {
+        guard case .refused(let path, let reason) = self else { return self }
+        return .noMemory("\(path): \(reason.hasPrefix(Self.memory) ? String(reason.dropFirst(Self.memory.count)) : reason)")
+    }
+
     /// Whether this machine lacks something, rather than a build.
-    public var isMachines: Bool { if case .noMemory = self { true } else { false } }
+    public var isMachines: Bool {
+        switch self {
+        case .noMemory, .noRoom: true
+        default: false
+        }
+    }
+
+    /// Whether the worker never came to its first command.
+    var isAtStart: Bool {
+        switch self {
+        case .died(_, let command, _), .hung(_, let command, _), .lied(_, let command, _): command == WorkerProcess.starting
+        case .cannotStart, .noWorker, .otherVersion: true
+        default: false
+        }
+    }
 
     /// Whether the worker is gone, so that the next case needs a new one.
     var endsWorker: Bool {
@@ -39,4 +67,22 @@ public enum WorkerError: Error, Equatable, Sendable, CustomStringConvertible {
         default: false
         }
     }
+}
+
+/// What went wrong, and in which side's worker.
+public struct SideError: Error, CustomStringConvertible {
+    public let side: Side
+    public let cause: WorkerError
+    /// Arguments of the build that repeat it.
+    public let repeating: String
+    public var description: String { "\(cause)" }
+
+    public init(_ side: Side, _ cause: WorkerError, repeating: String = "worker </dev/null") {
+        self.side = side
+        self.cause = cause
+        self.repeating = repeating
+    }
+
+    /// Whether head failed outside any case, which nothing can be held against then, and its worker had begun before.
+    public var isHeadsEnd: Bool { side == .head && !cause.isMachines }
 }

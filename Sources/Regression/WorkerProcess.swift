@@ -1,4 +1,5 @@
 import CWorker
+import ConvCore
 import Foundation
 import ThreadPool
 
@@ -13,7 +14,9 @@ public final class WorkerProcess {
     private let socket: Int32
     private let errors: String
     private var pending: [UInt8] = []
-    private var lastCommand = "start"
+    /// What stands for a command before there was one.
+    static let starting = "start"
+    private var lastCommand = starting
     private var reaped = false
 
     /// Seconds that a worker may take for a command before it counts as hung.
@@ -128,6 +131,17 @@ public final class WorkerProcess {
         return try answer(word, within: patience)
     }
 
+    /// Maps shared pages there.
+    func map(_ memory: SharedMemory, place: Int, within patience: Double = patience) throws(WorkerError) {
+        do {
+            try ask(
+                ["place", "\(place)", String(SharedMemory.address(place: place), radix: 16), "\(memory.bytes)", memory.path], expecting: "placed",
+                within: patience)
+        } catch {
+            throw error.ofMapping
+        }
+    }
+
     func send(_ fields: [String]) throws(WorkerError) {
         lastCommand = fields.joined(separator: " ")
         let bytes = Array((WorkerProtocol.line(fields) + "\n").utf8)
@@ -194,7 +208,7 @@ public final class WorkerProcess {
 
     /// The last line that the worker left on stderr.
     private func lastWords() -> String {
-        guard let text = try? String(contentsOfFile: errors, encoding: .utf8) else { return "" }
-        return text.split(whereSeparator: \.isNewline).last.map { String($0.prefix(200)) } ?? ""
+        let text = FileManager.default.contents(atPath: errors).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        return text.split(whereSeparator: \.isNewline).last.map { String($0.prefix(200)).onOneLine } ?? ""
     }
 }

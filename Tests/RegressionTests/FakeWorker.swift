@@ -13,19 +13,26 @@ struct FakeWorker {
 
     let path: String
 
-    /// `ns`: of one run, by candidate; others take 1000. `chain`: of the loop that tells the clock. `fault` strikes in bursts of `faulty`, once launches have begun.
-    init(_ name: String, ns: [String: Int] = [:], fault: Fault = .none, faulty: String = "dw-bad", missing: String = "", chain: Int = 1000, version: Int = 1, plan: String = "error\\tno such command") throws {
+    /// `ns`: of one run, by candidate; others take 1000. `chain`: of the loop that tells the clock. `fault` strikes in bursts of `faulty`, once launches have begun. `starts`: how often
+    /// it comes to its greeting, and crashes from then on. `place`: what it does when it is to map pages.
+    init(_ name: String, ns: [String: Int] = [:], fault: Fault = .none, faulty: String = "dw-bad", missing: String = "", chain: Int = 1000, version: Int = 1, plan: String = "error\\tno such command",
+        starts: Int? = nil, place: String = "echo placed"
+    ) throws {
+        let counter = "\(try Self.folder())/\(name).starts"
+        try? FileManager.default.removeItem(atPath: counter)
+        let count = starts.map { "echo >>'\(counter)'; [ $(wc -l <'\(counter)') -le \($0) ] || kill -SEGV $$" } ?? ":"
         let times = ns.map { "            \($0.key)) ns=\($0.value) ;;\n" }.joined()
         let text = """
             #!/bin/bash
             declare -A names
             launched=0
+            \(count)
             printf 'atrous-worker\\t\(version)\\tv3\\n'
             while IFS=$'\\t' read -r command a b c d; do
                 case $command in
                 open) if [ "$c" = '\(missing)' ]; then printf 'error\\tno kernel %s\\n' "$c"; else names[$a]=$c; printf 'opened\\t4096\\t0\\t64\\n'; fi ;;
                 verify) printf 'verified\\t0.001\\n' ;;
-                place) echo placed ;;
+                place) \(place) ;;
                 enter) current=${names[$a]}; [ "$b" -gt 0 ] && launched=1; echo entered ;;
                 burst)
                     ns=1000
@@ -42,11 +49,15 @@ struct FakeWorker {
     }
 
     init(script name: String, _ text: String) throws {
-        let folder = "\(NSTemporaryDirectory())/atrous-fake-\(ProcessInfo.processInfo.processIdentifier)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        path = "\(folder)/\(name)"
+        path = "\(try Self.folder())/\(name)"
         try Data((text.hasPrefix("#!") ? text : "#!/bin/bash\n" + text).utf8).write(to: URL(fileURLWithPath: path))
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+    }
+
+    private static func folder() throws -> String {
+        let folder = "\(NSTemporaryDirectory())/atrous-fake-\(ProcessInfo.processInfo.processIdentifier)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        return folder
     }
 
     /// A check of `head` against `base` on cases of those candidates.

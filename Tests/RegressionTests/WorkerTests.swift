@@ -61,6 +61,34 @@ import Testing
         #expect(!report.annotations.contains { $0.hasPrefix("::error") })
     }
 
+    /// It comes up for the survey and the first launch, and not for the second.
+    @Test func aHeadThatStartsNoMoreIsARegressionAndKeepsItsTable() throws {
+        let good = try FakeWorker("base")
+        let head = try FakeWorker("tired", starts: 2)
+        let outcome = try FakeWorker.check(base: good, head: head, candidates: self.good)
+        #expect(outcome.verdict == .regression && outcome.end?.side == .head)
+        #expect(outcome.cases.allSatisfy { $0.values.count == 1 && $0.headNs == 1000 && $0.judgement == .undecided })
+        let report = outcome.report
+        #expect(report.summary.hasPrefix("REGRESSION: head does not start (4 cases, 2 launches"))
+        #expect(report.lines.first == "FAILED: \(head.path): its worker died at 'start': signal 11; repeat with: \(head.path) worker </dev/null")
+        #expect(report.table.rows.count == 4 && report.junit.contains("failures=\"1\""))
+        // Base's own end is none of head's.
+        let base = try FakeWorker("tired-base", starts: 3)
+        let error = #expect(throws: SideError.self) { try FakeWorker.check(base: base, head: good, candidates: self.good) }
+        #expect(error?.side != .head && error?.isHeadsEnd == false)
+    }
+
+    /// No pages in the survey, or only in a launch: neither build's fault.
+    @Test func aMappingThatIsRefusedIsTheMachines() throws {
+        let refusal = "printf 'error\\tno shared memory: 1 MiB cannot be mapped\\n'"
+        let good = try FakeWorker("base")
+        let never = try FakeWorker("unmapped", place: refusal)
+        #expect(throws: WorkerError.noMemory("\(never.path): 1 MiB cannot be mapped")) { try FakeWorker.check(base: good, head: never, candidates: self.good) }
+        let later = try FakeWorker("unmapped-later", place: "if [ $a = 0 ]; then echo placed; else \(refusal); fi")
+        let error = #expect(throws: SideError.self) { try FakeWorker.check(base: good, head: later, candidates: self.good) }
+        #expect(error?.cause.isMachines == true && error?.isHeadsEnd == false)
+    }
+
     /// Clocks that differ between the sides: no time can be believed, and a worker that dies has died all the same.
     @Test func anUnfitMachineExcusesTimesAndNotFailures() throws {
         let base = try FakeWorker("base")

@@ -21,9 +21,18 @@ func runCheck(_ values: Values) throws -> ExitCode {
     let base = try Build(text, flag: "--base", cache: cache, quiet: session.quiet)
     let head = try values.string("head").map { try Build($0, flag: "--head", cache: cache, quiet: session.quiet) } ?? .running
     // Whatever base is: a head that does not even start has failed.
-    if let error = WorkerProcess.crash(of: head.path) {
-        return files.publish(CheckReport(deadHead: error, head.path), base: base.name, head: head.name)
+    do {
+        if let error = WorkerProcess.crash(of: head.path) { throw SideError(.head, error) }
+        return try compare(values, way, files, session: session, base: base, head: head, plans)
+    } catch let error as SideError where error.isHeadsEnd {
+        return files.publish(CheckReport(error, head: head.path), base: base.name, head: head.name)
     }
+}
+
+/// Two builds of which both have started. Throws ``SideError`` where one of them fails outside any case.
+private func compare(
+    _ values: Values, _ way: Way, _ files: CheckFiles, session: Session, base: Build, head: Build, _ plans: [PlanCheck.Block]
+) throws -> ExitCode {
     let matrix = try CheckMatrix(values, command: "check", base: base.path, head: head.path, session: session)
     if values.flag("dry-run") {
         for one in matrix.cases { print("LISTED   \(one.name)") }
@@ -73,7 +82,8 @@ private func checkTimes(
     if let recorder { check.record = recorder.append }
     var outcome = try check.run()
     outcome.missing = matrix.missing
-    outcome.plans = PlanCheck.run(plans, base: base.path, head: head.path) { progress.update(step: 0, fraction: 0.99, "planning \(plans[$0].name)") }
+    // A head that is no more plans no block.
+    outcome.plans = outcome.end != nil ? [] : PlanCheck.run(plans, base: base.path, head: head.path) { progress.update(step: 0, fraction: 0.99, "planning \(plans[$0].name)") }
     progress.finish()
     outcome.stale = try staleChoices(values, outcome)
     return files.publish(outcome.report, base: base.name, head: head.name, times: .init(outcome: outcome, base: base, head: head))

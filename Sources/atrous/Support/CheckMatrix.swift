@@ -27,8 +27,8 @@ struct CheckMatrix {
                         ? !name.contains("-naive-") && !name.contains("-im2col-")
                         : patterns.contains { $0.matches(name) }
                 }
-                let ofBase = try Survey.candidates(problem, threads: threads, a).filter(wanted)
-                let ofHead = try Survey.candidates(problem, threads: threads, b).filter(wanted)
+                let ofBase = try Survey.candidates(problem, threads: threads, .base, a).filter(wanted)
+                let ofHead = try Survey.candidates(problem, threads: threads, .head, b).filter(wanted)
                 let known = Set(ofHead.map(Self.kernel))
                 for name in ofBase where known.contains(Self.kernel(name)) {
                     cases.append(CheckCase(problem, candidate: name, threads: threads, privateCacheBytes: cache))

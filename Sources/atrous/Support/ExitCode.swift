@@ -16,6 +16,7 @@ enum ExitCode: Int32 {
     case machine = 3
 
     init(for error: Error) {
+        if let error = error as? SideError { self = ExitCode(for: error.cause); return }
         // A block that computes the wrong thing is found while it is planned.
         if case .wrong = error as? PlanningError { self = .failed; return }
         let isMachines = error is HarnessError || error is InstructionCounter.Failure || error is DisassemblyError || error is MachineError
