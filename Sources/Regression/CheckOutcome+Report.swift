@@ -118,7 +118,7 @@ extension CheckOutcome {
         }
         let disturbed = cases.count { $0.isNoisy && !$0.isTooNoisy }
         if disturbed > 0 { doubts.append("\(counted(disturbed, "case")) with too few undisturbed launches, try again on a quieter machine") }
-        if suite == .undecided { doubts.append("too few launches in which all cases were undisturbed to judge them together") }
+        if suite == .undecided { doubts.append("too few launches in which most cases were undisturbed to judge them together") }
         return doubts
     }
 

@@ -11,6 +11,7 @@ public struct CaseFailure: Sendable, Equatable {
 public struct CaseOutcome: Sendable {
     public let one: CheckCase
     public let threshold: Double
+    let rule: DecisionRule
     public let base, head: Survey.Facts
     public internal(set) var judgement = Judgement.undecided
     /// Logarithm of head over base; nil where it was not measured.
@@ -25,10 +26,11 @@ public struct CaseOutcome: Sendable {
     /// Why it could not be measured.
     public internal(set) var failure: CaseFailure?
 
-    init(_ shared: Survey.Shared, threshold: Double) {
+    init(_ shared: Survey.Shared, _ rule: DecisionRule, threshold: Double) {
         one = shared.one
         base = shared.base
         head = shared.head
+        self.rule = rule
         self.threshold = threshold
     }
 
@@ -49,7 +51,7 @@ public struct CaseOutcome: Sendable {
     /// noisy to say "fine".
     public var noise: Double {
         guard !values.isEmpty else { return .infinity }
-        return Statistics.median(values.map(\.error)) / Double(values.count).squareRoot() / DecisionRule().wantedError(threshold)
+        return Statistics.median(values.map(\.error)) / Double(values.count).squareRoot() / rule.wantedError(threshold)
     }
 
     /// Whether nothing can be said of it: because it scatters too much (``isTooNoisy``), or since too little was left of it.
@@ -59,8 +61,7 @@ public struct CaseOutcome: Sendable {
     /// Findings beside the time: what grew without need.
     public var growths: [String] {
         var found: [String] = []
-        // Twice: another order of the same sums may err a little more.
-        if head.maxError > 2 * base.maxError, head.maxError > 0 {
+        if head.maxError > rule.mostErrorGrowth * base.maxError, head.maxError > 0 {
             found.append("max error grew from \(Float(base.maxError)) to \(Float(head.maxError))")
         }
         if head.scratchBytes > base.scratchBytes { found.append("scratch grew from \(base.scratchBytes) to \(head.scratchBytes) bytes") }

@@ -24,7 +24,11 @@ import Harness
 /// all 18 launches of one check, and not in twenty others. Both have the wide threshold.
 ///
 /// **Suite.** The same on one more series, against its own threshold: a launch's mean over the middle half of the cases
-/// (the interquartile mean), which a shift of all moves and a single slow kernel does not.
+/// (the interquartile mean), which a shift of all moves and a single slow kernel does not. A launch has one where ``suiteShare`` of
+/// the cases were undisturbed in it.
+///
+/// **Machine.** Where base differs from its own copy by more than the margin, the hypervisor takes more than ``mostSteal`` or the
+/// sides' clocks differ by more than ``mostClockDrift``, all is measured once more, and then nothing can be decided.
 public struct DecisionRule: Sendable {
     /// Of ordinary cases, of streaming and brief ones, and of the suite, as a slow-down: 0.03 is 3 %.
     public var threshold = 0.03
@@ -35,8 +39,20 @@ public struct DecisionRule: Sendable {
     public var screenLaunches = 6
     public var fewestConfirming = 12
     public var level = 0.05
-    /// A suite has at least so many cases.
+    /// A suite has at least so many cases, failed ones aside.
     public var fewestSuiteCases = 4
+    /// Of them, how many a launch must have a value of.
+    public var suiteShare = 0.75
+    /// Launches are replaced where they were disturbed, up to so many times as many as are wanted.
+    public var replacing = 2
+    /// After so many launches of which most values were lost, more would only cost more.
+    public var hopelessAfter = 3
+    /// More stolen time than this share of what the CPUs have, and the sides cannot be told apart.
+    public var mostSteal = 0.025
+    /// A chain of dependent multiplications takes the same time in any build; see ``Burst/chainNs``.
+    public var mostClockDrift = 0.01
+    /// The largest error may grow by this factor without being told of: another order of the same sums may err a little more.
+    public var mostErrorGrowth = 2.0
 
     public init() {}
 

@@ -77,8 +77,8 @@ public final class RegressionCheck {
             let seconds = Date().timeIntervalSince(begun)
             var reasons = check.fired.map { "\(all[$0].one.name): base and its copy differ by \(CheckOutcome.percent(check.series[$0].estimate))" }
             let stolen = Double(StealTime.shared.ticks - steal) / 100 / seconds / Double(ThreadPool.usableCPUs)
-            if stolen > Self.mostSteal { reasons.append("the hypervisor took \(String(format: "%.1f", stolen * 100)) % of the time") }
-            if let drift = clockDrift(), drift > Self.mostClockDrift {
+            if stolen > rule.mostSteal { reasons.append("the hypervisor took \(String(format: "%.1f", stolen * 100)) % of the time") }
+            if let drift = clockDrift(), drift > rule.mostClockDrift {
                 reasons.append("the clock differed by \(CheckOutcome.percent(drift)) between the sides")
             }
             // Once more where the machine was not itself; what it says then is all that it can say.
@@ -92,11 +92,6 @@ public final class RegressionCheck {
     private func threshold(_ shared: Survey.Shared) -> Double {
         shared.isWide(rule) ? rule.wideThreshold : rule.threshold
     }
-
-    /// More stolen time than this share of what the CPUs have, and the sides cannot be told apart.
-    static let mostSteal = 0.025
-    /// A chain of dependent multiplications takes the same time in any build; see ``Burst/chainNs``.
-    static let mostClockDrift = 0.01
 
     private func clockDrift() -> Double? {
         let drifts = values.values.joined().filter { $0.baseChainNs > 0 && $0.headChainNs > 0 }.map { log($0.headChainNs / $0.baseChainNs) }
@@ -141,7 +136,7 @@ public final class RegressionCheck {
         outcome.unfit = reasons
         outcome.leftOut = survey.leftOut
         for shared in survey.shared {
-            var row = CaseOutcome(shared, threshold: threshold(shared))
+            var row = CaseOutcome(shared, rule, threshold: threshold(shared))
             row.failure = failures[shared.one]
             if let index = cases.firstIndex(where: { $0.one == shared.one }) {
                 row.fill(check.series[index], values[shared.one] ?? [])

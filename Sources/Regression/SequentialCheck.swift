@@ -34,8 +34,7 @@ public struct SequentialCheck {
     private var phase = (launches: 0, asked: 0, lost: 0)
 
     /// Whether most of what was asked for was disturbed: more launches would only cost more.
-    private var isHopeless: Bool { phase.launches >= Self.patience && 2 * phase.lost > phase.asked }
-    private static let patience = 3
+    private var isHopeless: Bool { phase.launches >= rule.hopelessAfter && 2 * phase.lost > phase.asked }
 
     public enum Answer: Sendable {
         case value(Double)
@@ -55,6 +54,14 @@ public struct SequentialCheck {
 
     private var cases: [Int] { series.indices.filter { !series[$0].sentinel } }
     private var live: [Int] { cases.filter { !series[$0].failed } }
+    private var suiteMatters: Bool { live.count >= rule.fewestSuiteCases }
+
+    /// Of a launch that was asked for all cases; nil where too many of those that live on were disturbed in it.
+    private func suiteValue(_ values: [Int: Double]) -> Double? {
+        let ofCases = live.compactMap { values[$0] }
+        guard suiteMatters, Double(ofCases.count) >= rule.suiteShare * Double(live.count) else { return nil }
+        return DecisionRule.suite(ofCases)
+    }
 
     /// `launch` measures the series of those numbers in one fresh launch.
     public mutating func run(_ launch: ([Int]) throws -> [Int: Answer]) rethrows {
@@ -63,21 +70,18 @@ public struct SequentialCheck {
     }
 
     private mutating func screen(_ launch: ([Int]) throws -> [Int: Answer]) rethrows {
-        let suiteMatters = cases.count >= rule.fewestSuiteCases
         func undecided(_ s: Series) -> Bool {
             let unclear = s.uncertain > 0 && s.screen.count - s.uncertain <= DecisionRule.misses
             return s.screen.count < rule.screenLaunches && (unclear || !rule.open(s.screen, s.threshold).isEmpty)
         }
-        // Disturbed launches are replaced, up to as many again.
-        while launches < 2 * rule.screenLaunches {
+        while launches < rule.replacing * rule.screenLaunches {
             var wanted = live.filter { undecided(series[$0]) }
             if suiteMatters, undecided(suite) { wanted = live }
             if wanted.isEmpty || isHopeless { break }
+            let isWhole = wanted.count == live.count
             let values = try ask(wanted, launch)
             for (index, value) in values { series[index].screen.append(value) }
-            // The suite's value is one of all cases.
-            let ofCases = live.compactMap { values[$0] }
-            if ofCases.count == live.count, ofCases.count >= rule.fewestSuiteCases { suite.screen.append(DecisionRule.suite(ofCases)) }
+            if isWhole, let value = suiteValue(values) { suite.screen.append(value) }
         }
         for index in live {
             series[index].suspicion = rule.suspicion(series[index].screen, series[index].threshold)
@@ -99,16 +103,16 @@ public struct SequentialCheck {
             guard let direction = s.suspicion, !s.failed else { return false }
             return s.fresh.count < needed && rule.missed(s.fresh, direction, s.threshold) <= DecisionRule.misses
         }
-        for _ in 0..<(2 * needed) {
-            let wanted = undecided(suite) ? live : live.filter { undecided(series[$0]) }
+        for _ in 0..<(rule.replacing * needed) {
+            let ofSuite = suiteMatters && undecided(suite)
+            let wanted = ofSuite ? live : live.filter { undecided(series[$0]) }
             if wanted.isEmpty || isHopeless { break }
             let values = try ask(wanted, launch, confirming: true)
             for (index, value) in values { series[index].fresh.append(value) }
-            let ofCases = live.compactMap { values[$0] }
-            if undecided(suite), ofCases.count == live.count { suite.fresh.append(DecisionRule.suite(ofCases)) }
+            if ofSuite, let value = suiteValue(values) { suite.fresh.append(value) }
         }
         for index in live where series[index].suspicion != nil { series[index].judgement = verdict(series[index], needed) }
-        if suite.suspicion != nil { suite.judgement = verdict(suite, needed) }
+        if suite.suspicion != nil { suite.judgement = suiteMatters ? verdict(suite, needed) : .fine }
     }
 
     private func verdict(_ s: Series, _ needed: Int) -> Judgement {

@@ -66,6 +66,34 @@ import Testing
         #expect(!check.series.contains { $0.judgement == .slower })
     }
 
+    /// Three are too few for a suite, whatever the fourth was before it failed.
+    @Test func aCaseThatFailsTakesTheSuiteAlongAndCostsNothing() {
+        for failing in [1, 2] {
+            var check = SequentialCheck(DecisionRule(), (0..<4).map { _ in .init(threshold: 0.03) })
+            var launches = 0
+            check.run { wanted in
+                launches += 1
+                return Dictionary(uniqueKeysWithValues: wanted.map { ($0, $0 == 3 && launches >= failing ? .failed : .value(0)) })
+            }
+            #expect(check.launches == 2)
+            #expect(check.series.map(\.judgement) == [.fine, .fine, .fine, nil] && check.suite.judgement == .fine)
+        }
+    }
+
+    /// Two of ten cases never have a quiet round; the others are judged together without them.
+    @Test func aFewDisturbedCasesDoNotSpoilTheSuite() {
+        for shift in [0, 0.018] {
+            var check = SequentialCheck(DecisionRule(), (0..<10).map { _ in .init(threshold: 0.03) })
+            check.run { wanted in Dictionary(uniqueKeysWithValues: wanted.map { ($0, $0 < 2 ? .disturbed : .value(log1p(shift))) }) }
+            #expect(check.suite.judgement == (shift == 0 ? .fine : .slower))
+            #expect(check.series.prefix(2).allSatisfy { $0.judgement == .undecided })
+        }
+        // Three of ten are too many.
+        var check = SequentialCheck(DecisionRule(), (0..<10).map { _ in .init(threshold: 0.03) })
+        check.run { wanted in Dictionary(uniqueKeysWithValues: wanted.map { ($0, $0 < 3 ? .disturbed : .value(0)) }) }
+        #expect(check.suite.judgement == .undecided)
+    }
+
     @Test func lostLaunchesAreReplacedOrLeaveACaseUndecided() {
         let rule = DecisionRule()
         var check = SequentialCheck(rule, [.init(threshold: 0.03), .init(threshold: 0.03), .init(threshold: 0.03)])
