@@ -21,14 +21,27 @@ func runTune(_ values: Values) throws -> ExitCode {
     func isDecided(_ subject: TuningCase) -> Bool {
         admitted.isExact(subject, among: kernels.candidates(for: subject.problem, threads: subject.threads).able)
     }
+    // Those of other problems and thread counts than are asked for wait.
+    let filter = try ProblemFilter(values)
+    let noted = wanted ? WantedCases.all(beside: store) : []
+    let admissible = noted.filter { filter.admits($0.problem) && (!values.flag("threads") || session.threads.contains($0.threads)) }
+    let undecided = admissible.filter { !isDecided($0) }
     var seen: Set<TuningCase> = []
     // Problem by problem: what a problem is verified against serves all its thread counts.
     let all = (selection.problems.flatMap { problem in
         session.threads.map { TuningCase(problem, threads: $0, regime: options.regime) }
-    } + (wanted ? WantedCases.all(beside: store).filter { !isDecided($0) } : [])).filter { seen.insert($0).inserted }
+    } + undecided).filter { seen.insert($0).inserted }
     let able = all.filter { !kernels.candidates(for: $0.problem, threads: $0.threads).able.isEmpty }
     guard !able.isEmpty else {
-        if wanted, all.isEmpty { throw UsageError("tune --wanted: nothing is noted in \(WantedCases.path(beside: store)); `atrous pick` notes what it finds untuned") }
+        let list = WantedCases.path(beside: store)
+        if wanted, all.isEmpty {
+            guard !noted.isEmpty else { throw UsageError("tune --wanted: nothing is noted in \(list); `atrous pick` notes what it finds untuned") }
+            guard !admissible.isEmpty else { throw UsageError("tune --wanted: none of the \(noted.count) cases noted in \(list) is left; loosen --filter, --skip or --threads") }
+            // Another tuning was faster.
+            if options.limits != nil, !values.flag("dry-run") { try WantedCases.prune(beside: store, isDecided: isDecided) }
+            print("nothing to tune: what is asked for of \(list) is decided")
+            return .fine
+        }
         throw KernelSelection.nothingLeft("tune")
     }
     let cases = options.shard?.part(of: able) ?? able

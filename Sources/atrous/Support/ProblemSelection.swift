@@ -33,12 +33,8 @@ struct ProblemSelection {
         if let activation = values.string("activation").flatMap(Activation.init) {
             for i in 0..<given { problems[i].setActivations(activation) }
         }
-        if let filter = try Pattern(values.string("filter"), flag: "--filter") {
-            problems.removeAll { !filter.matches($0.description) }
-        }
-        if let skip = try Pattern(values.string("skip"), flag: "--skip") {
-            problems.removeAll { skip.matches($0.description) }
-        }
+        let filter = try ProblemFilter(values)
+        problems = problems.filter(filter.admits)
         var seen: Set<Problem> = []
         problems = problems.filter { seen.insert($0).inserted }
     }
@@ -125,6 +121,21 @@ extension PresetOptions {
             variants = try names.map { try BlockVariant(named: $0) }
         }
         if let activation = values.string("activation").flatMap(Activation.init) { self.activation = activation }
+    }
+}
+
+/// `--filter` and `--skip`.
+struct ProblemFilter {
+    private let filter, skip: Pattern?
+
+    init(_ values: Values) throws {
+        filter = try Pattern(values.string("filter"), flag: "--filter")
+        skip = try Pattern(values.string("skip"), flag: "--skip")
+    }
+
+    func admits(_ problem: Problem) -> Bool {
+        let text = problem.description
+        return filter?.matches(text) ?? true && !(skip?.matches(text) ?? false)
     }
 }
 

@@ -13,8 +13,10 @@ struct Session {
     let quiet: Bool
     let runID: String
 
+    static let threadCounts = 1...1024
+
     init(_ values: Values) throws {
-        threads = try values.ints("threads", in: 1...1024) ?? [1]
+        threads = try values.ints("threads", in: Self.threadCounts) ?? [1]
         seed = UInt64(try values.int("seed", in: 0...Int.max) ?? 1)
         quiet = values.flag("quiet")
         runID = "\(Self.now.replacing(/[-:]/, with: ""))-\(ProcessInfo.processInfo.processIdentifier)"
