@@ -97,9 +97,7 @@ extension CheckOutcome {
 
     private func word(_ out: Survey.LeftOut) -> String { out.failed ? out.side.failed : "left out" }
 
-    private func detail(_ out: Survey.LeftOut) -> String {
-        out.failed ? detail(out.one, CaseFailure(side: out.side, text: out.reason)) : out.reason
-    }
+    private func detail(_ out: Survey.LeftOut) -> String { out.detail(builds[out.side] ?? "atrous") }
 
     /// With what repeats the case in the build that failed.
     private func detail(_ one: CheckCase, _ failure: CaseFailure) -> String {

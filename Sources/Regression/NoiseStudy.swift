@@ -39,6 +39,8 @@ public struct NoiseStudy: Sendable {
     public let secondsPerLaunch: Double
     /// Launches of cases in which too few rounds were undisturbed.
     public let lost: Int
+    /// Cases that failed in a launch and are in none of the figures, each with what repeats it.
+    public let failed: [String]
 
     /// The middle case's.
     public var scatter: Double { Statistics.median(cases.map(\.scatter)) }
@@ -48,13 +50,16 @@ public struct NoiseStudy: Sendable {
         return sorted.isEmpty ? .nan : sorted[min(sorted.count - 1, sorted.count * 9 / 10)]
     }
 
-    public init(pairing: Pairing, cases: [CaseNoise], rounds: Int, launches: Int, secondsPerLaunch: Double, lost: Int) {
+    public init(
+        pairing: Pairing, cases: [CaseNoise], rounds: Int, launches: Int, secondsPerLaunch: Double, lost: Int, failed: [String] = []
+    ) {
         self.pairing = pairing
         self.cases = cases
         self.rounds = rounds
         self.launches = launches
         self.secondsPerLaunch = secondsPerLaunch
         self.lost = lost
+        self.failed = failed
     }
 
     /// Launches of a build against a copy of itself.
@@ -63,20 +68,27 @@ public struct NoiseStudy: Sendable {
         let cores = QuietCores()
         var values: [CheckCase: [LaunchValue]] = [:]
         var lost = 0
+        var failures: [CheckCase: String] = [:]
         let start = Date()
         for launch in 0..<launches {
             let paired = try PairedLaunch([.base: build, .copy: build], options: options, arenaBytes: survey.arenaBytes, cores: cores, seed: random.next())
             defer { paired.stop() }
-            for (done, shared) in survey.shared.shuffled(using: &random).enumerated() {
+            for (done, shared) in survey.shared.shuffled(using: &random).enumerated() where failures[shared.one] == nil {
                 progress((Double(launch) + Double(done) / Double(survey.shared.count)) / Double(launches))
-                let value = try paired.measure(shared.one, runs: shared.runs, .base, .copy, wantedError: rule.wantedError(rule.threshold))
-                if let value { values[shared.one, default: []].append(value) } else { lost += 1 }
+                do {
+                    let value = try paired.measure(shared.one, runs: shared.runs, .base, .copy, wantedError: rule.wantedError(rule.threshold))
+                    if let value { values[shared.one, default: []].append(value) } else { lost += 1 }
+                } catch {
+                    if error.cause.isMachines { throw error }
+                    failures[shared.one] = "\(error); repeat with: \(shared.one.command(build))"
+                }
             }
         }
         self.init(
             pairing: options.pairing,
-            cases: survey.shared.compactMap { shared in
+            cases: survey.shared.filter { failures[$0.one] == nil }.compactMap { shared in
                 values[shared.one].map { CaseNoise(wide: shared.isWide(rule), logRatios: $0.map(\.logRatio), errors: $0.map(\.error)) }
-            }, rounds: options.rounds, launches: launches, secondsPerLaunch: Date().timeIntervalSince(start) / Double(launches), lost: lost)
+            }, rounds: options.rounds, launches: launches, secondsPerLaunch: Date().timeIntervalSince(start) / Double(launches), lost: lost,
+            failed: survey.shared.compactMap { shared in failures[shared.one].map { "\(shared.one.name): \($0)" } })
     }
 }

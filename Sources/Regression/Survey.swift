@@ -29,6 +29,9 @@ public struct Survey: Sendable {
         public let reason: String
         /// Whether the build has the case and failed on it, rather than not having it.
         public let failed: Bool
+
+        /// With what repeats the case in that build, where it failed.
+        public func detail(_ build: String) -> String { failed ? "\(reason); repeat with: \(one.command(build, side))" : reason }
     }
 
     public private(set) var shared: [Shared] = []

@@ -18,6 +18,10 @@ func runNoise(_ values: Values) throws -> ExitCode {
     let pairings = values.string("pairing").flatMap(Pairing.init).map { [$0] } ?? Pairing.allCases
     var options = try values.launchOptions()
     let survey = try Survey(matrix.cases, base: build.path, head: build.path, options: options)
+    // Both sides are one build: what is said of base says it all.
+    let leftOut = survey.leftOut.filter { $0.side == .base }.map { "\($0.one.name): \($0.detail(build.path))" }
+    guard !survey.shared.isEmpty else { throw UsageError("noise: no case could be measured; \(leftOut.first ?? "none is left")") }
+    for text in leftOut { Console.warning("left out \(text)") }
     let progress = Progress(total: pairings.count, quiet: session.quiet)
     var studies: [NoiseStudy] = []
     for (step, pairing) in pairings.enumerated() {
@@ -28,6 +32,10 @@ func runNoise(_ values: Values) throws -> ExitCode {
             })
     }
     progress.finish()
+    for study in studies { for text in study.failed { Console.warning("left out (\(study.pairing.rawValue)) \(text)") } }
+    if studies.allSatisfy({ $0.cases.isEmpty }), let first = studies.lazy.compactMap(\.failed.first).first {
+        throw UsageError("noise: no case could be measured; \(first)")
+    }
     guard let best = studies.filter({ !$0.cases.isEmpty }).min(by: { $0.highScatter < $1.highScatter }) else {
         throw MachineError("noise: no launch was undisturbed; try again on a quieter machine")
     }
