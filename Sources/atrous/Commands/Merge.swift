@@ -55,11 +55,15 @@ func runExport(_ values: Values) throws -> ExitCode {
 
 /// `list tuned`: every pick of a store, this machine's or not, and why one is not used here.
 func listTuned(_ values: Values) throws {
-    let registry = KernelRegistry(level: try InstructionSet.usable())
-    let profile = MachineProfile.unmeasured(levels: registry.probes.map(\.name))
-    let identity = StoreIdentity(profile, kernels: registry.kernels, library: registry.openBLAS)
-    let store = try TuningStore(StorePlace(values).path(profile), identity: identity)
-    for warning in store.warnings { Console.warning(warning) }
+    let kernels = try KernelSelection(values, everyLevel: false)
+    let store = try StorePlace(values).open(kernels, quiet: true)
+    let lookup = TunedLookup(store, machine: nil)
+    // Of a pick that says nothing here only what it lists itself is known.
+    func isPartial(_ stored: TuningStore.StoredRow) -> Bool {
+        let (subject, pick) = (stored.subject, store.pick(stored.subject))
+        guard pick == stored.row else { return stored.row.tuning.covers.isEmpty }
+        return !lookup.isExact(subject, among: kernels.candidates(for: subject.problem, threads: subject.threads).able)
+    }
     let picks = store.all.filter { $0.row.tuning.mark == "pick" }
     guard !picks.isEmpty else { throw UsageError("\(store.file.path): no pick is stored there; `atrous tune` decides some, --store names another folder") }
     print(
@@ -71,7 +75,7 @@ func listTuned(_ values: Values) throws {
                 return [
                     row.problemName, "\(row.threads)", row.cache, row.candidate, row.medianNs.map(Format.ms) ?? "-",
                     interval.map { "\(row.tuning.runnerUp) \($0)" } ?? "-", row.tuning.regret.map { String(format: "%.1f %%", 100 * $0) } ?? "-",
-                    row.tuning.effort + (row.tuning.covers.isEmpty ? ", partial" : ""), row.machine, stored.validity.reason.isEmpty ? "used" : stored.validity.decides ? "used; \(stored.validity.reason)" : "not used: \(stored.validity.reason)",
+                    row.tuning.effort + (isPartial(stored) ? ", partial" : ""), row.machine, stored.validity.reason.isEmpty ? "used" : stored.validity.decides ? "used; \(stored.validity.reason)" : "not used: \(stored.validity.reason)",
                 ]
             }, right: [1, 4]))
 }
