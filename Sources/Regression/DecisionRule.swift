@@ -119,4 +119,7 @@ public enum Judgement: Sendable, Equatable {
     case ambiguous(DecisionRule.Direction)
     /// Too few launches were undisturbed.
     case undecided
+
+    /// Whether the case is known to have changed: then a choice that changed with it needs no other reason.
+    var isChange: Bool { self == .slower || self == .faster }
 }

@@ -47,7 +47,7 @@ public struct PickJudgement: Sendable, Equatable {
         guard cases.count > 1, let old = cases.min(by: { $0.baseNs! < $1.baseNs! }), let new = cases.min(by: { $0.headNs! < $1.headNs! }),
             old.one != new.one, log(old.headNs! / new.headNs!) > log1p(old.threshold)
         else { return nil }
-        let moved = [old, new].filter { $0.judgement != .fine }
+        let moved = [old, new].filter(\.judgement.isChange)
         let reason = moved.isEmpty ? "without a case that changed" : moved.map { "\($0.one.candidate) \($0.change.map(CheckOutcome.percent) ?? "")" }.joined(separator: ", ")
         return PickJudgement(
             .changed, explained: !moved.isEmpty, key,
@@ -63,7 +63,7 @@ public struct PickJudgement: Sendable, Equatable {
         let loss = log(own.headNs! / best.headNs!)
         guard loss > log1p(own.threshold) else { return nil }
         return PickJudgement(
-            .stale, explained: own.judgement != .fine || best.judgement != .fine, "\(own.one.problem.name ?? problem), threads \(threads)",
+            .stale, explained: own.judgement.isChange || best.judgement.isChange, "\(own.one.problem.name ?? problem), threads \(threads)",
             "the stored \(stored) takes \(CheckOutcome.percent(loss)) beside \(best.one.candidate); tune again")
     }
 }

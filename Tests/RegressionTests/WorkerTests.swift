@@ -120,6 +120,19 @@ import Testing
         }
     }
 
+    /// Only a case that is known to have changed explains a choice that did.
+    @Test func aPickThatChangesWithoutAChangedCaseIsToldOf() throws {
+        let base = try FakeWorker("picking", ns: ["dw-b": 990])
+        // Slower by 6 %: the pick goes to the next. By 2.5 %, and the next faster by as much: nobody has changed for sure.
+        for (ns, explained) in [(["dw-b": 1050], true), (["dw-b": 1015, "dw-a": 975, "dw-c": 975, "dw-d": 975], false)] {
+            let outcome = try FakeWorker.check(base: base, head: try FakeWorker("picking-head", ns: ns), candidates: good)
+            let picks = PickJudgement.all(outcome)
+            #expect(picks.count == 1 && picks[0].explained == explained, "\(picks) \(outcome.cases.map(\.judgement))")
+            let stale = PickJudgement.stale("dw-b", problem: outcome.cases[0].one.problem.text, threads: 1, in: outcome)
+            #expect(stale?.explained == explained)
+        }
+    }
+
     /// Memory is this machine's: what it lacks is not held against a build.
     @Test func sharedPagesComeFromTheFirstFolderThatHasThem() throws {
         let pages = try SharedMemory(bytes: 5000, in: ["/nosuch", NSTemporaryDirectory()])

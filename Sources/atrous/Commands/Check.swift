@@ -33,7 +33,8 @@ func runCheck(_ values: Values) throws -> ExitCode {
 private func compare(
     _ values: Values, _ way: Way, _ files: CheckFiles, session: Session, base: Build, head: Build, _ plans: [PlanCheck.Block]
 ) throws -> ExitCode {
-    let matrix = try CheckMatrix(values, command: "check", base: base.path, head: head.path, session: session)
+    let stored = try StoredPicks(values)
+    let matrix = try CheckMatrix(values, command: "check", base: base.path, head: head.path, session: session, stored: stored)
     if values.flag("dry-run") {
         for one in matrix.cases { print("LISTED   \(one.name)") }
         for block in plans { print("LISTED   plan of \(block.title)") }
@@ -41,7 +42,7 @@ private func compare(
     }
     return way == .instructions
         ? try checkInstructions(values, files, session: session, base: base, head: head, matrix)
-        : try checkTimes(values, files, session: session, base: base, head: head, matrix, plans)
+        : try checkTimes(values, files, session: session, base: base, head: head, matrix, stored, plans)
 }
 
 /// What is compared.
@@ -54,7 +55,7 @@ private enum Way {
         let ofTimes = ["json", "history", "record", "plans", "launches", "rounds", "burst", "pairing", "results"]
         switch self {
         case .times: return []
-        case .instructions: return ofTimes.map { ($0, "is for times, and --counter instructions takes none") }
+        case .instructions: return (ofTimes + ["store"]).map { ($0, "is for times, and --counter instructions takes none") }
         case .file:
             return [("head", "has no place beside a CSV as --base: the build that runs is the head")]
                 + (ofTimes + ["counter", "store", "patience", "builds"]).map { ($0, "needs two builds, and --base is a CSV") }
@@ -63,7 +64,8 @@ private enum Way {
 }
 
 private func checkTimes(
-    _ values: Values, _ files: CheckFiles, session: Session, base: Build, head: Build, _ matrix: CheckMatrix, _ plans: [PlanCheck.Block]
+    _ values: Values, _ files: CheckFiles, session: Session, base: Build, head: Build, _ matrix: CheckMatrix, _ stored: StoredPicks,
+    _ plans: [PlanCheck.Block]
 ) throws -> ExitCode {
     let rule = try values.rule()
     let options = try values.launchOptions()
@@ -85,7 +87,7 @@ private func checkTimes(
     // A head that is no more plans no block.
     outcome.plans = outcome.end != nil ? [] : PlanCheck.run(plans, base: base.path, head: head.path) { progress.update(step: 0, fraction: 0.99, "planning \(plans[$0].name)") }
     progress.finish()
-    outcome.stale = try staleChoices(values, outcome)
+    outcome.stale = stored.judged(outcome)
     return files.publish(outcome.report, base: base.name, head: head.name, times: .init(outcome: outcome, base: base, head: head))
 }
 

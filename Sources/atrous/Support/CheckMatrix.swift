@@ -9,7 +9,8 @@ struct CheckMatrix {
     /// What one of the builds lacks.
     var missing: [CheckOutcome.Missing] = []
 
-    init(_ values: Values, command: String, base: String, head: String, session: Session) throws {
+    /// `stored`: what was tuned is compared, too.
+    init(_ values: Values, command: String, base: String, head: String, session: Session, stored: StoredPicks = .none) throws {
         let selection = try ProblemSelection.nonEmpty(values, command: command)
         let patterns = try values.strings("kernel").map { try Pattern($0, flag: "--kernel")! }
         let (a, b) = (try WorkerProcess(base), try WorkerProcess(head))
@@ -18,7 +19,6 @@ struct CheckMatrix {
             throw UsageError("\(command): base runs at \(a.level), head at \(b.level); set ATROUS_ISA to the lower of the two")
         }
         let cache = MachineProfile.cacheLevels().first { $0.level == 2 }?.bytes ?? 1 << 20
-        let stored = try StoredPicks(values)
         for threads in session.threads {
             for problem in selection.problems {
                 func wanted(_ name: String) -> Bool {
