@@ -1,3 +1,4 @@
+import ConvCore
 import Foundation
 
 // A check's report for programs: pull requests, test reports, annotations.
@@ -49,8 +50,9 @@ extension CheckReport {
             """
     }
 
+    /// XML knows no control characters, not even as references, nor the last two of its plane.
     private static func escaped(_ text: String) -> String {
-        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;").replacing("\"", with: "&quot;")
+        text.onOneLine.replacing("\u{FFFE}", with: "\\u{fffe}").replacing("\u{FFFF}", with: "\\u{ffff}").replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;").replacing("\"", with: "&quot;")
     }
 
     /// Workflow commands of GitHub Actions, a line each.

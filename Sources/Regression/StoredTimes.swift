@@ -67,10 +67,10 @@ public struct StoredTimes: Sendable {
     public var days: String { dates.sorted().suffix(2).joined(separator: ", ") }
     public var yardsticks: String { hasReference ? "the naive kernel and the reference loop" : "the naive kernel" }
 
-    /// How far runs of one commit differ, case by case.
+    /// How far runs of one commit differ, case by case. Which build a row without one was of, nobody knows.
     private var changes: [Double] {
         cases.values.flatMap { runs in
-            zip(runs, runs.dropFirst()).filter { $0.commit == $1.commit }.map { abs($1.one.change(since: $0.one)) }
+            zip(runs, runs.dropFirst()).filter { $0.commit == $1.commit && !["", "unknown"].contains($0.commit) }.map { abs($1.one.change(since: $0.one)) }
         }
     }
 

@@ -41,6 +41,15 @@ import ThreadPool
             [row("dw-naive-scalar", family: "naive", ns: 10_000, run: run), row("dw-a", family: "tiled", ns: run % 2 == 0 ? 1000 : 1100, run: run)]
         })
         #expect(abs(many.leastThreshold - expm1(1.5 * log(1.1))) < 1e-9)
+        // Rows of which nobody knows the build may be of many.
+        let unknown = StoredTimes((0..<60).flatMap { run in
+            [row("dw-naive-scalar", family: "naive", ns: 10_000, run: run), row("dw-a", family: "tiled", ns: run % 2 == 0 ? 1000 : 1100, run: run)].map {
+                var row = $0
+                row.commit = "unknown"
+                return row
+            }
+        })
+        #expect(unknown.leastThreshold == few.leastThreshold)
     }
 
     /// A row without its naive kernel says nothing.

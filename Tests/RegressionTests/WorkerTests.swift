@@ -120,6 +120,20 @@ import Testing
         }
     }
 
+    /// What a worker says may hold anything.
+    @Test func whatAWorkerSaysLeavesTheReportWellFormed() throws {
+        let worker = try FakeWorker("equal")
+        var outcome = try FakeWorker.check(base: worker, head: worker, candidates: good)
+        outcome.missing = [.init(layer: "dw", name: "dw/\u{1B}[31m", has: .base, text: "a \u{1}\u{7F}\u{FFFE} & <b>\ntwo")]
+        let text = outcome.report.junit
+        #expect(text.contains("dw/\\u{1b}[31m") && text.contains("a \\u{1}\\u{7f}\\u{fffe} &amp; &lt;b&gt;\\u{a}two"))
+        #expect(text.unicodeScalars.allSatisfy { $0 == "\n" || $0.properties.generalCategory != .control && $0 != "\u{FFFE}" })
+        // Its last words on stderr.
+        let loud = try FakeWorker(script: "loud", "printf 'no \\033[31m\\377 such\\n' >&2; exit 2")
+        let error = #expect(throws: WorkerError.self) { try WorkerProcess(loud.path) }
+        #expect("\(error!)".contains("it said 'no \\u{1b}[31m\u{FFFD} such'"))
+    }
+
     /// Only a case that is known to have changed explains a choice that did.
     @Test func aPickThatChangesWithoutAChangedCaseIsToldOf() throws {
         let base = try FakeWorker("picking", ns: ["dw-b": 990])
