@@ -84,6 +84,7 @@ extension CheckOutcome {
             }
             lines += c.growths.map { "\(c.one.name): \($0)" }
         }
+        lines += opinions
         lines += leftOut.map { "\(word($0)) \($0.one.name)\($0.failed ? "" : ", \($0.side)"): \(detail($0))" }
         lines += missing.map(\.text)
         if let suiteChange {

@@ -21,6 +21,8 @@ public struct CaseOutcome: Sendable {
     public internal(set) var launches = 0
     /// Median nanoseconds of a run.
     public internal(set) var baseNs, headNs: Double?
+    /// Of the launches that were to confirm a suspect; empty for others.
+    public internal(set) var confirming: [Double] = []
     /// Per launch, in order.
     public internal(set) var values: [LaunchValue] = []
     /// Why it could not be measured.
@@ -37,6 +39,7 @@ public struct CaseOutcome: Sendable {
     mutating func fill(_ series: SequentialCheck.Series, _ values: [LaunchValue]) {
         judgement = failure == nil ? series.judgement ?? .undecided : .undecided
         launches = series.values.count
+        confirming = series.fresh
         self.values = values
         guard !values.isEmpty else { return }
         change = series.estimate

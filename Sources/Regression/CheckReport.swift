@@ -106,4 +106,4 @@ extension Sequence<CheckReport.Finding> {
 }
 
 /// `1 case`, `2 cases`
-func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+func counted(_ count: Int, _ noun: String, _ plural: String? = nil) -> String { "\(count) \(count == 1 ? noun : plural ?? noun + "s")" }

@@ -10,6 +10,12 @@ public enum RankStatistics {
         public let p: Double
     }
 
+    /// Exact where the values admit it.
+    public static func signedRank(_ values: [Double]) -> SignedRank {
+        let sizes = Set(values.map { abs($0) })
+        return sizes.count == values.count && !sizes.contains(0) ? signedRankExact(values) : signedRankApproximate(values)
+    }
+
     /// With the exact distribution; for values without zeros and without ties among their sizes.
     /// Source: Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1945.
     public static func signedRankExact(_ values: [Double]) -> SignedRank {

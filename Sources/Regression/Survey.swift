@@ -16,7 +16,6 @@ public struct Survey: Sendable {
         public func isWide(_ rule: DecisionRule) -> Bool { one.streaming || runNs < rule.briefNs }
     }
     public struct Facts: Sendable, Equatable {
-        public var packedBytes = 0
         public var scratchBytes = 0
         /// The largest |kernel − oracle| on reals.
         public var maxError = 0.0
@@ -95,7 +94,7 @@ public struct Survey: Sendable {
         runNs = runNs == 0 ? ns : min(runNs, ns)
         arenaBytes = max(arenaBytes, memory.bytes)
         var facts = Facts()
-        (facts.packedBytes, facts.scratchBytes, facts.maxError) = (opened[1], opened[2], error)
+        (facts.scratchBytes, facts.maxError) = (opened[2], error)
         return facts
     }
 

@@ -31,6 +31,7 @@ import Testing
         for f in fixture.signedRankExact {
             let found = RankStatistics.signedRankExact(f.values)
             #expect(close(found.statistic, f.statistic) && close(found.p, f.p), "\(f.values)")
+            #expect(RankStatistics.signedRank(f.values) == found)
         }
         for f in fixture.signedRankApproximate {
             let found = RankStatistics.signedRankApproximate(f.values)

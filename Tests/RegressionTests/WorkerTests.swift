@@ -23,6 +23,9 @@ import Testing
         #expect(abs(outcome.cases[1].change! - log(1.1)) < 1e-3)
         #expect(outcome.suite == .fine)
         #expect(outcome.report.markdown(base: "base", head: "head").contains("| SLOWER |"))
+        let second = outcome.report.lines.filter { $0.contains("Hodges and Lehmann") }
+        #expect(second.count == 2 && second[0].contains("dw-b/threads:1: +10.0 % by Hodges and Lehmann over 12 fresh launches (95 %: +10.0 % … +10.0 %)"))
+        #expect(second[0].contains("adjusted for 2 suspects: 0.00"))
         #expect(outcome.report.annotations.contains { $0.hasPrefix("::error title=dw/") && $0.contains("+10.0 %25") })
         #expect(outcome.report.junit.contains("failures=\"1\""))
     }

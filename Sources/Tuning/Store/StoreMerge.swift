@@ -14,20 +14,10 @@ public enum StoreMerge {
         }
     }
 
-    /// What makes two rows the same measurement.
-    private struct Key: Hashable {
-        let text: [String]
-        let threads: Int
+    /// Without the name, which is no part of a problem.
+    private static func problem(_ row: ResultRow) -> String { (try? Problem(parsing: row.problem))?.text ?? row.problem }
 
-        init(_ row: ResultRow) {
-            let t = row.tuning
-            text = [t.cpuID, row.isa, row.dtype, Self.problem(row.problem), row.kernel, row.config, row.cache, t.fingerprint, t.harness]
-            threads = row.threads
-        }
-
-        /// Without the name, which is no part of a problem.
-        static func problem(_ text: String) -> String { (try? Problem(parsing: text))?.text ?? text }
-    }
+    private static func key(_ row: ResultRow) -> RowKey { RowKey(row, problem: problem(row)) }
 
     /// A decision is for one machine, case and version of the harness.
     private struct Decided: Hashable {
@@ -35,7 +25,7 @@ public enum StoreMerge {
         let threads: Int
 
         init(_ row: ResultRow) {
-            text = [row.tuning.cpuID, row.dtype, Key.problem(row.problem), row.cache, row.tuning.harness]
+            text = [row.tuning.cpuID, row.dtype, problem(row), row.cache, row.tuning.harness]
             threads = row.threads
         }
     }
@@ -43,10 +33,10 @@ public enum StoreMerge {
     /// A store's rows as they count: the last of every key, in the order of their first ones, and one pick a case. Rows that this
     /// version cannot interpret have keys, too, and stay.
     public static func reduced(_ rows: [ResultRow]) -> [ResultRow] {
-        var places: [Key: Int] = [:]
+        var places: [RowKey: Int] = [:]
         var result: [ResultRow] = []
         for row in rows {
-            let key = Key(row)
+            let key = key(row)
             if let place = places[key] {
                 result[place] = row
             } else {
@@ -76,11 +66,11 @@ public enum StoreMerge {
     /// Of two rows with the same key the one of the greater effort stays, of equal efforts the later, of equal times the faster. So
     /// does the pick of a case that was decided twice; the other becomes a plain row.
     public static func merge(_ stores: [[ResultRow]]) -> Merged {
-        var places: [Key: Int] = [:]
+        var places: [RowKey: Int] = [:]
         var rows: [ResultRow] = []
         var conflicts = 0
         for row in stores.flatMap(reduced) {
-            let key = Key(row)
+            let key = key(row)
             guard let place = places[key] else {
                 places[key] = rows.count
                 rows.append(row)

@@ -15,7 +15,8 @@ public final class TuningStore {
     private var cases: [TuningCase: [RowKey]] = [:]
     /// Of the file when it was last read or written.
     private var seenSize = -1
-    private var parsed: [String: Problem] = [:]
+    /// By what rows say: the problem, and its text without the name.
+    private var parsed: [String: (problem: Problem, text: String)] = [:]
     /// Rows that were superseded, and lines that did not read, still in the file.
     private var superseded = 0
     private var broken = 0
@@ -25,18 +26,6 @@ public final class TuningStore {
         public let row: ResultRow
         public let subject: TuningCase
         public let validity: RowValidity
-    }
-
-    /// What makes two rows the same measurement: the later one counts.
-    struct RowKey: Hashable {
-        let cpu, isa, dtype, kernel, config, fingerprint, harness: String
-        let subject: TuningCase
-
-        init(_ row: ResultRow, _ subject: TuningCase) {
-            (cpu, isa, dtype) = (row.tuning.cpuID, row.isa, row.dtype)
-            (kernel, config, fingerprint, harness) = (row.kernel, row.config, row.tuning.fingerprint, row.tuning.harness)
-            self.subject = subject
-        }
     }
 
     /// Reads the file; one that is not there is an empty store. Throws ``ResultError`` where a newer version wrote it.
@@ -62,7 +51,7 @@ public final class TuningStore {
 
     /// `line`: of the file, for what is said of a row that does not read.
     private func add(_ row: ResultRow, line: Int? = nil) {
-        guard let subject = subject(of: row) else {
+        guard let (subject, problem) = subject(of: row) else {
             let regimes = MeasurementOptions.Cache.allCases.map(\.rawValue).joined(separator: ", ")
             let what =
                 MeasurementOptions.Cache(rawValue: row.cache) == nil
@@ -70,7 +59,7 @@ public final class TuningStore {
             warnings.append("\(file.path):\(line.map(String.init) ?? "?"): \(what); the row is kept and not used")
             return
         }
-        let key = RowKey(row, subject)
+        let key = RowKey(row, problem: problem)
         if rows.updateValue(StoredRow(row: row, subject: subject, validity: identity.validity(of: row)), forKey: key) == nil {
             order.append(key)
             cases[subject, default: []].append(key)
@@ -79,10 +68,10 @@ public final class TuningStore {
         }
     }
 
-    private func subject(of row: ResultRow) -> TuningCase? {
-        if parsed[row.problem] == nil { parsed[row.problem] = try? Problem(parsing: row.problem) }
-        guard let problem = parsed[row.problem], let regime = MeasurementOptions.Cache(rawValue: row.cache) else { return nil }
-        return TuningCase(problem, threads: row.threads, regime: regime)
+    private func subject(of row: ResultRow) -> (TuningCase, problem: String)? {
+        if parsed[row.problem] == nil { parsed[row.problem] = (try? Problem(parsing: row.problem)).map { ($0, $0.text) } }
+        guard let (problem, text) = parsed[row.problem], let regime = MeasurementOptions.Cache(rawValue: row.cache) else { return nil }
+        return (TuningCase(problem, threads: row.threads, regime: regime), text)
     }
 
     /// Appends rows to the file, all or none.
@@ -147,7 +136,7 @@ extension TuningStore {
     /// Cases with a pick that may decide here.
     public var decided: [TuningCase] {
         var seen: Set<TuningCase> = []
-        return order.map(\.subject).filter { seen.insert($0).inserted && pick($0) != nil }
+        return order.compactMap { rows[$0]?.subject }.filter { seen.insert($0).inserted && pick($0) != nil }
     }
 
     /// One line for each kernel and reason that rows are not used for, with their number.

@@ -49,7 +49,7 @@ func runPick(_ values: Values) throws -> ExitCode {
     }
     var passed = true
     if !missing.isEmpty {
-        let sink = try ResultSink("\(folder)/\(machine.slug)/bench.csv", raw: nil)
+        let sink = try ResultSink(MachineFolder.path("bench.csv", of: machine, in: folder), raw: nil)
         if !session.quiet { Console.note("measuring \(missing.count) problems that \(folder) does not hold yet") }
         passed = try bench.run(missing, machine: machine, emit: sink.append)
         for row in sink.rows { store.add(row) }

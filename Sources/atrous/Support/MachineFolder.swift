@@ -3,8 +3,13 @@ import KernelRegistry
 
 /// Files beside this machine's results.
 enum MachineFolder {
-    static func path(_ file: String, in results: String = "results") -> String {
+    /// `machine`: nil for the one that runs, which need not be measured for its name.
+    static func path(_ file: String, of machine: MachineProfile? = nil, in results: String = "results") -> String {
+        "\(results)/\((machine ?? own).slug)/\(file)"
+    }
+
+    private static var own: MachineProfile {
         let registry = (try? InstructionSet.usable()).map { KernelRegistry(level: $0) }
-        return "\(results)/\(MachineProfile.unmeasured(levels: registry?.probes.map(\.name) ?? []).slug)/\(file)"
+        return .unmeasured(levels: registry?.probes.map(\.name) ?? [])
     }
 }

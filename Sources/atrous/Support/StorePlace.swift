@@ -13,7 +13,7 @@ struct StorePlace {
 
     init(_ values: Values) { file = values.string("store").map(Self.file) }
 
-    func path(_ machine: MachineProfile) -> String { file ?? Self.file("results/\(machine.slug)") }
+    func path(_ machine: MachineProfile) -> String { file ?? MachineFolder.path("tuning.csv", of: machine) }
 
     /// The same where the machine need not be known.
     func pathUnmeasured() throws -> String {
@@ -28,7 +28,7 @@ struct StorePlace {
     /// This machine's profile where one lies beside the store, or where results do by default; nil where none fits.
     func storedProfile(threads: [Int], _ kernels: KernelSelection) -> MachineProfile? {
         let levels = kernels.registry.probes.map(\.name)
-        return [file, Self.file(MachineProfile.defaultFolder(levels: levels))].compactMap(\.self)
+        return [file, MachineFolder.path("tuning.csv", of: .unmeasured(levels: levels))].compactMap(\.self)
             .compactMap { MachineProfile.stored(Self.profile(beside: $0)) }.first { $0.fits(levels: levels, threads: threads) }
     }
 
@@ -68,9 +68,6 @@ extension MachineProfile {
     static func stored(_ path: String) -> MachineProfile? {
         FileManager.default.contents(atPath: path).flatMap { try? JSONDecoder().decode(MachineProfile.self, from: $0) }
     }
-
-    /// Where this machine's results lie by default.
-    static func defaultFolder(levels: [String]) -> String { "results/\(MachineProfile.unmeasured(levels: levels).slug)" }
 
     /// Whether it is of this machine and holds what a roofline with so many threads needs.
     func fits(levels: [String], threads: [Int]) -> Bool {
