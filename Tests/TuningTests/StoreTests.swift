@@ -49,6 +49,16 @@ import Tuning
         #expect(try self.store().pick(subject)?.medianNs == 950)
     }
 
+    @Test func aRowThatSaysNothingTakesNoPlace() throws {
+        let empty = row(effort: "exhaustive") { ($0.medianNs, $0.verdict) = (nil, "") }
+        let store = try store()
+        try store.append([row(ns: 900, mark: "pick"), empty])
+        for store in [store, try self.store()] { #expect(store.pick(subject)?.medianNs == 900 && store.all.count == 1) }
+        #expect(StoreMerge.merge([[row(ns: 900)], [empty]]).rows.map(\.medianNs) == [900])
+        try store.compact()
+        #expect(try lines().count == 2)
+    }
+
     @Test func aTornLastLineIsCutOffAndTheNextRowFollows() throws {
         try store().append([row(), row("pw-b-test", "")])
         let whole = try String(contentsOfFile: path, encoding: .utf8)

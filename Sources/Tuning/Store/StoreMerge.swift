@@ -30,12 +30,12 @@ public enum StoreMerge {
         }
     }
 
-    /// A store's rows as they count: the last of every key, in the order of their first ones, and one pick a case. Rows that this
-    /// version cannot interpret have keys, too, and stay.
+    /// A store's rows as they count: the last of every key that says something, in the order of their first ones, and one pick a case.
+    /// Rows that this version cannot interpret have keys, too, and stay.
     public static func reduced(_ rows: [ResultRow]) -> [ResultRow] {
         var places: [RowKey: Int] = [:]
         var result: [ResultRow] = []
-        for row in rows {
+        for row in rows where !row.saysNothing {
             let key = key(row)
             if let place = places[key] {
                 result[place] = row

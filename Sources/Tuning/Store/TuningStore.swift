@@ -51,6 +51,10 @@ public final class TuningStore {
 
     /// `line`: of the file, for what is said of a row that does not read.
     private func add(_ row: ResultRow, line: Int? = nil) {
+        guard !row.saysNothing else {
+            superseded += 1
+            return
+        }
         guard let (subject, problem) = subject(of: row) else {
             let regimes = MeasurementOptions.Cache.allCases.map(\.rawValue).joined(separator: ", ")
             let what =
@@ -180,5 +184,7 @@ private struct Measured: Hashable {
 }
 
 extension ResultRow {
+    /// Neither a time nor a verdict: earlier versions wrote such rows where the time of a search was over.
+    var saysNothing: Bool { verdict.isEmpty && medianNs == nil }
     var effort: Effort { Effort(rawValue: tuning.effort) ?? .estimate }
 }
