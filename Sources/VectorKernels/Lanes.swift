@@ -7,7 +7,7 @@ import CVector
 typealias Vector = SIMD16<Float>
 /// The suffix of every kernel name of this copy.
 let isaName = "v4"
-/// Accumulators that a register tile may hold: 32 registers less the operands.
+/// Vector registers: of a tile's sums and its operands together.
 let vectorRegisters = 32
 #elseif ATROUS_X86_V3
 typealias Vector = SIMD8<Float>

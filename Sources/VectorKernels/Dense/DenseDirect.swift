@@ -37,7 +37,7 @@ private let blockWidth = vectorRegisters == 32 ? 8 : 6
 
 private func channelBlocks(_ p: Problem) -> Int { (p.ocPerGroup + blockWidth - 1) / blockWidth }
 
-/// `[oc][ic / groups][kh][kw]` → per group and block of channels `[ic / groups][kh][kw][8]`, zero-filled.
+/// `[oc][ic / groups][kh][kw]` → per group and block of channels `[ic / groups][kh][kw][blockWidth]`, zero-filled.
 private func packBlocks(_ p: Problem, _ source: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>) {
     var out = target
     for group in 0..<p.groups {

@@ -6,18 +6,18 @@ import ThreadPool
 /// A register tile holds `t` pixels of one such phase × as many of its rows as `s` sums allow, for one vector of channels;
 /// each input goes from its one load into all sums of the row that it belongs to, so that 0.3–0.6 loads go with a
 /// multiply-add. Order: blocks of channels, row tiles phase by phase (neighbours share input rows), column tiles, vectors.
-/// Meets the FMA limit where 12 taps or more are live, the bandwidth of L2 and L3 with fewer. Phases of at most three rows
+/// Near the FMA limit where 12 taps or more are live, near the bandwidth of L2 and L3 with fewer. Phases of at most three rows
 /// and pixels have tiles of their own (`wholePhase`).
 ///
 /// Below its best where pixels of one phase lie a multiple of 2 KiB apart (256 channels at dilation 2 and 4, 512 at any): then all
 /// lines of a tile fall into one or two cache sets, every use of an input comes from L2, and the stores wait for it one by one.
-/// Under 3 × 3 taps `dw-roll`, which loads every input once, passes it there and at most shapes of 20 × 20 and more. Tried and lost:
+/// Under 3 × 3 taps `dw-roll`, which loads every input once, passes it there and at most shapes of 40 × 40 and more. Tried and lost:
 /// copying the window of a tile, or its sums, through a dense buffer in L1, and taking the vectors in scattered order.
 let depthwisePhase = Kernel(
     name: "dw-phase-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
     // A single tap reads what the same tile then writes; a last vector that overlaps another would read it again.
     runsInPlace: { overwrites($0) && $0.ic % lanes == 0 },
-    summary: "register tile of pixels × rows a dilation apart on NHWC, every input loaded once for all its taps",
+    summary: "register tile of pixels × rows a dilation apart on NHWC, an input loaded once for all the taps of a row",
     space: ConfigurationSpace(
         [
             Parameter("t", [3, 4, 5, 6, 7, 8, 10], standard: vectorRegisters == 32 ? 10 : 8, "pixels in a register tile"),
@@ -51,21 +51,6 @@ let depthwisePhase = Kernel(
 /// Pixels at once under a single tap, which takes nothing from registers that hold more: each is a stream of its own for
 /// the prefetcher, and pixels of a power of two of channels lie in the same few cache sets.
 private let mostStreams = 4
-
-/// The first channel of a vector: the last vector overlaps the one before where the channels are no whole number of them.
-private func firstChannel(_ p: Problem, _ vector: Int) -> Int { min(vector * lanes, p.ic - lanes) }
-
-/// `[c][kh][kw]` → `[vector][kh][kw][lane]`.
-func packVectorMajor(_ p: Problem, _ source: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>) {
-    let taps = p.kh * p.kw
-    for vector in 0..<paddedChannels(p) / lanes {
-        for tap in 0..<taps {
-            for lane in 0..<lanes {
-                target[(vector * taps + tap) * lanes + lane] = source[(firstChannel(p, vector) + lane) * taps + tap]
-            }
-        }
-    }
-}
 
 /// The map cut into units of work: a block of channels × an image × a tile of rows. A class, since the copying of a large
 /// struct becomes a shared function with instructions of this level.

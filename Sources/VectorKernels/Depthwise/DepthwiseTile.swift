@@ -35,24 +35,6 @@ let depthwiseTile = Kernel(
         }
     })
 
-/// Whether every output depends on the input of its own place alone.
-func overwrites(_ p: Problem) -> Bool {
-    p.kh == 1 && p.kw == 1 && p.strideH == 1 && p.strideW == 1 && p.padTop == 0 && p.padLeft == 0 && p.oh == p.ih
-        && p.ow == p.iw
-}
-
-/// Channels rounded up to whole vectors.
-func paddedChannels(_ p: Problem) -> Int { (p.ic + lanes - 1) / lanes * lanes }
-
-/// `[c][kh][kw]` → `[kh][kw][c]`, filled up with zeros to whole vectors.
-func packTapMajor(_ p: Problem, _ source: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>) {
-    let taps = p.kh * p.kw
-    let padded = paddedChannels(p)
-    for tap in 0..<taps {
-        for c in 0..<padded { target[tap * padded + c] = c < p.ic ? source[c * taps + tap] : 0 }
-    }
-}
-
 /// The map cut into units of work: a channel block × an image × a *row class* (output rows a dilation apart).
 struct DepthwiseJob {
     let problem: Problem

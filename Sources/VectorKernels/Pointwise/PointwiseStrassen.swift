@@ -4,8 +4,8 @@ import ThreadPool
 /// Pointwise convolution as a Strassen–Winograd product, NHWC: with L levels 7ᴸ products of a 2⁻ᴸ part in each direction
 /// instead of 8ᴸ, so that nominal FLOPs pass the FMA peak (by 8/7 a level at most).
 ///
-/// The combinations of the weights are packed at plan time. Pixels go in blocks of r, whose combinations are
-/// written to scratch (in L2); then all 7ᴸ products of one tile position run one after another, and the sums between them
+/// The combinations of the weights are packed at plan time. Pixels go in blocks of r, whose combinations are written to scratch (12 · r
+/// · k bytes with two levels, in L2 or L3); then all 7ᴸ products of one tile position run one after another, and the sums between them
 /// are tiles in L1 that start the next product. So dst is written once, with bias and activation, as in a plain product,
 /// and the additions cost A's 4 per level alone. Compute-bound. Threads share pixels × panels, each with its own scratch.
 ///

@@ -5,7 +5,7 @@ import ThreadPool
 ///
 /// Activations are broadcast straight from src (no copy of them at all), weights are packed into panels at plan time, and
 /// m × n accumulators stay in registers over a block of k input channels. For each block of `r` pixels (kept in L2) and
-/// each panel (kept in L1) all tiles of m pixels run, so a panel is read from L1 once per tile. Compute-bound.
+/// each panel (in L1 where k · n is small, else in L2) all tiles of m pixels run, each reading the panel once. Compute-bound.
 /// Threads share the grid of pixel blocks × panels.
 /// Loop structure: Goto, van de Geijn, "Anatomy of high-performance matrix multiplication", TOMS 2008, without packing A.
 let pointwiseTile = Kernel(
