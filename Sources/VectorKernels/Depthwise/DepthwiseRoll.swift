@@ -146,7 +146,7 @@ private func rollTile<let T: Int, let W: Int>(_ a: borrowing RollArguments, _ sh
             x += a.rowStep
             out += a.rowStep
         }
-        finishRow(&above, out, a)
+        finishSums(&above, out, a)
     }
 }
 
@@ -182,7 +182,7 @@ private func rollRow<let T: Int, let W: Int>(
                 feed(k, weights + 3 &* lanes, value, &on)
             }
         }
-        finishRow(&above, out, a)
+        finishSums(&above, out, a)
     }
     above = on
     on = below
@@ -198,7 +198,7 @@ private func feed<let T: Int, let W: Int>(
 }
 
 @inline(__always)
-private func finishRow<let T: Int>(
+private func finishSums<let T: Int>(
     _ sum: inout InlineArray<T, Vector>, _ out: UnsafeMutablePointer<Float>, _ a: borrowing RollArguments
 ) {
     if a.activation == .relu {
@@ -208,7 +208,7 @@ private func finishRow<let T: Int>(
 }
 
 @inline(never)
-private func run<let T: Int, let W: Int>(_ a: borrowing RollArguments, _ shape: RollShape<T, W>.Type) {
+private func roll<let T: Int, let W: Int>(_ a: borrowing RollArguments, _ shape: RollShape<T, W>.Type) {
     guard 4 &* T &+ 3 <= vectorRegisters else { return }
     rollTile(a, shape)
     activateStored(rows: a.rows, pixels: T, a.dst, rowStep: a.rowStep, step: a.step, groups: a.groups, a.activation)
@@ -218,13 +218,13 @@ private func run<let T: Int, let W: Int>(_ a: borrowing RollArguments, _ shape: 
 @inline(__always)
 private func runRollTile(_ t: Int, _ a: borrowing RollArguments) {
     switch t {
-    case 1: run(a, RollShape<1, 3>.self)
-    case 2: run(a, RollShape<2, 4>.self)
-    case 3: run(a, RollShape<3, 5>.self)
-    case 4: run(a, RollShape<4, 6>.self)
-    case 5: run(a, RollShape<5, 7>.self)
-    case 6: run(a, RollShape<6, 8>.self)
-    case 7: run(a, RollShape<7, 9>.self)
+    case 1: roll(a, RollShape<1, 3>.self)
+    case 2: roll(a, RollShape<2, 4>.self)
+    case 3: roll(a, RollShape<3, 5>.self)
+    case 4: roll(a, RollShape<4, 6>.self)
+    case 5: roll(a, RollShape<5, 7>.self)
+    case 6: roll(a, RollShape<6, 8>.self)
+    case 7: roll(a, RollShape<7, 9>.self)
     default: preconditionFailure("no such tile")
     }
 }
