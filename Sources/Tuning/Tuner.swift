@@ -222,7 +222,8 @@ extension Tuner {
         defer { pending = nil }
         let decision = try settings.strategy.decide(search)
         let faults = space.candidates.indices.compactMap { i in meter.fault(i).map { (candidate: space.candidates[i], fault: $0) } }
-        let cap = search.isExhausted ? nil : settings.cap
+        // What a search leaves out of its own accord, since it cannot win, no further evaluations would add.
+        let cap = search.left == 0 && !search.isExhausted ? settings.cap : nil
         let pick = try decision.map { try mark($0, meter, work, evaluations: search.measured.count, finished: !meter.isOver, cap: cap) }
         let holder = holder(pick, work)
         let asked = Set(work.candidates.map(\.name))

@@ -75,6 +75,11 @@ import Tuning
         let whole = try tuner(store, .quick).tune(subject, pool: pool)
         #expect(!whole.isCapped && !whole.stored && isExact(store))
         #expect(tuner(store, .quick, evaluations: 3).work(subject).isDecided)
+        // More effort with few evaluations: neither takes the other's place.
+        let more = try tuner(store, .thorough, evaluations: 3).tune(subject, pool: pool)
+        #expect(more.isCapped && isExact(store))
+        #expect(tuner(store, .thorough, evaluations: 3).work(subject).isDecided && tuner(store, .quick).work(subject).isDecided)
+        #expect(!tuner(store, .thorough).work(subject).isDecided)
         // Enough for all that there is: nothing was left out.
         let path = path + "2.csv"
         let all = try TuningStore(path, identity: store.identity)

@@ -38,17 +38,16 @@ struct Cover: Hashable {
         row.tuning.covers.split(separator: " ").compactMap { Cover(String($0), effort: row.effort) }
     }
 
-    /// The text for a pick of this effort: of each kernel its highest.
+    /// The text for a pick of this effort: of each kernel those that no other serves as well. One of more effort that left candidates out
+    /// stands beside one of less that left none.
     static func text(_ covers: [Cover], in effort: Effort) -> String {
-        let best = Dictionary(covers.map { ($0.key, $0) }, uniquingKeysWith: { $1.isAbove($0) ? $1 : $0 })
-        return best.values.map { cover in
+        let all = Set(covers)
+        let highest = all.filter { one in
+            !all.contains { $0 != one && $0.key == one.key && $0.serves(one.effort, evaluations: one.evaluations) }
+        }
+        return highest.map { cover in
             if let evaluations = cover.evaluations { return "\(cover.key):\(cover.effort.rawValue):\(evaluations)" }
             return cover.effort == effort ? cover.key : "\(cover.key):\(cover.effort.rawValue)"
         }.sorted().joined(separator: " ")
-    }
-
-    private func isAbove(_ other: Cover) -> Bool {
-        if (evaluations == nil) != (other.evaluations == nil) { return evaluations == nil }
-        return (effort, evaluations ?? .max) > (other.effort, other.evaluations ?? .max)
     }
 }
