@@ -84,7 +84,7 @@ public struct TunedLookup {
     public func isExact(_ subject: TuningCase, among candidates: [Candidate]) -> Bool { effort(subject, among: candidates) != nil }
 
     /// The effort with which the last of those kernels has met the pick; nil where one has not.
-    private func effort(_ subject: TuningCase, among candidates: [Candidate]) -> Effort? {
+    public func effort(_ subject: TuningCase, among candidates: [Candidate]) -> Effort? {
         guard store.pick(subject) != nil else { return nil }
         let able = Dictionary(candidates.map { ($0.kernel.name, $0.kernel) }, uniquingKeysWith: { first, _ in first })
             .filter { $0.value.supports(subject.problem) == .yes }

@@ -58,11 +58,12 @@ func listTuned(_ values: Values) throws {
     let kernels = try KernelSelection(values, everyLevel: false)
     let store = try StorePlace(values).open(kernels, quiet: true)
     let lookup = TunedLookup(store, machine: nil)
-    // Of a pick that says nothing here only what it lists itself is known.
-    func isPartial(_ stored: TuningStore.StoredRow) -> Bool {
-        let (subject, pick) = (stored.subject, store.pick(stored.subject))
-        guard pick == stored.row else { return stored.row.tuning.covers.isEmpty }
-        return !lookup.isExact(subject, among: kernels.candidates(for: subject.problem, threads: subject.threads).able)
+    // That of the search that all kernels here have met. Of a pick that says nothing here only what it lists itself is known.
+    func effort(_ stored: TuningStore.StoredRow) -> String {
+        let (subject, row) = (stored.subject, stored.row)
+        let partial = "\(row.tuning.effort), partial"
+        guard store.pick(subject) == row else { return row.tuning.covers.isEmpty ? partial : row.tuning.effort }
+        return lookup.effort(subject, among: kernels.candidates(for: subject.problem, threads: subject.threads).able)?.rawValue ?? partial
     }
     let picks = store.all.filter { $0.row.tuning.mark == "pick" }
     guard !picks.isEmpty else { throw UsageError("\(store.file.path): no pick is stored there; `atrous tune` decides some, --store names another folder") }
@@ -75,7 +76,7 @@ func listTuned(_ values: Values) throws {
                 return [
                     row.problemName, "\(row.threads)", row.cache, row.candidate, row.medianNs.map(Format.ms) ?? "-",
                     interval.map { "\(row.tuning.runnerUp) \($0)" } ?? "-", row.tuning.regret.map { String(format: "%.1f %%", 100 * $0) } ?? "-",
-                    row.tuning.effort + (isPartial(stored) ? ", partial" : ""), row.machine, stored.validity.reason.isEmpty ? "used" : stored.validity.decides ? "used; \(stored.validity.reason)" : "not used: \(stored.validity.reason)",
+                    effort(stored), row.machine, stored.validity.reason.isEmpty ? "used" : stored.validity.decides ? "used; \(stored.validity.reason)" : "not used: \(stored.validity.reason)",
                 ]
             }, right: [1, 4]))
 }
