@@ -60,6 +60,7 @@ extension CheckOutcome {
         if let suiteChange {
             found.append(.init(level(suite), layer: "all", "suite", word: suite.word, "the cases together: \(CheckOutcome.percent(suiteChange))\(unbelieved)"))
         }
+        if let otherHarness { found.append(.init(.warned, layer: "all", "harness", word: "differs", otherHarness)) }
         if !unfit.isEmpty { found.append(.init(.unjudged, layer: "all", "machine", word: "cannot decide", unfit.joined(separator: "; "))) }
         return found
     }
@@ -93,7 +94,14 @@ extension CheckOutcome {
         for one in sentinels {
             lines.append("base against its copy, \(one.name): \(one.failure ?? one.change.map(CheckOutcome.percent) ?? "not measured")")
         }
+        if let otherHarness { lines.append("harness: \(otherHarness)") }
         return lines + picks.map(\.text) + plans.map(\.text)
+    }
+
+    /// Where the builds place buffers or warm up in other ways: what their times differ by may be that.
+    private var otherHarness: String? {
+        guard let base = harness[.base], let head = harness[.head], base != head else { return nil }
+        return "base measures by version \(base), head by \(head); where their times differ, it may be the way of measuring and not the kernel"
     }
 
     private func word(_ out: Survey.LeftOut) -> String { out.failed ? out.side.failed : "left out" }

@@ -39,7 +39,7 @@ public struct CaseOutcome: Sendable {
     mutating func fill(_ series: SequentialCheck.Series, _ values: [LaunchValue]) {
         judgement = failure == nil ? series.judgement ?? .undecided : .undecided
         launches = series.values.count
-        confirming = series.fresh
+        confirming = series.isSuspect ? series.fresh : []
         self.values = values
         guard !values.isEmpty else { return }
         change = series.estimate
@@ -110,6 +110,8 @@ public struct CheckOutcome: Sendable {
     /// Why the machine cannot answer, from sentinels and clocks.
     public internal(set) var unfit: [String] = []
     public internal(set) var leftOut: [Survey.LeftOut] = []
+    /// `harnessVersion` of each build.
+    public internal(set) var harness: [Side: Int] = [:]
     /// What ended the check early: head's worker, outside any case.
     public internal(set) var end: SideError?
     public var missing: [Missing] = []

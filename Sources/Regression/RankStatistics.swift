@@ -58,6 +58,10 @@ public enum RankStatistics {
         return (Statistics.median(means), means[low]...means[means.count - 1 - low])
     }
 
+    /// Of fewer values not even the whole range of ``hodgesLehmann(_:confidence:)`` is an interval of that confidence: it leaves out what
+    /// all values on one side would say, 2 of 2ⁿ cases.
+    static func fewestValues(confidence: Double) -> Int { Int((1 - log2(1 - confidence)).rounded(.up)) }
+
     /// p-values adjusted for the expected share of false discoveries.
     /// Source: Benjamini, Hochberg, "Controlling the false discovery rate", JRSS B 1995.
     public static func benjaminiHochberg(_ p: [Double]) -> [Double] {

@@ -135,6 +135,7 @@ public final class RegressionCheck {
             rule: rule, builds: builds, rounds: options.rounds, launches: launch, attempts: attempts, seconds: seconds)
         outcome.unfit = reasons
         outcome.leftOut = survey.leftOut
+        outcome.harness = survey.harness
         for shared in survey.shared {
             var row = CaseOutcome(shared, rule, threshold: threshold(shared))
             row.failure = failures[shared.one]

@@ -22,6 +22,8 @@ public struct SequentialCheck {
         }
 
         public var values: [Double] { screen + fresh }
+        /// Whether the screen asked for a confirmation of its own; where the suite asks for one, the others have fresh values too.
+        public var isSuspect: Bool { suspicion != nil }
         /// The fresh ones, where there are any: those of the screen made it a suspect.
         public var estimate: Double { Statistics.median(fresh.isEmpty ? screen : fresh) }
     }

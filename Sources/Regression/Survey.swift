@@ -36,6 +36,8 @@ public struct Survey: Sendable {
     public private(set) var shared: [Shared] = []
     public private(set) var leftOut: [LeftOut] = []
     public private(set) var arenaBytes = 0
+    /// `harnessVersion` of each build.
+    public private(set) var harness: [Side: Int] = [:]
 
     /// Opens and verifies every case in both builds, and times it once to find the runs of a burst. Throws ``SideError`` where a side's
     /// worker does not start.
@@ -48,7 +50,10 @@ public struct Survey: Sendable {
         func start(_ side: Side) throws(SideError) {
             do { workers[side] = try WorkerProcess(builds[side]!) } catch { throw SideError(side, error) }
         }
-        for side in [Side.base, .head] { try start(side) }
+        for side in [Side.base, .head] {
+            try start(side)
+            harness[side] = workers[side]!.harness
+        }
         for (id, one) in cases.enumerated() {
             progress(Double(id) / Double(cases.count))
             var facts: [Side: Facts] = [:]

@@ -61,7 +61,7 @@ public enum WorkerError: Error, Equatable, Sendable, CustomStringConvertible {
     }
 
     /// Whether the worker is gone, so that the next case needs a new one.
-    var endsWorker: Bool {
+    public var endsWorker: Bool {
         switch self {
         case .died, .hung, .lied: true
         default: false

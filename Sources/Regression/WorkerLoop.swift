@@ -50,7 +50,7 @@ public final class WorkerLoop {
     public func run(next: () -> String?, answer: (String) -> Void) {
         // A driver that is killed while a worker is at a long run takes it along.
         _ = atrous_die_with_parent()
-        answer(WorkerProtocol.line([WorkerProtocol.greeting, "\(WorkerProtocol.version)", kernels.level]))
+        answer(WorkerProtocol.line([WorkerProtocol.greeting, "\(WorkerProtocol.version)", kernels.level, "\(harnessVersion)"]))
         while let line = next() {
             let fields = WorkerProtocol.fields(line)
             do {

@@ -14,20 +14,21 @@ struct FakeWorker {
     let path: String
 
     /// `ns`: of one run, by candidate; others take 1000. `chain`: of the loop that tells the clock. `fault` strikes in bursts of `faulty`, once launches have begun. `starts`: how often
-    /// it comes to its greeting, and crashes from then on. `place`: what it does when it is to map pages.
+    /// it comes to its greeting, and crashes from then on. `place`: what it does when it is to map pages. `harness`: the version that it says it measures by.
     init(_ name: String, ns: [String: Int] = [:], fault: Fault = .none, faulty: String = "dw-bad", missing: String = "", chain: Int = 1000, version: Int = 1, plan: String = "error\\tno such command",
-        starts: Int? = nil, place: String = "echo placed"
+        starts: Int? = nil, place: String = "echo placed", harness: Int? = nil
     ) throws {
         let counter = "\(try Self.folder())/\(name).starts"
         try? FileManager.default.removeItem(atPath: counter)
         let count = starts.map { "echo >>'\(counter)'; [ $(wc -l <'\(counter)') -le \($0) ] || kill -SEGV $$" } ?? ":"
+        let greeting = harness.map { "\\t\($0)" } ?? ""
         let times = ns.map { "            \($0.key)) ns=\($0.value) ;;\n" }.joined()
         let text = """
             #!/bin/bash
             declare -A names
             launched=0
             \(count)
-            printf 'atrous-worker\\t\(version)\\tv3\\n'
+            printf 'atrous-worker\\t\(version)\\tv3\(greeting)\\n'
             while IFS=$'\\t' read -r command a b c d; do
                 case $command in
                 open) if [ "$c" = '\(missing)' ]; then printf 'error\\tno kernel %s\\n' "$c"; else names[$a]=$c; printf 'opened\\t4096\\t0\\t64\\n'; fi ;;

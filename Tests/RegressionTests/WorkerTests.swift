@@ -30,6 +30,24 @@ import Testing
         #expect(outcome.report.junit.contains("failures=\"1\""))
     }
 
+    /// The launches that confirm the suite are no opinion of its cases.
+    @Test func aSlowerSuiteMakesNoCaseASuspect() throws {
+        let names = ["dw-a", "dw-b", "dw-c", "dw-d", "dw-e", "dw-f"]
+        let head = try FakeWorker("head", ns: Dictionary(uniqueKeysWithValues: names.map { ($0, 1018) }))
+        let outcome = try FakeWorker.check(base: try FakeWorker("base"), head: head, candidates: names)
+        #expect(outcome.suite == .slower && outcome.verdict == .regression)
+        #expect(outcome.cases.allSatisfy { $0.judgement == .fine && $0.launches > 2 && $0.confirming.isEmpty })
+        #expect(!outcome.report.lines.contains { $0.contains("Hodges and Lehmann") })
+    }
+
+    /// Builds whose harness differs are compared, and it is said.
+    @Test func anotherWayOfMeasuringIsTold() throws {
+        let outcome = try FakeWorker.check(base: try FakeWorker("base"), head: try FakeWorker("head", harness: 2), candidates: good)
+        #expect(outcome.verdict == .fine)
+        #expect(outcome.report.lines.contains { $0.hasPrefix("harness: base measures by version 1, head by 2") })
+        #expect(outcome.report.annotations.contains { $0.hasPrefix("::warning") && $0.contains("by version 1") })
+    }
+
     /// Between margin and threshold.
     @Test func aSmallChangeIsAmbiguousAndDoesNotFail() throws {
         let outcome = try FakeWorker.check(base: try FakeWorker("base"), head: try FakeWorker("head", ns: ["dw-b": 1025]), candidates: good)

@@ -13,7 +13,10 @@ struct CheckMatrix {
     init(_ values: Values, command: String, base: String, head: String, session: Session, stored: StoredPicks = .none) throws {
         let selection = try ProblemSelection.nonEmpty(values, command: command)
         let patterns = try values.strings("kernel").map { try Pattern($0, flag: "--kernel")! }
-        let (a, b) = (try WorkerProcess(base), try WorkerProcess(head))
+        let a = try WorkerProcess(base)
+        let b: WorkerProcess
+        // It has started before: that it does no more is what head has brought.
+        do { b = try WorkerProcess(head) } catch { throw error.endsWorker ? SideError(.head, error) as any Error : error }
         defer { a.stop(); b.stop() }
         if a.level != b.level {
             throw UsageError("\(command): base runs at \(a.level), head at \(b.level); set ATROUS_ISA to the lower of the two")
