@@ -9,7 +9,7 @@ public final class AlignedMemory: @unchecked Sendable {
     /// Large pages are asked for from this size on: the pixels of a wide NHWC map, or of a slice of a concatenation, lie up to
     /// half a small page apart, so that a tile meets more pages than the first translation buffer holds.
     private static let largeBytes = 4 << 20
-    private static let largePage = 2 << 20
+    public static let largePage = 2 << 20
 
     public init(bytes: Int) {
         self.bytes = bytes

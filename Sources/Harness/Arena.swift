@@ -18,7 +18,7 @@ public final class Arena {
     /// Whether the pages are this object's, to move and to give back.
     private let owned: Bool
 
-    /// Bytes of a guard band: a few cache lines, enough for a stray vector row.
+    /// Bytes of a guard band at least: a few cache lines, enough for a stray vector row.
     public static let guardBytes = 2048
     /// A quiet NaN with a payload that no computation makes.
     static let guardPattern: UInt32 = 0x7FC5_A5A5
@@ -67,10 +67,9 @@ public final class Arena {
     }
 
     private static let pageBytes = 4096
-    private static let largePage = 2 << 20
 
     /// Bytes of the mapping for so many.
-    private static func mapped(_ bytes: Int) -> Int { (bytes + largePage - 1) / largePage * largePage }
+    private static func mapped(_ bytes: Int) -> Int { (bytes + AlignedMemory.largePage - 1) / AlignedMemory.largePage * AlignedMemory.largePage }
 
     private static func layout(_ sizes: [Int]) -> (offsets: [Int], bytes: Int) {
         var offsets: [Int] = []
@@ -136,25 +135,28 @@ public final class Arena {
         }
     }
 
-    /// Before and behind a region. Two neighbours share the band between them half and half, so that a stray write is
-    /// laid to the nearer one.
+    /// Before and behind a region. Two neighbours share what lies between them half and half, so that a stray write is laid to the
+    /// nearer one.
     private func bands(_ region: Region) -> [Range<Int>] {
-        let start = offsets[region.rawValue]
-        let end = start + AlignedMemory.rounded(sizes[region.rawValue])
-        let half = Self.guardBytes / 2
-        return [(start - half)..<start, (start + sizes[region.rawValue])..<(end + half)]
+        let place = region.rawValue
+        func end(_ place: Int) -> Int { offsets[place] + sizes[place] }
+        func middle(behind place: Int) -> Int { (offsets[place] + AlignedMemory.rounded(sizes[place]) + offsets[place + 1]) / 2 }
+        let before = place == 0 ? offsets[0] - Self.guardBytes : middle(behind: place - 1)
+        let behind = place + 1 == offsets.count ? offsets[place] + AlignedMemory.rounded(sizes[place]) + Self.guardBytes : middle(behind: place)
+        return [before..<offsets[place], end(place)..<behind]
     }
 
     /// In large pages where the system has them, as the maps of a block: in small ones what a kernel takes hangs on which frames they
     /// got, by a third on 256 channels of 40 × 40.
     private static func map(_ bytes: Int) throws -> UnsafeMutableRawPointer {
         let length = mapped(bytes)
+        let largePage = AlignedMemory.largePage
         let reserved = mmap(nil, length + largePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
         guard let reserved, reserved != MAP_FAILED else { throw HarnessError.outOfMemory(bytes: bytes, free: 0) }
         let before = (largePage - Int(bitPattern: reserved) % largePage) % largePage
         if before > 0 { munmap(reserved, before) }
         let memory = reserved + before
-        if before < largePage { munmap(memory + length, largePage - before) }
+        munmap(memory + length, largePage - before)
         #if os(Linux)
         madvise(memory, length, Int32(MADV_HUGEPAGE))
         #endif

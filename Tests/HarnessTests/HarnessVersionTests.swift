@@ -6,11 +6,11 @@ import Testing
 /// pass for times of the way now.
 @Suite struct HarnessVersionTests {
     /// What the code of ``files`` was when somebody last judged it. The one line to change: the test says what to write.
-    private let judged = (version: 2, code: "74ac0a1764274874")
+    private let judged = (version: 2, code: "5a4227e49007227b")
 
     /// Where what a sample holds comes from, under Sources.
     private let files = [
-        "Harness/Arena.swift", "Harness/Clock.swift", "Harness/Disturbance.swift", "Harness/Measurement.swift",
+        "ConvCore/AlignedMemory.swift", "Harness/Arena.swift", "Harness/Clock.swift", "Harness/Disturbance.swift", "Harness/Measurement.swift",
         "Harness/Neighbour.swift", "Harness/QuietThreads.swift", "Harness/Sampler.swift", "Harness/SamplingSession.swift",
         "Harness/Statistics.swift", "Harness/StealTime.swift", "Tuning/Search/SamplerMeter.swift",
     ]
