@@ -65,6 +65,6 @@ extension [BlockUnit] {
         let mid = last { $0.name == "compress" || $0.name == "compress.pw" }?.oc ?? 0
         let concatenated = last { $0.inputs.count > 1 }?.ic ?? 0
         let channels = size.cin + (last?.oc ?? 0) + mid + concatenated
-        return 4 * channels * size.batch * size.height * size.width + 8 * AlignedMemory.mapSpacing
+        return 4 * channels * size.batch * size.height * size.width + 8 * (AlignedMemory.mapSpacing + AlignedMemory.alignment)
     }
 }

@@ -88,8 +88,8 @@ struct PlannedBlockTests {
         let (cin, cout) = (check.parameters.cin, check.parameters.cout)
         let map = 4 * check.size.batch * check.size.height * check.size.width
         let bound = units.memoryBound(at: check.size)
-        // Some lines between the maps keep them off the same cache sets.
-        #expect(bound - map * (cin + cout + cin / 2 + 4 * cout) == 8 * 3 * 64)
+        // Some lines between the maps keep them off the same cache sets, and each begins a line.
+        #expect(bound - map * (cin + cout + cin / 2 + 4 * cout) == 8 * (3 * 64 + 64))
         for threads in [1, 2] {
             let block = try PlannedBlock(check.parameters, size: check.size, stages: stages, pool: ThreadPool(threads: threads))
             #expect(block.memory.maps <= bound)

@@ -89,19 +89,18 @@ public struct BlockPlanner {
                 blocks.append(try proved(name, stages, check))
             }
             var tried: [StageCost] = []
-            var fit = true
             let bound = units.memoryBound(at: size)
             for (name, stages) in fastestStages(blocks, timing) {
                 progress("\(name), through their spaces")
                 let climbed = try climbed(name, from: stages, check, timing, tried: &tried)
                 blocks.append(try proved(name, climbed, check))
-                fit = fit && blocks.last!.block.memory.fits(bound)
             }
-            if !fit {
+            if !blocks[variants.count...].allSatisfy({ $0.block.memory.fits(bound) }) {
                 // A climb asks for time alone. Of all that it tried, the fastest that holds no more memory than it may; every block of
                 // a climb has the same copies between layouts.
                 let within = try route(tried, conversionNsPerByte: 0, units: units, bound: bound)
-                blocks.append(try proved("climbed, within the memory", within.stages, check))
+                let frugal = try proved("climbed, within the memory", within.stages, check)
+                if frugal.block.memory.fits(bound) { blocks.append(frugal) }
             }
             var outcome: Outcome
             var attempt = 0
