@@ -84,6 +84,9 @@ public struct MachineProfile: Sendable, Codable {
         peaks.first { $0.threads == 1 && $0.isa == isa }?.gflops ?? peakGflops(threads: 1)
     }
 
+    /// Caches that a CPU does not share, as ``Bandwidth/level`` names them.
+    static let privateLevels = ["L1", "L2"]
+
     public func bandwidth(_ level: String, threads: Int) -> Bandwidth? {
         bandwidths.first { $0.level == level && $0.threads == threads }
     }
@@ -193,7 +196,7 @@ extension MachineProfile {
         let half = max(unit, count / 2 / unit * unit)
         let memory = (0..<pool.threads).map { _ in AlignedMemory(floats: count) }
         for m in memory { m.floats.update(repeating: 1, count: count) }
-        // About 4 MiB per timing in the caches, so that the pool's cost vanishes; memory's set is larger by itself.
+        // At least 8 MiB per timing, so that the pool's cost vanishes.
         let rounds = max(1, (8 << 20) / (4 * count))
         let total = Double(4 * count * rounds * pool.threads)
         let copied = Double(2 * 4 * half * rounds * pool.threads)
@@ -203,7 +206,7 @@ extension MachineProfile {
         var copy = best(repeats) {
             pool.run { i in keepAlive(probe.copy(memory[i].floats, memory[i].floats + half, half, rounds)) }
         }
-        if !["L1", "L2"].contains(name) {
+        if !Self.privateLevels.contains(name) {
             write = min(write, best(repeats) {
                 pool.run { i in for _ in 0..<rounds { atrous_fill_past_caches(memory[i].floats, UInt(count), 1) } }
             })

@@ -29,7 +29,7 @@ public struct Roofline: Sendable {
     public func bandwidth(_ bytes: Double) -> MachineProfile.Bandwidth? {
         let level = level(bytes)
         let stepped = machine.bandwidth(level, threads: threads)
-        guard !["L1", "L2"].contains(level), let sweep = machine.sweep?.filter({ $0.threads == threads }), !sweep.isEmpty else { return stepped }
+        guard !MachineProfile.privateLevels.contains(level), let sweep = machine.sweep?.filter({ $0.threads == threads }), !sweep.isEmpty else { return stepped }
         var knots = sweep + ["L3", "memory"].compactMap { machine.bandwidth($0, threads: threads) }
         if var edge = machine.bandwidth("L2", threads: threads), let size = capacity(ofLevel: 2) {
             edge.workingSet = Int(size)

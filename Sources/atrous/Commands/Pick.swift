@@ -21,7 +21,7 @@ func runPick(_ values: Values) throws -> ExitCode {
     let estimating = values.flag("estimate")
     // An estimate measures nothing, and without a profile of this machine it has no model.
     let stored = estimating ? StorePlace(values).storedProfile(threads: session.threads, kernels) : nil
-    let machine = estimating ? stored ?? .unmeasured(levels: kernels.registry.probes.map(\.name)) : bench.profile()
+    let machine = estimating ? stored ?? .unmeasured(kernels.registry) : bench.profile()
     let regime = bench.options.cache
     var store = try Store(values.string("store"), machine: machine, cache: regime.rawValue, registry: kernels.registry, quiet: session.quiet)
     let choices = TunedChoices(lookup: estimating ? TunedLookup(store.tuned, machine: stored) : store.lookup, kernels: kernels, regime: regime)

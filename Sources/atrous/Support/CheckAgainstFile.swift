@@ -12,7 +12,7 @@ func checkAgainstFile(_ path: String, _ values: Values, _ files: CheckFiles, ses
     for warning in contents.warnings { Console.warning(warning) }
     let kernels = try KernelSelection(values, everyLevel: false)
     let selection = try ProblemSelection.nonEmpty(values, command: "check")
-    let machine = MachineProfile.unmeasured(levels: kernels.registry.probes.map(\.name))
+    let machine = MachineProfile.unmeasured(kernels.registry)
     let rows = contents.rows.filter { $0.cache == "warm" && $0.machine == machine.slug }
     if rows.isEmpty { throw UsageError("--base \(path): no row is of this machine (\(machine.slug)); `atrous bench --out \(path)` measures it") }
     var comparison = FileComparison(StoredTimes(rows), threshold: try values.rule().threshold, seed: session.seed)

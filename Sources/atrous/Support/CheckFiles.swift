@@ -22,6 +22,7 @@ struct CheckFiles {
     init(_ values: Values) throws {
         markdown = values.string("markdown")
         junit = values.string("junit")
+        if junit == "-" { throw UsageError("--junit - : the report needs a file; write for example --junit check.xml") }
         json = values.string("json")
         history = values.string("history").map { $0 == "-" ? MachineFolder.path("history.csv") : $0 }
         annotations = values.flag("github")
@@ -69,7 +70,7 @@ struct CheckFiles {
 
     private func writeJSON(_ folder: String, _ times: Times) throws {
         let registry = KernelRegistry(level: try InstructionSet.usable())
-        let machine = MachineProfile.unmeasured(levels: registry.probes.map(\.name)).googleContext
+        let machine = MachineProfile.unmeasured(registry).googleContext
         for (side, build) in [(Side.base, times.base), (.head, times.head)] {
             try FileWriting.replace(Self.file(folder, side), with: try googleJSON(times.outcome, side, build, machine))
         }

@@ -31,10 +31,9 @@ struct Store {
 
     /// The tuning store of a folder of results, or of the machine's folder in it; nil for the default, where `atrous tune` writes.
     static func openTuned(_ path: String?, machine: MachineProfile, registry: KernelRegistry, quiet: Bool) throws -> TuningStore {
-        let identity = StoreIdentity(machine, kernels: registry.kernels, library: registry.openBLAS)
         let own = MachineFolder.path("tuning.csv", of: machine, in: path ?? "results")
         let given = path.map { FileManager.default.fileExists(atPath: own) ? own : StorePlace.file($0) }
-        let store = try TuningStore(given ?? own, identity: identity)
+        let store = try TuningStore(given ?? own, machine, registry)
         if !quiet { for line in store.unusedSummary { Console.warning(line) } }
         return store
     }

@@ -19,7 +19,7 @@ struct StorePlace {
     func pathUnmeasured() throws -> String {
         if let file { return file }
         let registry = KernelRegistry(level: try InstructionSet.usable())
-        return path(MachineProfile.unmeasured(levels: registry.probes.map(\.name)))
+        return path(.unmeasured(registry))
     }
 
     /// The store's file where a folder or the file itself is named.
@@ -27,9 +27,9 @@ struct StorePlace {
 
     /// This machine's profile where one lies beside the store, or where results do by default; nil where none fits.
     func storedProfile(threads: [Int], _ kernels: KernelSelection) -> MachineProfile? {
-        let levels = kernels.registry.probes.map(\.name)
-        return [file, MachineFolder.path("tuning.csv", of: .unmeasured(levels: levels))].compactMap(\.self)
-            .compactMap { MachineProfile.stored(Self.profile(beside: $0)) }.first { $0.fits(levels: levels, threads: threads) }
+        let bare = MachineProfile.unmeasured(kernels.registry)
+        return [file, MachineFolder.path("tuning.csv", of: bare)].compactMap(\.self)
+            .compactMap { MachineProfile.stored(Self.profile(beside: $0)) }.first { $0.fits(bare, threads: threads) }
     }
 
     private static func profile(beside file: String) -> String { FileWriting.beside(file, "machine.json") }
@@ -54,9 +54,8 @@ struct StorePlace {
 
     /// Opens the store and says which of its rows are not used.
     func open(_ kernels: KernelSelection, quiet: Bool) throws -> TuningStore {
-        let machine = MachineProfile.unmeasured(levels: kernels.registry.probes.map(\.name))
-        let identity = StoreIdentity(machine, kernels: kernels.registry.kernels, library: kernels.registry.openBLAS)
-        let store = try TuningStore(path(machine), identity: identity)
+        let machine = MachineProfile.unmeasured(kernels.registry)
+        let store = try TuningStore(path(machine), machine, kernels.registry)
         for warning in store.warnings { Console.warning(warning) }
         if !quiet { for line in store.unusedSummary { Console.warning(line) } }
         return store
@@ -69,10 +68,19 @@ extension MachineProfile {
         FileManager.default.contents(atPath: path).flatMap { try? JSONDecoder().decode(MachineProfile.self, from: $0) }
     }
 
-    /// Whether it is of this machine and holds what a roofline with so many threads needs.
-    func fits(levels: [String], threads: [Int]) -> Bool {
-        let bare = MachineProfile.unmeasured(levels: levels)
-        return slug == bare.slug && cpuID == bare.cpuID && self.levels == levels
+    /// What can be told without measuring, for the levels of those kernels.
+    static func unmeasured(_ registry: KernelRegistry) -> MachineProfile { .unmeasured(levels: registry.probes.map(\.name)) }
+
+    /// Whether it is of the machine that `bare` tells of and holds what a roofline with so many threads needs.
+    func fits(_ bare: MachineProfile, threads: [Int]) -> Bool {
+        slug == bare.slug && cpuID == bare.cpuID && levels == bare.levels && sweep != nil
             && ([1] + threads).allSatisfy { count in peaks.contains { $0.threads == count } }
+    }
+}
+
+extension TuningStore {
+    /// A store in whose rows the kernels of that registry on that machine may believe.
+    convenience init(_ path: String, _ machine: MachineProfile, _ registry: KernelRegistry) throws {
+        try self.init(path, identity: StoreIdentity(machine, kernels: registry.kernels, library: registry.openBLAS))
     }
 }

@@ -21,9 +21,7 @@ struct StoredPicks {
             return
         }
         let registry = KernelRegistry(level: try InstructionSet.usable())
-        let machine = MachineProfile.unmeasured(levels: registry.probes.map(\.name))
-        let store = try TuningStore(
-            StorePlace.file(folder), identity: StoreIdentity(machine, kernels: registry.kernels, library: registry.openBLAS))
+        let store = try TuningStore(StorePlace.file(folder), .unmeasured(registry), registry)
         for warning in store.warnings { Console.warning(warning) }
         if store.decided.isEmpty, !values.flag("quiet") {
             Console.warning("\(StorePlace.file(folder)): no pick in it is for this machine and these kernels; `atrous tune --store \(folder)` makes them")

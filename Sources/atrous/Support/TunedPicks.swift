@@ -18,8 +18,7 @@ struct TunedPicks {
         guard let text = values.string("tuned") else { return nil }
         self.regime = regime
         let named = text == "-" ? nil : text
-        let machine = MachineProfile.unmeasured(levels: kernels.registry.probes.map(\.name))
-        let store = try Store.openTuned(named, machine: machine, registry: kernels.registry, quiet: session.quiet)
+        let store = try Store.openTuned(named, machine: .unmeasured(kernels.registry), registry: kernels.registry, quiet: session.quiet)
         guard named == nil || FileManager.default.fileExists(atPath: store.file.path) else {
             throw UsageError("--tuned '\(text)': there is no \(store.file.path); `atrous tune --store \(text)` makes it")
         }
