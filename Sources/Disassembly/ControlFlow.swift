@@ -30,7 +30,7 @@ struct ControlFlow {
         }
         // An indirect jump's table is not read: it may lead to every block that nothing else leads to.
         let known = Set(successors.joined())
-        let orphans = blocks.indices.dropFirst().filter { !known.contains($0) }
+        let orphans = blocks.indices.dropFirst().filter { !known.contains($0) && !instructions[blocks[$0]].allSatisfy(\.isPadding) }
         for b in blocks.indices where instructions[blocks[b].upperBound - 1].isIndirectJump { successors[b] += orphans }
         self.blocks = blocks
         self.successors = successors

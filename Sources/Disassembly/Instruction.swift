@@ -76,6 +76,9 @@ public struct Instruction: Sendable, Equatable {
         return operands[open...].drop { $0 != ")" }.contains(",") ? .source : .destination
     }
 
+    /// What fills the room before an aligned target, and is never run.
+    var isPadding: Bool { mnemonic.hasPrefix("nop") || mnemonic == "int3" || mnemonic == "xchg" && operands == "%ax,%ax" }
+
     private var isMove: Bool { mnemonic.hasPrefix("mov") || mnemonic.hasPrefix("vmov") || mnemonic.hasPrefix("vextract") }
     private var isAddressOnly: Bool {
         mnemonic.hasPrefix("lea") || mnemonic.hasPrefix("nop") || mnemonic.hasPrefix("prefetch")

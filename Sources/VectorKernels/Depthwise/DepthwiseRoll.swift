@@ -13,7 +13,7 @@ import ThreadPool
 /// of a tile share a set 57 to 84 % (36 to 64). At 8 lanes 50 to 60 % (40 to 63). On phases of three rows `dw-phase` passes it.
 ///
 /// Lost: asking for the outputs of a row before its sums, or for inputs or outputs of the next vectors (up to 13 % slower at 16 lanes,
-/// 18 % at 8); at 8 lanes, the two vectors of a line taking turns every 1 to 8 rows, so that it is fetched once (5 to 40 % slower).
+/// 18 % at 8); rows of seven sums, 31 registers, of which the compiler spills some; at 8 lanes, the two vectors of a line taking turns every 1 to 8 rows, so that it is fetched once (5 to 40 % slower).
 ///
 /// Hangs on where dst lies: see `AlignedMemory.mapSpacing`.
 let depthwiseRoll = Kernel(
@@ -21,7 +21,7 @@ let depthwiseRoll = Kernel(
     summary: "3×3 taps: three rows of sums rolled down a column of pixels, every input loaded once",
     space: ConfigurationSpace(
         [
-            Parameter("t", [2, 3, 4, 5, 6, 7], standard: vectorRegisters == 32 ? 6 : 3, "most pixels in a row of sums"),
+            Parameter("t", [2, 3, 4, 5, 6], standard: vectorRegisters == 32 ? 6 : 3, "most pixels in a row of sums"),
             Parameter("g", [4, 8, 16, 1000], standard: 1000, "most vectors of channels in a unit of work"),
         ],
         constraint: "4·t + 3 ≤ \(vectorRegisters) registers: 3·t sums, t + 2 inputs, a weight",
@@ -32,11 +32,13 @@ let depthwiseRoll = Kernel(
         else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding of the dilation") }
         return p.ic % lanes == 0 ? .yes : .no(reason: "\(p.ic) channels are no whole vectors of \(lanes); dw-phase takes them")
     },
-    memory: { p, _, _ in Kernel.Memory(packed: 4 * p.weightCount) },
+    memory: { p, _, _ in Kernel.Memory(packed: 4 * (p.weightCount + p.ic)) },
     plan: { p, c, inputs in
         let weights = inputs.packed.assumingMemoryBound(to: Float.self)
         packVectorMajor(p, inputs.weights, into: weights)
-        let job = RollJob(p, mostPixels: c["t"], blockVectors: c["g"], weights: weights, bias: inputs.bias)
+        let starts = weights + p.weightCount
+        for channel in 0..<p.ic { starts[channel] = inputs.bias?[channel] ?? 0 }
+        let job = RollJob(p, mostPixels: c["t"], blockVectors: c["g"], weights: weights, starts: starts)
         return Kernel.Plan { [pool = inputs.pool] src, dst in
             pool.run { index in
                 job.run(ThreadPool.share(of: job.units, index: index, parts: pool.threads), src: src, dst: dst)
@@ -49,17 +51,17 @@ let depthwiseRoll = Kernel(
 private final class RollJob: Sendable {
     let problem: Problem
     nonisolated(unsafe) let weights: UnsafePointer<Float>
-    nonisolated(unsafe) let bias: UnsafePointer<Float>?
+    nonisolated(unsafe) let starts: UnsafePointer<Float>
     /// Of the image, in both directions.
     let phaseRows, phaseColumns: Int
     /// Tiles of the longest phase along a row.
     let parts: Int
     let vectors, blockVectors: Int
 
-    init(_ p: Problem, mostPixels: Int, blockVectors: Int, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?) {
+    init(_ p: Problem, mostPixels: Int, blockVectors: Int, weights: UnsafePointer<Float>, starts: UnsafePointer<Float>) {
         problem = p
         self.weights = weights
-        self.bias = bias
+        self.starts = starts
         phaseRows = min(p.dilationH, p.oh)
         phaseColumns = min(p.dilationW, p.ow)
         parts = ((p.ow + p.dilationW - 1) / p.dilationW + mostPixels - 1) / mostPixels
@@ -97,7 +99,7 @@ private final class RollJob: Sendable {
                     tile.count,
                     RollArguments(
                         src: src + (first * p.ic + channel + (tile.lowerBound - 1) * step), weights: weights + channel * 9,
-                        bias: bias.map { $0 + channel }, dst: dst + (first * p.ic + channel + tile.lowerBound * step), rows: rows,
+                        starts: starts + channel, dst: dst + (first * p.ic + channel + tile.lowerBound * step), rows: rows,
                         step: step, rowStep: rowStep, hasLeft: tile.lowerBound > 0, hasRight: tile.upperBound < width,
                         groups: groups, activation: p.activation))
                 vector += groups
@@ -115,7 +117,8 @@ struct RollArguments {
     var src: UnsafePointer<Float>
     /// `[vector][3][3][lane]`
     var weights: UnsafePointer<Float>
-    var bias: UnsafePointer<Float>?
+    /// What the sums begin with: bias or zero, by channel.
+    var starts: UnsafePointer<Float>
     var dst: UnsafeMutablePointer<Float>
     /// All of the phase: above and below them is padding.
     var rows: Int
@@ -135,10 +138,10 @@ enum RollShape<let T: Int, let W: Int> {}
 private func rollTile<let T: Int, let W: Int>(_ a: borrowing RollArguments, _ shape: RollShape<T, W>.Type) {
     for group in 0..<a.groups {
         let weights = a.weights + group &* 9 &* lanes
-        let start = a.bias.map { load($0 + group &* lanes) } ?? Vector(repeating: 0)
+        let start = a.starts + group &* lanes
         var above = zeros(InlineArray<T, Vector>.self)
         var on = zeros(InlineArray<T, Vector>.self)
-        for t in 0..<T { on[t] = start }
+        for t in 0..<T { on[t] = load(start) }
         var x = a.src + group &* lanes
         var out = a.dst + (group &* lanes &- a.rowStep)
         for row in 0..<a.rows {
@@ -151,10 +154,11 @@ private func rollTile<let T: Int, let W: Int>(_ a: borrowing RollArguments, _ sh
 }
 
 /// A row of inputs goes into the sums of the rows of outputs `above`, `on` and below it; then the one above is stored to `out`, and
-/// the others move up. The T + 2 inputs stay in registers, the nine weights come from L1, one per T multiply-adds.
+/// the others move up. The T + 2 inputs stay in registers, the nine weights come from L1, one per T multiply-adds,
+/// and what a sum starts with once a row: held in a register, it would be the one too many of the largest tiles.
 @inline(__always)
 private func rollRow<let T: Int, let W: Int>(
-    _ row: Int, _ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ weights: UnsafePointer<Float>, _ start: Vector,
+    _ row: Int, _ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ weights: UnsafePointer<Float>, _ start: UnsafePointer<Float>,
     _ above: inout InlineArray<T, Vector>, _ on: inout InlineArray<T, Vector>, _ a: borrowing RollArguments,
     _ shape: RollShape<T, W>.Type
 ) {
@@ -163,7 +167,7 @@ private func rollRow<let T: Int, let W: Int>(
     for j in 1..<W - 1 { value[j] = load(x + j &* a.step) }
     if a.hasRight { value[W - 1] = load(x + (W - 1) &* a.step) }
     var below = zeros(InlineArray<T, Vector>.self)
-    for t in 0..<T { below[t] = start }
+    for t in 0..<T { below[t] = load(start) }
     if row == 0 {
         for k in 0..<3 {
             feed(k, weights + 3 &* lanes, value, &on)
@@ -224,7 +228,6 @@ private func runRollTile(_ t: Int, _ a: borrowing RollArguments) {
     case 4: roll(a, RollShape<4, 6>.self)
     case 5: roll(a, RollShape<5, 7>.self)
     case 6: roll(a, RollShape<6, 8>.self)
-    case 7: roll(a, RollShape<7, 9>.self)
     default: preconditionFailure("no such tile")
     }
 }
