@@ -39,6 +39,10 @@ let lanes = Vector.scalarCount
 @inline(__always)
 func zeros<Tile>(_ type: Tile.Type) -> Tile { atrous_zeros().load(as: type) }
 
+/// The same address, of which the compiler no longer knows what was loaded from there: it loads again where it would spill.
+@inline(__always)
+func loadedAnew(_ p: UnsafePointer<Float>) -> UnsafePointer<Float> { atrous_loaded_anew(p) }
+
 /// a·b + c, fused where the instruction set can.
 @inline(__always)
 func multiplyAdd(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector {

@@ -86,6 +86,11 @@ ATROUS_INLINE void atrous_prefetch_for_writing(const void *p) {
     __builtin_prefetch(p, 1, 3);
 #endif
 }
+// p, of which the compiler no longer knows what was loaded from there: it loads again instead of spilling.
+ATROUS_INLINE const float *atrous_loaded_anew(const float *p) {
+    __asm__ volatile("" : "+r"(p));
+    return p;
+}
 // Asks for the cache line at p, to be read.
 ATROUS_INLINE void atrous_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
 

@@ -75,13 +75,7 @@ private func phaseTile<let K: Int, let T: Int, let R: Int>(
         dst += lanes
         if let p = bias { bias = p + lanes }
     }
-    // Over the stored tile: see `matrixTile`.
-    if activation == .silu || activation == .hardswish {
-        for r in 0..<R {
-            activateTile(
-                a.dst + r &* a.dstRowStep, rows: T, columns: a.groups &* lanes, stride: a.dstStep, activation)
-        }
-    }
+    activateStored(rows: R, pixels: T, a.dst, rowStep: a.dstRowStep, step: a.dstStep, groups: a.groups, activation)
 }
 
 /// What window row `row` gives to output row `r`.

@@ -7,7 +7,7 @@ enum WholePhaseShape<let M: Int, let N: Int, let P: Int, let Q: Int> {}
 /// A phase so small that its inputs and its sums all stay in registers, as when the dilation is a third of the map or more:
 /// every input is loaded and every output stored once, each live tap's weight is loaded once, and which taps meet which
 /// inputs is settled at compile time. Takes the place of the tile of `phaseTile`, whose tests and window rows cost
-/// more than the few multiply-adds: M · N = 4 outputs have 16.
+/// more than the few multiply-adds: M · N = 4 outputs have 16. Where there are too few registers for the inputs, they come row by row.
 @inline(__always)
 private func wholePhase<let M: Int, let N: Int, let P: Int, let Q: Int>(
     _ a: borrowing PhaseTileArguments, _ shape: WholePhaseShape<M, N, P, Q>.Type
@@ -21,35 +21,42 @@ private func wholePhase<let M: Int, let N: Int, let P: Int, let Q: Int>(
     for _ in 0..<a.groups {
         let start = bias.map { load($0) } ?? Vector(repeating: 0)
         var sum = TileShape<M, N>(repeating: InlineArray(repeating: start))
-        var x = sum
-        for m in 0..<M {
-            for n in 0..<N { x[m][n] = load(src + (m &* a.rowStep &+ n &* a.step)) }
+        // Inputs, sums and a weight.
+        if 2 &* M &* N < vectorRegisters {
+            var x = sum
+            for m in 0..<M {
+                for n in 0..<N { x[m][n] = load(src + (m &* a.rowStep &+ n &* a.step)) }
+            }
+            tap(0, 0, x, weights, weightRowStep, &sum, shape)
+            tap(0, 1, x, weights, weightRowStep, &sum, shape)
+            tap(0, 2, x, weights, weightRowStep, &sum, shape)
+            tap(0, 3, x, weights, weightRowStep, &sum, shape)
+            tap(0, 4, x, weights, weightRowStep, &sum, shape)
+            tap(1, 0, x, weights, weightRowStep, &sum, shape)
+            tap(1, 1, x, weights, weightRowStep, &sum, shape)
+            tap(1, 2, x, weights, weightRowStep, &sum, shape)
+            tap(1, 3, x, weights, weightRowStep, &sum, shape)
+            tap(1, 4, x, weights, weightRowStep, &sum, shape)
+            tap(2, 0, x, weights, weightRowStep, &sum, shape)
+            tap(2, 1, x, weights, weightRowStep, &sum, shape)
+            tap(2, 2, x, weights, weightRowStep, &sum, shape)
+            tap(2, 3, x, weights, weightRowStep, &sum, shape)
+            tap(2, 4, x, weights, weightRowStep, &sum, shape)
+            tap(3, 0, x, weights, weightRowStep, &sum, shape)
+            tap(3, 1, x, weights, weightRowStep, &sum, shape)
+            tap(3, 2, x, weights, weightRowStep, &sum, shape)
+            tap(3, 3, x, weights, weightRowStep, &sum, shape)
+            tap(3, 4, x, weights, weightRowStep, &sum, shape)
+            tap(4, 0, x, weights, weightRowStep, &sum, shape)
+            tap(4, 1, x, weights, weightRowStep, &sum, shape)
+            tap(4, 2, x, weights, weightRowStep, &sum, shape)
+            tap(4, 3, x, weights, weightRowStep, &sum, shape)
+            tap(4, 4, x, weights, weightRowStep, &sum, shape)
+        } else {
+            inputRow(0, src, weights, weightRowStep, a, &sum, shape)
+            inputRow(1, src, weights, weightRowStep, a, &sum, shape)
+            inputRow(2, src, weights, weightRowStep, a, &sum, shape)
         }
-        tap(0, 0, x, weights, weightRowStep, &sum, shape)
-        tap(0, 1, x, weights, weightRowStep, &sum, shape)
-        tap(0, 2, x, weights, weightRowStep, &sum, shape)
-        tap(0, 3, x, weights, weightRowStep, &sum, shape)
-        tap(0, 4, x, weights, weightRowStep, &sum, shape)
-        tap(1, 0, x, weights, weightRowStep, &sum, shape)
-        tap(1, 1, x, weights, weightRowStep, &sum, shape)
-        tap(1, 2, x, weights, weightRowStep, &sum, shape)
-        tap(1, 3, x, weights, weightRowStep, &sum, shape)
-        tap(1, 4, x, weights, weightRowStep, &sum, shape)
-        tap(2, 0, x, weights, weightRowStep, &sum, shape)
-        tap(2, 1, x, weights, weightRowStep, &sum, shape)
-        tap(2, 2, x, weights, weightRowStep, &sum, shape)
-        tap(2, 3, x, weights, weightRowStep, &sum, shape)
-        tap(2, 4, x, weights, weightRowStep, &sum, shape)
-        tap(3, 0, x, weights, weightRowStep, &sum, shape)
-        tap(3, 1, x, weights, weightRowStep, &sum, shape)
-        tap(3, 2, x, weights, weightRowStep, &sum, shape)
-        tap(3, 3, x, weights, weightRowStep, &sum, shape)
-        tap(3, 4, x, weights, weightRowStep, &sum, shape)
-        tap(4, 0, x, weights, weightRowStep, &sum, shape)
-        tap(4, 1, x, weights, weightRowStep, &sum, shape)
-        tap(4, 2, x, weights, weightRowStep, &sum, shape)
-        tap(4, 3, x, weights, weightRowStep, &sum, shape)
-        tap(4, 4, x, weights, weightRowStep, &sum, shape)
         if activation == .relu {
             for m in 0..<M {
                 for n in 0..<N { sum[m][n] = larger(sum[m][n], Vector(repeating: 0)) }
@@ -63,12 +70,7 @@ private func wholePhase<let M: Int, let N: Int, let P: Int, let Q: Int>(
         dst += lanes
         if let p = bias { bias = p + lanes }
     }
-    // Over the stored tile: see `matrixTile`.
-    if activation == .silu || activation == .hardswish {
-        for m in 0..<M {
-            activateTile(a.dst + m &* a.dstRowStep, rows: N, columns: a.groups &* lanes, stride: a.dstStep, activation)
-        }
-    }
+    activateStored(rows: M, pixels: N, a.dst, rowStep: a.dstRowStep, step: a.dstStep, groups: a.groups, activation)
 }
 
 /// One tap: its weight times every input that it joins with an output.
@@ -83,6 +85,42 @@ private func tap<let M: Int, let N: Int, let P: Int, let Q: Int>(
         for n in 0..<N {
             let (i, j) = (m + row - P, n + column - Q)
             if i >= 0, i < M, j >= 0, j < N { sum[m][n] = multiplyAdd(x[i][j], weight, sum[m][n]) }
+        }
+    }
+}
+
+/// One row of inputs into the rows of sums that it lies under: of the inputs only N are in registers, and a weight is loaded for every
+/// row of sums that it serves.
+@inline(__always)
+private func inputRow<let M: Int, let N: Int, let P: Int, let Q: Int>(
+    _ i: Int, _ src: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, _ weightRowStep: Int, _ a: borrowing PhaseTileArguments,
+    _ sum: inout TileShape<M, N>, _ shape: WholePhaseShape<M, N, P, Q>.Type
+) {
+    guard i < M else { return }
+    var x = zeros(InlineArray<N, Vector>.self)
+    for n in 0..<N { x[n] = load(src + (i &* a.rowStep &+ n &* a.step)) }
+    let anew = loadedAnew(weights)
+    rowTap(i, 0, x, anew, weightRowStep, &sum, shape)
+    rowTap(i, 1, x, anew, weightRowStep, &sum, shape)
+    rowTap(i, 2, x, anew, weightRowStep, &sum, shape)
+    rowTap(i, 3, x, anew, weightRowStep, &sum, shape)
+    rowTap(i, 4, x, anew, weightRowStep, &sum, shape)
+}
+
+/// A column of taps over the inputs of row `i`. All rows of sums in turn: so few instructions wait for one another.
+@inline(__always)
+private func rowTap<let M: Int, let N: Int, let P: Int, let Q: Int>(
+    _ i: Int, _ column: Int, _ x: borrowing InlineArray<N, Vector>, _ weights: UnsafePointer<Float>, _ weightRowStep: Int,
+    _ sum: inout TileShape<M, N>, _ shape: WholePhaseShape<M, N, P, Q>.Type
+) {
+    guard column <= 2 * Q else { return }
+    for m in 0..<M {
+        let row = i - m + P
+        guard row >= 0, row <= 2 * P else { continue }
+        let weight = load(weights + (row &* weightRowStep &+ column &* lanes))
+        for n in 0..<N {
+            let j = n + column - Q
+            if j >= 0, j < N { sum[m][n] = multiplyAdd(x[j], weight, sum[m][n]) }
         }
     }
 }
