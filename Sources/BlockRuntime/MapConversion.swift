@@ -32,10 +32,12 @@ enum MapConversion {
         _ source: UnsafePointer<Float>, _ from: MapView, to target: UnsafeMutablePointer<Float>, _ to: MapView,
         pool: ThreadPool
     ) {
-        // Units of 16 rows of the copy: channels where the source is NCHW, pixels where it is NHWC.
+        // Units of some rows of the copy: channels where the source is NCHW, pixels where it is NHWC.
         let rows = from.layout == .nchw ? from.channels : from.pixels
         let columns = from.layout == .nchw ? from.pixels : from.channels
+        let bandRows = bandRows(rows, from.layout, threads: pool.threads)
         let bands = (rows + bandRows - 1) / bandRows
+        let past = to.layout == .nchw && 4 * rows * columns * from.batch >= pastBytes
         nonisolated(unsafe) let source = source
         nonisolated(unsafe) let target = target
         pool.run { index in
@@ -48,14 +50,23 @@ enum MapConversion {
                 if from.layout == to.layout {
                     for r in 0..<count { (dst + (first + r) * to.step).update(from: src + r * from.step, count: columns) }
                 } else {
-                    transpose(src, from.step, count, columns, dst + first, to.step)
+                    transpose(src, from.step, count, columns, dst + first, to.step, past)
                 }
             }
         }
     }
 
-    /// A cache line of floats, so that the lines that are written are written whole.
-    private static let bandRows = 16
+    /// Rows of a unit, in whole cache lines of floats, so that the lines that are written are written whole. From pixels to planes so many
+    /// lines of every plane in a row: every plane lies in pages of its own. 128 × 6400 took 0.23 ms for 0.28 … 0.38 with one line.
+    private static func bandRows(_ rows: Int, _ source: Layout, threads: Int) -> Int {
+        guard source == .nhwc else { return line }
+        return max(line, min(128, rows / (4 * threads) / line * line))
+    }
+    private static let line = 16
+
+    /// Planes of so many bytes or more, which the next reader finds in no cache of his own anyway, go past the caches: 128 × 6400 in
+    /// 0.13 ms for 0.23.
+    private static let pastBytes = 2 << 20
 
     /// Of the highest level that this CPU and `ATROUS_ISA` allow.
     private static let transpose = KernelRegistry.transposition(upTo: (try? InstructionSet.usable()) ?? .baseline)

@@ -53,10 +53,11 @@ public struct KernelRegistry: Sendable {
     public var probes: [ISAProbe] { Self.levels(upTo: level).map { $0.probe() } }
 
     /// target[c][r] = source[r][c] over rows × columns; rows of source are `step` floats apart, of target `targetStep`.
+    /// `past`: target may go past the caches.
     public typealias Transposition =
         @Sendable (
             _ source: UnsafePointer<Float>, _ step: Int, _ rows: Int, _ columns: Int, _ target: UnsafeMutablePointer<Float>,
-            _ targetStep: Int
+            _ targetStep: Int, _ past: Bool
         ) -> Void
 
     /// The fastest copy between layouts up to a level.
@@ -86,7 +87,7 @@ public struct KernelRegistry: Sendable {
             Level(
                 level: .baseline,
                 epilogue: { KernelsBaseline.finishRow($0, count: $1, bias: $2, activation: $3) },
-                transpose: { KernelsBaseline.transpose($0, step: $1, rows: $2, columns: $3, to: $4, targetStep: $5) },
+                transpose: { KernelsBaseline.transpose($0, step: $1, rows: $2, columns: $3, to: $4, targetStep: $5, past: $6) },
                 kernels: { KernelsBaseline.kernels },
                 separableKernels: { KernelsBaseline.separableKernels },
                 probe: { KernelsBaseline.probe })
@@ -95,14 +96,14 @@ public struct KernelRegistry: Sendable {
         levels.append(
             Level(
                 level: .v3, epilogue: { KernelsX86V3.finishRow($0, count: $1, bias: $2, activation: $3) },
-                transpose: { KernelsX86V3.transpose($0, step: $1, rows: $2, columns: $3, to: $4, targetStep: $5) },
+                transpose: { KernelsX86V3.transpose($0, step: $1, rows: $2, columns: $3, to: $4, targetStep: $5, past: $6) },
                 kernels: { KernelsX86V3.kernels },
                 separableKernels: { KernelsX86V3.separableKernels },
                 probe: { KernelsX86V3.probe }))
         levels.append(
             Level(
                 level: .v4, epilogue: { KernelsX86V4.finishRow($0, count: $1, bias: $2, activation: $3) },
-                transpose: { KernelsX86V4.transpose($0, step: $1, rows: $2, columns: $3, to: $4, targetStep: $5) },
+                transpose: { KernelsX86V4.transpose($0, step: $1, rows: $2, columns: $3, to: $4, targetStep: $5, past: $6) },
                 kernels: { KernelsX86V4.kernels },
                 separableKernels: { KernelsX86V4.separableKernels },
                 probe: { KernelsX86V4.probe }))

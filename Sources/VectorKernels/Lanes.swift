@@ -154,11 +154,14 @@ func storePast(_ p: UnsafeMutablePointer<Float>, _ v: Vector) {
 @inline(__always)
 func broadcast(_ p: UnsafePointer<Float>) -> Vector { Vector(repeating: p.pointee) }
 
-/// target[c][r] = source[r][c] for a square of `lanes` × `lanes`, rows `step` and `targetStep` floats apart.
+/// target[c][r] = source[r][c] for a square of `lanes` × `lanes`, rows `step` and `targetStep` floats apart. `past`: past the caches,
+/// at 16 lanes, where every row is a line; target and `targetStep` are aligned to lines.
 @inline(__always)
-func transposeSquare(_ source: UnsafePointer<Float>, _ step: Int, _ target: UnsafeMutablePointer<Float>, _ targetStep: Int) {
+func transposeSquare(
+    _ source: UnsafePointer<Float>, _ step: Int, _ target: UnsafeMutablePointer<Float>, _ targetStep: Int, past: Bool
+) {
     #if ATROUS_X86_V4
-    atrous_transpose16(source, step, target, targetStep)
+    atrous_transpose16(source, step, target, targetStep, past)
     #elseif ATROUS_X86_V3
     atrous_transpose8(source, step, target, targetStep)
     #else

@@ -5,10 +5,24 @@ import CVector
 ///
 /// In squares that are turned over in registers. Where the rows of source are long (planes), each is read as a stream that the
 /// prefetcher needs help with, since there are many; where they are short (pixels), it is the lines of target that lie far apart
-/// and are asked for one square ahead.
+/// and are asked for one square ahead. `past`: target may go past the caches, which it does where whole aligned lines of it are
+/// written at once.
 public func transpose(
     _ source: UnsafePointer<Float>, step: Int, rows: Int, columns: Int, to target: UnsafeMutablePointer<Float>,
-    targetStep: Int
+    targetStep: Int, past: Bool
+) {
+    if past, lanes == 16, UInt(bitPattern: target) % 64 == 0, targetStep % 16 == 0 {
+        transposeSquares(source, step, rows, columns, target, targetStep, past: true)
+        atrous_finish_stores()
+    } else {
+        transposeSquares(source, step, rows, columns, target, targetStep, past: false)
+    }
+}
+
+@inline(__always)
+private func transposeSquares(
+    _ source: UnsafePointer<Float>, _ step: Int, _ rows: Int, _ columns: Int, _ target: UnsafeMutablePointer<Float>, _ targetStep: Int,
+    past: Bool
 ) {
     let wholeRows = rows &- rows % lanes
     let wholeColumns = columns &- columns % lanes
@@ -21,13 +35,15 @@ public func transpose(
             if columns > step / 2, step > distance {
                 for r in 0..<rows { atrous_prefetch(source + (r &* step &+ c &+ distance)) }
             }
-            for k in c &+ lineFloats..<max(c &+ lineFloats, min(columns, c &+ 2 &* lineFloats)) {
-                atrous_prefetch_for_writing(target + k &* targetStep)
+            if !past {
+                for k in c &+ lineFloats..<max(c &+ lineFloats, min(columns, c &+ 2 &* lineFloats)) {
+                    for r in stride(from: 0, to: rows, by: lineFloats) { atrous_prefetch_for_writing(target + (k &* targetStep &+ r)) }
+                }
             }
         }
         var r = 0
         while r < wholeRows {
-            transposeSquare(source + (r &* step &+ c), step, target + (c &* targetStep &+ r), targetStep)
+            transposeSquare(source + (r &* step &+ c), step, target + (c &* targetStep &+ r), targetStep, past: past)
             r &+= lanes
         }
         while r < rows {

@@ -149,8 +149,12 @@ ATROUS_INLINE void atrous_store_lanes16(float *p, atrous_f16 v, int32_t first, i
 
 // A square of floats turned over: target[c][r] = source[r][c], rows `step` and `targetStep` floats apart, as many of each as a
 // vector has lanes: four rows at a time within 128 bits, then the 128 bits among the rows.
+// `past`: past the caches, as atrous_store_past16; target and its rows are aligned.
 #if defined(__AVX512F__)
-ATROUS_INLINE void atrous_transpose16(const float *source, intptr_t step, float *target, intptr_t targetStep) {
+ATROUS_INLINE void atrous_store_line(float *p, __m512 v, _Bool past) {
+    if (past) _mm512_stream_ps(p, v); else _mm512_storeu_ps(p, v);
+}
+ATROUS_INLINE void atrous_transpose16(const float *source, intptr_t step, float *target, intptr_t targetStep, _Bool past) {
     __m512 quad[4][4];  // [rows 4g … 4g + 3][j]: in its 128 bits of number l, column 4l + j of the four rows
 #pragma clang loop unroll(full)
     for (int g = 0; g < 4; g++) {
@@ -170,10 +174,10 @@ ATROUS_INLINE void atrous_transpose16(const float *source, intptr_t step, float 
         const __m512 odd01 = _mm512_shuffle_f32x4(quad[0][j], quad[1][j], 0xdd);
         const __m512 even23 = _mm512_shuffle_f32x4(quad[2][j], quad[3][j], 0x88);
         const __m512 odd23 = _mm512_shuffle_f32x4(quad[2][j], quad[3][j], 0xdd);
-        _mm512_storeu_ps(target + j * targetStep, _mm512_shuffle_f32x4(even01, even23, 0x88));
-        _mm512_storeu_ps(target + (j + 4) * targetStep, _mm512_shuffle_f32x4(odd01, odd23, 0x88));
-        _mm512_storeu_ps(target + (j + 8) * targetStep, _mm512_shuffle_f32x4(even01, even23, 0xdd));
-        _mm512_storeu_ps(target + (j + 12) * targetStep, _mm512_shuffle_f32x4(odd01, odd23, 0xdd));
+        atrous_store_line(target + j * targetStep, _mm512_shuffle_f32x4(even01, even23, 0x88), past);
+        atrous_store_line(target + (j + 4) * targetStep, _mm512_shuffle_f32x4(odd01, odd23, 0x88), past);
+        atrous_store_line(target + (j + 8) * targetStep, _mm512_shuffle_f32x4(even01, even23, 0xdd), past);
+        atrous_store_line(target + (j + 12) * targetStep, _mm512_shuffle_f32x4(odd01, odd23, 0xdd), past);
     }
 }
 #endif
