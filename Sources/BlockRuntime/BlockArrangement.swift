@@ -21,8 +21,8 @@ struct BlockArrangement {
         _ stages: [BlockStage], units: [BlockUnit], size: BlockSize, threads: Int, input: Layout, output: Layout
     ) throws {
         precondition(stages.flatMap(\.units) == Array(units.indices), "the stages are not the block's units in order")
-        let single = try units.map { try $0.problem(at: size) }
-        let problems = stages.map { Array(single[$0.units]) }
+        try stages.checkBands(units: units, size: size)
+        let problems = try stages.map { try $0.problems(units, at: size) }
         let needs = try zip(stages, problems).map { stage, own in
             if case .no(let reason) = stage.kernel.supports(own) {
                 throw PlanError.unsupported(unit: units[stage.units.lowerBound].name, kernel: stage.kernel.name, reason)

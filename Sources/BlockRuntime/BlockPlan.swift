@@ -17,10 +17,12 @@ public struct BlockPlan: Sendable, Equatable {
         public var medianNs: Double?
         /// Where that was measured.
         public var machine: String
+        /// ``BlockStage/band``
+        public var band: Int?
 
         public init(
             unit: String, problem: String, kernel: String, config: String, layout: String, threads: Int,
-            medianNs: Double?, machine: String
+            medianNs: Double?, machine: String, band: Int? = nil
         ) {
             self.unit = unit
             self.problem = problem
@@ -30,6 +32,7 @@ public struct BlockPlan: Sendable, Equatable {
             self.threads = threads
             self.medianNs = medianNs
             self.machine = machine
+            self.band = band
         }
     }
 
@@ -41,7 +44,7 @@ public struct BlockPlan: Sendable, Equatable {
     /// What the whole block is expected to take, conversions between layouts included; nil where nothing was measured.
     public var predictedNs: Double?
 
-    public static let header = "unit,problem,kernel,config,layout,threads,median_ns,machine"
+    public static let header = "unit,problem,kernel,config,layout,threads,median_ns,machine,band"
 
     public init(rows: [Row]) { self.rows = rows }
 
@@ -59,7 +62,7 @@ public struct BlockPlan: Sendable, Equatable {
                 unit: Self.unitText(units[stage.units]), problem: try Self.problemText(units[stage.units], size),
                 kernel: stage.kernel.kernelName, config: stage.kernel.configuration.description,
                 layout: stage.kernel.layout.rawValue, threads: threads, medianNs: ns.isEmpty ? nil : ns[index],
-                machine: machine)
+                machine: machine, band: stage.band)
         }
     }
 
@@ -76,7 +79,7 @@ public struct BlockPlan: Sendable, Equatable {
             + rows.map { row in
                 [
                     row.unit, row.problem, row.kernel, row.config, row.layout, "\(row.threads)",
-                    row.medianNs.map { String(format: "%.0f", $0) } ?? "", row.machine,
+                    row.medianNs.map { String(format: "%.0f", $0) } ?? "", row.machine, row.band.map(String.init) ?? "",
                 ].joined(separator: ",")
             }).joined(separator: "\n") + "\n"
     }
@@ -112,12 +115,16 @@ public struct BlockPlan: Sendable, Equatable {
             guard threads.isEmpty || Int(threads) ?? 0 >= 1 else {
                 throw .malformed(file: file, line: index + 1, "threads is '\(threads)'; write the number of threads that the plan is for")
             }
+            let band = field("band")
+            guard band.isEmpty || Int(band) ?? 0 >= 1 else {
+                throw .malformed(file: file, line: index + 1, "band is '\(band)'; write the rows of the image that are computed at a time, or nothing for all")
+            }
             lines.append(index + 1)
             rows.append(
                 Row(
                     unit: field("unit"), problem: field("problem"), kernel: field("kernel"), config: field("config"),
                     layout: field("layout"), threads: Int(threads) ?? 0, medianNs: Double(field("median_ns")),
-                    machine: field("machine")))
+                    machine: field("machine"), band: Int(band)))
         }
         guard !rows.isEmpty else { throw .malformed(file: file, line: max(2, all.count), "the plan has no row; write one per unit") }
     }
@@ -149,12 +156,17 @@ public struct BlockPlan: Sendable, Equatable {
                     file: source, line: line,
                     "unit \(row.unit): layout is '\(row.layout)', \(row.kernel) works in \(kernel.layout.rawValue); write that, or another kernel")
             }
-            stages.append(BlockStage(units: range, kernel: kernel))
+            stages.append(BlockStage(units: range, kernel: kernel, band: row.band))
             next = range.upperBound
         }
         guard next == units.count else {
             throw PlanError.otherUnits(
                 file: source, line: line(rows.count), found: "(end of the plan)", expected: units[next].name)
+        }
+        do {
+            try stages.checkBands(units: units, size: size)
+        } catch let error as PlanError {
+            throw PlanError.malformed(file: source, line: line(rows.firstIndex { $0.band != nil } ?? 0), "\(error)")
         }
         return stages
     }

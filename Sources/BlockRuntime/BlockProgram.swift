@@ -26,18 +26,29 @@ struct BlockProgram {
         var toOffset = 0
         /// Floats from one pixel of `to` to the next, where that is a slice.
         var dstStep: Int?
+        /// To where another band lies in `from` and `to`.
+        var fromAdvance = Advance()
+        var toAdvance = Advance()
+    }
+
+    /// Floats from one pixel of the block, or one image, to the next; none in a map that holds a single band.
+    struct Advance {
+        var pixel = 0
+        var image = 0
     }
 
     private(set) var steps: [Step] = []
+    /// The steps that are repeated for every band, always the last ones; empty where no stage has a band.
+    private(set) var banded = 0..<0
     /// When each map is written and last read, as step numbers.
     private(set) var lives: [MapMemory.Life] = []
-    /// Where the last unit of a stage is found after its steps: by stage.
-    private(set) var results: [(place: Place, offset: Int, view: MapView)] = []
+    /// Where the last unit of a stage is found after its steps, one band of it where it has one: by stage.
+    private(set) var results: [Int: (place: Place, offset: Int, view: MapView)] = [:]
 
     private let units: [BlockUnit]
-    private let batch, pixels: Int
-    /// The layouts that a source is there in: the block's input is `nil`.
-    private var available: [Key: (place: Place, channels: Int)] = [:]
+    private let batch, pixels, width: Int
+    /// The layouts that a source is there in, and whether only a band of it is.
+    private var available: [Key: (place: Place, channels: Int, isBand: Bool)] = [:]
     private struct Key: Hashable {
         /// −1 is the block's input, −2 the concatenation.
         let source: Int
@@ -50,7 +61,8 @@ struct BlockProgram {
         self.units = units
         batch = size.batch
         pixels = size.height * size.width
-        available[Key(source: -1, layout: input)] = (.input, units.first { $0.inputs.contains(.block) }?.ic ?? 0)
+        width = size.width
+        available[Key(source: -1, layout: input)] = (.input, units.first { $0.inputs.contains(.block) }?.ic ?? 0, false)
         // The map of the concatenation, and the channel at which each unit that ends there begins.
         var slices: [Int: Int] = [:]
         var concatenation: (place: Place, layout: Layout, channels: Int)?
@@ -62,9 +74,17 @@ struct BlockProgram {
                 channel += units[source].oc
             }
             precondition(channel == unit.ic, "a concatenation of units only")
-            concatenation = (newMap(channels: unit.ic), reader.kernel.layout, unit.ic)
+            concatenation = (newMap(channels: unit.ic, reader), reader.kernel.layout, unit.ic)
         }
-        for (index, stage) in stages.enumerated() {
+        // The bands begin when all else is done.
+        let tail = stages.indices.filter { stages[$0].band != nil }
+        var start: Int?
+        for index in stages.indices.filter({ stages[$0].band == nil }) + tail {
+            let stage = stages[index]
+            if stage.band != nil, start == nil {
+                if tail.contains(where: { units[stages[$0].units.lowerBound].inputs == [.block] }) { _ = place(of: -1, in: .nhwc) }
+                start = steps.count
+            }
             let first = units[stage.units.lowerBound]
             let last = units[stage.units.upperBound - 1]
             let layout = stage.kernel.layout
@@ -75,42 +95,57 @@ struct BlockProgram {
                 case .unit(let unit): unit
                 }
             if origin == -2, let concatenation {
-                available[Key(source: -2, layout: concatenation.layout)] = (concatenation.place, concatenation.channels)
+                available[Key(source: -2, layout: concatenation.layout)] = (concatenation.place, concatenation.channels, stage.band != nil)
             }
             let from = place(of: origin, in: layout)
+            let source = available[Key(source: origin, layout: layout)]!
+            let fromAdvance = stage.band == nil || source.isBand ? Advance() : Advance(pixel: source.channels, image: source.channels * pixels)
             // The concatenation has one reader, which may overwrite it; any other map may have more.
             let inPlace = origin == -2 && stage.kernel.runsInPlace(problems[index])
-            let whole = MapView(layout, channels: last.oc, of: last.oc, batch: batch, pixels: pixels)
+            let extent = extent(stage)
+            let whole = MapView(layout, channels: last.oc, of: last.oc, batch: extent.batch, pixels: extent.pixels)
             let isEnd = index == stages.count - 1
             if let channel = slices[stage.units.upperBound - 1], let concatenation {
                 let slice = MapView(
-                    concatenation.layout, channels: last.oc, of: concatenation.channels, batch: batch, pixels: pixels)
+                    concatenation.layout, channels: last.oc, of: concatenation.channels, batch: extent.batch, pixels: extent.pixels)
                 let offset = slice.offset(channel: channel)
                 if layout == concatenation.layout, layout == .nchw ? batch == 1 : stage.kernel.stridesDst {
                     add(Step(
                         work: .stage(index), from: from, to: concatenation.place, toOffset: offset,
-                        dstStep: layout == .nhwc ? concatenation.channels : nil))
+                        dstStep: layout == .nhwc ? concatenation.channels : nil, fromAdvance: fromAdvance))
                 } else {
-                    let own = newMap(channels: last.oc)
+                    let own = newMap(channels: last.oc, stage)
                     add(Step(work: .stage(index), from: from, to: own))
                     add(Step(work: .convert(whole, slice), from: own, to: concatenation.place, toOffset: offset))
                 }
-                results.append((concatenation.place, offset, slice))
+                results[index] = (concatenation.place, offset, slice)
             } else if isEnd, layout == output {
-                add(Step(work: .stage(index), from: from, to: .output))
-                results.append((.output, 0, whole))
+                let toAdvance = stage.band == nil ? Advance() : Advance(pixel: last.oc, image: last.oc * pixels)
+                add(Step(work: .stage(index), from: from, to: .output, fromAdvance: fromAdvance, toAdvance: toAdvance))
+                results[index] = (.output, 0, whole)
             } else {
-                let own = inPlace ? from : newMap(channels: last.oc)
-                add(Step(work: .stage(index), from: from, to: own))
-                results.append((own, 0, whole))
-                available[Key(source: stage.units.upperBound - 1, layout: layout)] = (own, last.oc)
-                if isEnd {
+                let own = inPlace ? from : newMap(channels: last.oc, stage)
+                add(Step(work: .stage(index), from: from, to: own, fromAdvance: fromAdvance))
+                results[index] = (own, 0, whole)
+                available[Key(source: stage.units.upperBound - 1, layout: layout)] = (own, last.oc, stage.band != nil)
+                if isEnd, stage.band != nil {
+                    let target = MapView(planes: last.oc, pixels: extent.pixels, of: pixels)
+                    add(Step(work: .convert(whole, target), from: own, to: .output, toAdvance: Advance(pixel: 1, image: last.oc * pixels)))
+                } else if isEnd {
                     let target = MapView(output, channels: last.oc, of: last.oc, batch: batch, pixels: pixels)
                     add(Step(work: .convert(whole, target), from: own, to: .output))
                 }
             }
         }
+        banded = (start ?? steps.count)..<steps.count
+        // What the first band reads the last one reads, too.
+        for map in lives.indices where lives[map].first < banded.lowerBound && lives[map].last >= banded.lowerBound {
+            lives[map].last = steps.count - 1
+        }
     }
+
+    /// Of the maps that a stage writes.
+    private func extent(_ stage: BlockStage?) -> (batch: Int, pixels: Int) { stage?.band.map { (1, $0 * width) } ?? (batch, pixels) }
 
     /// The place where a source lies in a layout; converts it when it is there only in the other.
     private mutating func place(of source: Int, in layout: Layout) -> Place {
@@ -119,17 +154,20 @@ struct BlockProgram {
         guard let there = available[Key(source: source, layout: other)] else {
             preconditionFailure("a stage reads \(source) before it is made")
         }
+        precondition(!there.isBand, "bands are NHWC throughout")
         let made = newMap(channels: there.channels)
         func view(_ layout: Layout) -> MapView {
             MapView(layout, channels: there.channels, of: there.channels, batch: batch, pixels: pixels)
         }
         add(Step(work: .convert(view(other), view(layout)), from: there.place, to: made))
-        available[Key(source: source, layout: layout)] = (made, there.channels)
+        available[Key(source: source, layout: layout)] = (made, there.channels, false)
         return made
     }
 
-    private mutating func newMap(channels: Int) -> Place {
-        lives.append(.init(bytes: 4 * channels * batch * pixels, first: Int.max, last: -1))
+    /// `stage`: that writes it; nil for a copy of a whole map.
+    private mutating func newMap(channels: Int, _ stage: BlockStage? = nil) -> Place {
+        let extent = extent(stage)
+        lives.append(.init(bytes: 4 * channels * extent.batch * extent.pixels, first: Int.max, last: -1))
         return .map(lives.count - 1)
     }
 

@@ -93,10 +93,10 @@ public enum StageKernel: Sendable {
     /// `weights` and `bias` are one per problem.
     func plan(
         _ problems: [Problem], weights: [UnsafePointer<Float>], bias: [UnsafePointer<Float>],
-        packed: UnsafeMutableRawPointer, scratch: UnsafeMutableRawPointer, pool: ThreadPool, dstStep: Int?
+        packed: UnsafeMutableRawPointer, scratch: UnsafeMutableRawPointer, pool: ThreadPool, dstStep: Int?, srcIsPart: Bool
     ) -> Kernel.Plan {
         let inputs = Kernel.PlanInputs(
-            weights: weights.last!, bias: bias.last!, packed: packed, scratch: scratch, pool: pool, dstStep: dstStep)
+            weights: weights.last!, bias: bias.last!, packed: packed, scratch: scratch, pool: pool, dstStep: dstStep, srcIsPart: srcIsPart)
         switch self {
         case .layer(let candidate): return candidate.kernel.plan(problems[0], candidate.configuration, inputs)
         case .separable(let kernel, let configuration):
@@ -112,15 +112,25 @@ public struct BlockStage: Sendable {
     /// Places in the block's list of units: one, or a depthwise unit and the pointwise unit that follows it.
     public let units: Range<Int>
     public let kernel: StageKernel
+    /// Rows of the image that it computes at a time, in turn with the other stages that have a band; nil where it computes the whole map
+    /// at once.
+    public let band: Int?
 
-    public init(units: Range<Int>, kernel: StageKernel) {
+    public init(units: Range<Int>, kernel: StageKernel, band: Int? = nil) {
         precondition(units.count == kernel.unitCount, "\(kernel.name) computes \(kernel.unitCount) units")
         self.units = units
         self.kernel = kernel
+        self.band = band
+    }
+
+    /// What one run of its kernel computes: of one image where it has a band. Throws ``BlockError`` where the size does not fit.
+    func problems(_ units: [BlockUnit], at size: BlockSize) throws(BlockError) -> [Problem] {
+        let size = band.map { BlockSize(batch: 1, cin: size.cin, height: $0, width: size.width, cout: size.cout) } ?? size
+        return try units[self.units].map { unit throws(BlockError) in try unit.problem(at: size) }
     }
 
     /// What its kernel works in, in a block of these units at a size. Throws ``BlockError`` where the size does not fit.
     public func memory(_ units: [BlockUnit], at size: BlockSize, threads: Int) throws(BlockError) -> Kernel.Memory {
-        kernel.memory(try units[self.units].map { unit throws(BlockError) in try unit.problem(at: size) }, threads: threads)
+        kernel.memory(try problems(units, at: size), threads: threads)
     }
 }

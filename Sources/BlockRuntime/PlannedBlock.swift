@@ -61,8 +61,8 @@ public final class PlannedBlock {
             return held.last!
         }
         var plans: [Kernel.Plan] = []
-        var steps: [Int: Int?] = [:]
-        for step in program.steps { if case .stage(let index) = step.work { steps[index] = step.dstStep } }
+        var steps: [Int: BlockProgram.Step] = [:]
+        for step in program.steps { if case .stage(let index) = step.work { steps[index] = step } }
         for (index, (stage, need)) in zip(stages, place.needs).enumerated() {
             let folded = parameters.units[stage.units]
             var temporary: [AlignedMemory] = []
@@ -82,7 +82,7 @@ public final class PlannedBlock {
                 withExtendedLifetime(temporary) {
                     stage.kernel.plan(
                         place.problems[index], weights: weights, bias: bias, packed: packed.start,
-                        scratch: arena.start + place.scratch[index], pool: pool, dstStep: steps[index] ?? nil)
+                        scratch: arena.start + place.scratch[index], pool: pool, dstStep: steps[index]!.dstStep, srcIsPart: steps[index]!.fromAdvance.pixel > 0)
                 })
         }
         self.held = held
@@ -99,7 +99,17 @@ public final class PlannedBlock {
 
     /// Reads `[batch][cin][height][width]` and writes `[batch][cout][height][width]`, in the layouts that were planned.
     public func run(_ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>) {
-        for index in program.steps.indices { runStep(index, input, output) }
+        run(input, output, finished: { _ in })
+    }
+
+    /// The same, and says which of ``parts`` it was at; of those in bands once for every band.
+    public func run(
+        _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>, finished: (_ part: Int) -> Void
+    ) {
+        eachStep { index, band in
+            runStep(index, band, input, output)
+            finished(index)
+        }
     }
 
     /// The same, with the output of every stage's last unit handed to `observe` as NCHW.
@@ -107,22 +117,49 @@ public final class PlannedBlock {
         _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>,
         observing observe: (_ unit: Int, _ values: UnsafeBufferPointer<Float>) -> Void
     ) {
-        for (index, step) in program.steps.enumerated() {
-            runStep(index, input, output)
+        let pixels = size.height * size.width
+        var banded: [Int: AlignedMemory] = [:]
+        eachStep { index, band in
+            runStep(index, band, input, output)
             // A stage's result is where it belongs after its last step.
-            guard let stage = stageEnd(index, step) else { continue }
-            let (place, offset, view) = program.results[stage]
-            let count = view.channels * size.batch * view.pixels
-            let copy = AlignedMemory(floats: count)
+            guard let stage = stageEnd(index, program.steps[index]) else { return }
+            let (place, offset, view) = program.results[stage]!
+            let unit = stages[stage].units.upperBound - 1
+            let count = view.channels * size.batch * pixels
+            let copy = banded[unit] ?? AlignedMemory(floats: count)
+            let isBand = stages[stage].band != nil
+            let advance = place == .output ? program.steps[index].toAdvance : .init()
             MapConversion.run(
-                address(place, input, output) + offset, view,
-                to: copy.floats,
-                MapView(.nchw, channels: view.channels, of: view.channels, batch: size.batch, pixels: view.pixels),
+                address(place, input, output) + offset + band.image * advance.image + band.pixel * advance.pixel, view,
+                to: copy.floats + band.image * view.channels * pixels + band.pixel,
+                isBand
+                    ? MapView(planes: view.channels, pixels: view.pixels, of: pixels)
+                    : MapView(.nchw, channels: view.channels, of: view.channels, batch: size.batch, pixels: pixels),
                 pool: pool)
-            observe(
-                stages[stage].units.upperBound - 1, UnsafeBufferPointer(start: copy.floats, count: count))
+            if isBand { banded[unit] = copy } else { observe(unit, UnsafeBufferPointer(start: copy.floats, count: count)) }
+        }
+        for (unit, copy) in banded.sorted(by: { $0.key < $1.key }) {
+            observe(unit, UnsafeBufferPointer(start: copy.floats, count: size.batch * units[unit].oc * pixels))
         }
     }
+
+    /// Where a band begins; the last of an image ends with the image, over some rows that the one before it computed already.
+    private typealias Band = (image: Int, pixel: Int)
+
+    @inline(__always)
+    private func eachStep(_ body: (_ index: Int, _ band: Band) -> Void) {
+        for index in 0..<program.banded.lowerBound { body(index, (0, 0)) }
+        guard let rows = bandRows else { return }
+        for image in 0..<size.batch {
+            for top in stride(from: 0, to: size.height, by: rows) {
+                let band = (image, min(top, size.height - rows) * size.width)
+                for index in program.banded { body(index, band) }
+            }
+        }
+    }
+
+    /// Of the stages that run in bands of rows; nil where none does.
+    public var bandRows: Int? { stages.lazy.compactMap(\.band).first }
 
     /// What a run spends its time on: the stages and the conversions between them, in order.
     public enum Part: Sendable {
@@ -145,11 +182,6 @@ public final class PlannedBlock {
         try! stage.memory(units, at: size, threads: pool.threads).scratch
     }
 
-    /// Runs one of ``parts``. All before it must have been run on the same input.
-    public func runPart(_ index: Int, _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>) {
-        runStep(index, input, output)
-    }
-
     private func stageEnd(_ index: Int, _ step: BlockProgram.Step) -> Int? {
         let result: Int
         switch step.work {
@@ -157,18 +189,19 @@ public final class PlannedBlock {
         case .convert:
             // A copy into the concatenation ends the stage before it.
             guard index > 0, case .stage(let stage) = program.steps[index - 1].work,
-                program.results[stage].place == step.to, program.results[stage].place != program.steps[index - 1].to
+                program.results[stage]!.place == step.to, program.results[stage]!.place != program.steps[index - 1].to
             else { return nil }
             return stage
         }
-        return program.results[result].place == step.to ? result : nil
+        return program.results[result]!.place == step.to ? result : nil
     }
 
     @inline(__always)
-    private func runStep(_ index: Int, _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>) {
+    private func runStep(_ index: Int, _ band: Band, _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>) {
         let step = program.steps[index]
-        let from = address(step.from, input, output) + step.fromOffset
-        let to = UnsafeMutablePointer(mutating: address(step.to, input, output)) + step.toOffset
+        func offset(_ first: Int, _ advance: BlockProgram.Advance) -> Int { first + band.image * advance.image + band.pixel * advance.pixel }
+        let from = address(step.from, input, output) + offset(step.fromOffset, step.fromAdvance)
+        let to = UnsafeMutablePointer(mutating: address(step.to, input, output)) + offset(step.toOffset, step.toAdvance)
         switch step.work {
         case .stage(let stage): plans[stage].run(from, to)
         case .convert(let source, let target): MapConversion.run(from, source, to: to, target, pool: pool)

@@ -14,10 +14,12 @@ public final class AlignedMemory: @unchecked Sendable {
     public init(bytes: Int) {
         self.bytes = bytes
         let large = bytes >= Self.largeBytes
-        start = .allocate(byteCount: max(bytes, Self.alignment), alignment: large ? Self.largePage : Self.alignment)
+        // Whole large pages, so that the last piece has one, too.
+        let length = large ? (bytes + Self.largePage - 1) / Self.largePage * Self.largePage : max(bytes, Self.alignment)
+        start = .allocate(byteCount: length, alignment: large ? Self.largePage : Self.alignment)
         #if os(Linux)
         // An offer, which the system may decline.
-        if large { madvise(start, bytes, Int32(MADV_HUGEPAGE)) }
+        if large { madvise(start, length, Int32(MADV_HUGEPAGE)) }
         #endif
     }
 

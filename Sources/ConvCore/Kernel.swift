@@ -105,11 +105,14 @@ public struct Kernel: Sendable {
         /// Floats from one pixel of dst to the next; nil where they lie side by side. Only for a kernel that
         /// ``Kernel/stridesDst``.
         public let dstStep: Int?
+        /// Whether src is a part of a larger map, which no private cache holds: a kernel that goes by the size of its problem would take it
+        /// to be there.
+        public let srcIsPart: Bool
         public var threads: Int { pool.threads }
 
         public init(
             weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, packed: UnsafeMutableRawPointer,
-            scratch: UnsafeMutableRawPointer, pool: ThreadPool, dstStep: Int? = nil
+            scratch: UnsafeMutableRawPointer, pool: ThreadPool, dstStep: Int? = nil, srcIsPart: Bool = false
         ) {
             self.weights = weights
             self.bias = bias
@@ -117,6 +120,7 @@ public struct Kernel: Sendable {
             self.scratch = scratch
             self.pool = pool
             self.dstStep = dstStep
+            self.srcIsPart = srcIsPart
         }
     }
 

@@ -43,6 +43,69 @@ struct PlannedBlockTests {
         }
     }
 
+    /// Rows that divide the map and rows that do not, down to one and up to all; batches; the fuse separable by one kernel or two.
+    @Test("in bands of rows", arguments: names, [1, 2])
+    func bands(name: String, threads: Int) throws {
+        let check = try BlockCheck(Fixtures.path("golden/\(name)"))
+        let units = check.parameters.units.map(\.unit)
+        let pool = ThreadPool(threads: threads)
+        let level = Self.registry.level.rawValue
+        let single = try #require(try BlockPlan.stages(family: .tiled, isa: level, units: units, size: check.size, registry: Self.registry))
+        let fused = try #require(try BlockPlan.fusedStages(isa: level, units: units, size: check.size, registry: Self.registry))
+        // A branch that one kernel computes whole reads more than a pixel.
+        #expect(try fused.inBands(of: 1, units: units, size: check.size) == nil)
+        let end = fused.last!
+        let whole = single.filter { $0.units.upperBound <= end.units.lowerBound } + [end]
+        let plane = check.size.height * check.size.width
+        for stages in [single, whole] {
+            let plain = try PlannedBlock(check.parameters, size: check.size, stages: stages, pool: pool)
+            for rows in Set([1, 2, 3, check.size.height / 2, check.size.height]) {
+                let banded = try #require(try stages.inBands(of: rows, units: units, size: check.size))
+                #expect(banded.compactMap(\.band) == banded.indices.filter { banded[$0].units.upperBound > end.units.lowerBound
+                    || units[end.units.lowerBound].inputs.contains(.unit(banded[$0].units.upperBound - 1)) }.map { _ in rows })
+                let block = try PlannedBlock(check.parameters, size: check.size, stages: banded, pool: pool)
+                let deviations = check.deviations(block)
+                #expect(deviations.map(\.unit).filter { $0 != "output" } == check.parameters.units.map(\.unit.name))
+                for unit in deviations { #expect(unit.passed, "\(name), \(rows) rows: \(unit)") }
+                if rows == 1 { #expect(block.memory.maps < plain.memory.maps) }
+                let turned = try PlannedBlock(check.parameters, size: check.size, stages: banded, pool: pool, output: .nhwc)
+                let (a, b) = (AlignedMemory(floats: block.outputCount), AlignedMemory(floats: block.outputCount))
+                let back = AlignedMemory(floats: block.outputCount)
+                check.input.withUnsafeBufferPointer { input in
+                    block.run(input.baseAddress!, a.floats)
+                    turned.run(input.baseAddress!, b.floats)
+                }
+                Layout.convert(
+                    b.floats, from: .nhwc, to: back.floats, as: .nchw, batch: check.size.batch, channels: block.cout, pixels: plane)
+                #expect(Array(back.floatBuffer) == Array(a.floatBuffer))
+            }
+        }
+        #expect(try single.inBands(of: check.size.height + 1, units: units, size: check.size) == nil)
+    }
+
+    @Test("a plan's bands come back, and others are refused by line")
+    func bandsOfAPlan() throws {
+        let check = try BlockCheck(Fixtures.path("golden/\(Self.names[2])"))
+        let units = check.parameters.units.map(\.unit)
+        let level = Self.registry.level.rawValue
+        let single = try #require(try BlockPlan.stages(family: .tiled, isa: level, units: units, size: check.size, registry: Self.registry))
+        let stages = try #require(try single.inBands(of: 2, units: units, size: check.size))
+        let plan = try BlockPlan(parsing: BlockPlan(stages, units: units, size: check.size, threads: 1).text, file: "plan")
+        func message(_ change: (inout BlockPlan) -> Void) -> String {
+            var plan = plan
+            change(&plan)
+            do { return "\(try plan.stages(units: units, size: check.size, registry: Self.registry).compactMap(\.band))" } catch { return "\(error)" }
+        }
+        #expect(message { _ in } == "\(stages.compactMap(\.band))")
+        let first = try #require(stages.firstIndex { $0.band != nil })
+        #expect(message { $0.rows[first].band = nil }.contains("a band of 2 rows goes through"))
+        #expect(message { $0.rows[0].band = 2 }.contains("and no other stage"))
+        #expect(message { for i in stages.indices where stages[i].band != nil { $0.rows[i].band = 9999 } }.contains("does not fit \(check.size.height) rows"))
+        #expect(message { for i in stages.indices where stages[i].band != nil { $0.rows[i].band = 9999 } }.hasPrefix("plan:\(first + 2): unit"))
+        #expect(Fixtures.message { _ = try BlockPlan(parsing: plan.text.replacing(",2\n", with: ",0\n"), file: "plan") }
+            .hasPrefix("plan:\(first + 2): band is '0'"))
+    }
+
     /// Neighbouring stages in different layouts, ends in NHWC.
     @Test("mixed layouts", arguments: names)
     func mixed(name: String) throws {

@@ -28,9 +28,11 @@ extension BlockPlanner {
             }
             let blocks = try variants.map { try proved("\(name), a step", $0, check).block }
             let times = timing.parts(of: blocks, runs: Self.climbRuns)
-            // A block's parts are its stages in order and the conversions between them, which are the same in all.
+            // A block's parts are its stages and the conversions between them, the same in all: in the order of the units, those in bands
+            // last.
             let places = blocks[0].parts.indices.filter { if case .stage = blocks[0].parts[$0] { true } else { false } }
-            for (slot, part) in places.enumerated() {
+            let slots = best.indices.filter { best[$0].band == nil } + best.indices.filter { best[$0].band != nil }
+            for (slot, part) in zip(slots, places) {
                 for (block, stages) in variants.enumerated() {
                     costs.append(StageCost(stage: stages[slot], ns: Statistics.median(times[block][part])))
                 }
@@ -50,10 +52,10 @@ extension BlockStage {
         switch kernel {
         case .layer(let candidate):
             candidate.kernel.space.moves(from: candidate.configuration).map {
-                BlockStage(units: units, kernel: .layer(Candidate(candidate.kernel, $0)))
+                BlockStage(units: units, kernel: .layer(Candidate(candidate.kernel, $0)), band: band)
             }
         case .separable(let kernel, let configuration):
-            kernel.space.moves(from: configuration).map { BlockStage(units: units, kernel: .separable(kernel, $0)) }
+            kernel.space.moves(from: configuration).map { BlockStage(units: units, kernel: .separable(kernel, $0), band: band) }
         }
     }
 }

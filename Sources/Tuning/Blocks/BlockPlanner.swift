@@ -7,7 +7,7 @@ import ThreadPool
 /// Chooses the kernels of a block by measuring them where they will run: inside the block, behind their neighbours.
 ///
 /// Whole blocks that differ in their kernels (one family throughout, tuned picks, separables fused) are proved right and run in
-/// turn; from the fastest stages on, all move through their spaces. The median of each stage's time in its block is its cost. The cheapest way through units and
+/// turn; from the fastest stages on, all move through their spaces, and what follows the depthwise layers runs in bands, too. The median of each stage's time in its block is its cost. The cheapest way through units and
 /// layouts (``LayoutPath``) is planned, proved, and run against all the others: what is then fastest is the plan.
 public struct BlockPlanner {
     let parameters: BlockParameters
@@ -94,11 +94,20 @@ public struct BlockPlanner {
                 progress("\(name), through their spaces")
                 let climbed = try climbed(name, from: stages, check, timing, tried: &tried)
                 blocks.append(try proved(name, climbed, check))
+                let banded = try bandRows(units).compactMap { rows in
+                    try climbed.inBands(of: rows, units: units, size: size).map { try proved("\(name), in bands of \(rows)", $0, check) }
+                }
+                guard let best = fastest(banded, timing) else { continue }
+                // Kernels of a band have few pixels at a time: what is best for the whole map is not best for them.
+                progress("\(best.name), through their spaces")
+                let again = try self.climbed(best.name, from: best.block.stages, check, timing, tried: &tried)
+                blocks.append(best)
+                blocks.append(try proved("\(best.name), climbed", again, check))
             }
             if !blocks[variants.count...].allSatisfy({ $0.block.memory.fits(bound) }) {
                 // A climb asks for time alone. Of all that it tried, the fastest that holds no more memory than it may; every block of
                 // a climb has the same copies between layouts.
-                let within = try route(tried, conversionNsPerByte: 0, units: units, bound: bound)
+                let within = try route(tried.filter { $0.stage.band == nil }, conversionNsPerByte: 0, units: units, bound: bound)
                 let frugal = try proved("climbed, within the memory", within.stages, check)
                 if frugal.block.memory.fits(bound) { blocks.append(frugal) }
             }
@@ -156,7 +165,8 @@ public struct BlockPlanner {
         }
         let perByte = conversion.bytes > 0 ? conversion.ns / conversion.bytes : 0
         progress("the plan")
-        let route = try route(Array(costs.values), conversionNsPerByte: perByte, units: units, bound: bound)
+        // What a stage takes in bands hangs on all the others being in them.
+        let route = try route(costs.values.filter { $0.stage.band == nil }, conversionNsPerByte: perByte, units: units, bound: bound)
         blocks.append(try proved("planned", route.stages, check))
         let samples = timing.samples(blocks.map(\.block), runs: runs)
         // A round's runs stand under the same conditions: what differs is compared within it.
@@ -255,6 +265,19 @@ public struct BlockPlanner {
         }
     }
 
+    /// nil of none.
+    private func fastest(_ blocks: [Proved], _ timing: BlockTiming) -> Proved? {
+        let times = timing.samples(blocks.map(\.block), runs: 5).map(Statistics.median)
+        return times.indices.min { times[$0] < times[$1] }.map { blocks[$0] }
+    }
+
+    /// Rows of a band: so many that its concatenation takes between a sixteenth of what most private caches hold and a little more than
+    /// that, and there are several.
+    private func bandRows(_ units: [BlockUnit]) -> [Int] {
+        let rowBytes = 4 * size.width * (units.first { $0.inputs.count > 1 }?.ic ?? 0)
+        return [1, 2, 4, 8, 16].filter { (64 << 10...1500 << 10).contains($0 * rowBytes) && 2 * $0 <= size.height }
+    }
+
     /// Only what reproduces the oracle's activations is measured.
     func proved(_ name: String, _ stages: [BlockStage], _ check: BlockCheck) throws -> Proved {
         let block = try PlannedBlock(parameters, size: size, stages: stages, pool: pool)
@@ -309,7 +332,7 @@ public struct BlockPlanner {
 
 extension BlockStage {
     /// Its place and its kernel with the configuration: what a time is of.
-    fileprivate var key: String { "\(units) \(kernel.name)" }
+    fileprivate var key: String { "\(units) \(kernel.name) \(band ?? 0)" }
 }
 
 public enum PlanningError: Error, CustomStringConvertible {

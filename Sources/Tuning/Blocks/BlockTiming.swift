@@ -47,13 +47,14 @@ public struct BlockTiming {
             for index in blocks.indices.shuffled(using: &random) {
                 let block = blocks[index]
                 if blocks.count > 1 { block.run(input, output) }
+                var taken = [Double](repeating: 0, count: result[index].count)
                 var last = Clock.now()
-                for part in result[index].indices {
-                    block.runPart(part, input, output)
+                block.run(input, output) { part in
                     let now = Clock.now()
-                    if round > 0 { result[index][part].append(Double(now - last)) }
+                    taken[part] += Double(now - last)
                     last = now
                 }
+                if round > 0 { for part in taken.indices { result[index][part].append(taken[part]) } }
             }
         }
         return result

@@ -27,33 +27,43 @@ let pointwiseTile = Kernel(
         let packed = inputs.packed.assumingMemoryBound(to: Float.self)
         panels.pack(inputs.weights, group: 0, ocPerGroup: p.oc, into: packed)
         let (m, n, k, r) = (c["m"], c["n"], c["k"], c["r"])
-        let grid = TileGrid(rows: p.batch * p.oh * p.ow, tileRows: m, panels: panels.panels, threads: inputs.threads)
+        let rows = p.batch * p.oh * p.ow
+        let grid = TileGrid(rows: rows, tileRows: m, panels: panels.panels, threads: inputs.threads)
         let dstStep = inputs.dstStep ?? p.oc
+        let isFar = liesFar(p, inputs)
+        let follows = inputs.srcIsPart ? min(r, rows) * p.ic : 0
         return Kernel.Plan { [bias = inputs.bias, pool = inputs.pool] src, dst in
+            // What is computed next, if this is not the end of the map.
+            let next = follows > 0 ? UnsafeBufferPointer(start: src + rows * p.ic, count: follows) : nil
             pool.run { index in
                 runPointwiseBlocks(
                     p, rows: grid.rows(of: index), panelRange: grid.panels(of: index), panels: panels, m: m, n: n,
-                    depthBlock: k, rowBlock: r, src: src, weights: packed, bias: bias, dst: dst,
-                    dstStep: dstStep)
+                    depthBlock: k, rowBlock: r, src: src, isFar: isFar, weights: packed, bias: bias, dst: dst,
+                    dstStep: dstStep, next: next)
             }
         }
     })
 
+/// Whether src is so large that L2 does not hold it; of few channels it needs no help to be there in time, unless others ran in between.
+func liesFar(_ p: Problem, _ inputs: Kernel.PlanInputs) -> Bool {
+    inputs.srcIsPart || p.ic >= 128 && 4 * p.ic * p.batch * p.ih * p.iw > 1 << 20
+}
+
 /// Pixels `rows` × panels `panelRange` of the product; src is `[pixel][ic]`, dst `[pixel]` of at least oc floats, `dstStep`
-/// apart. While a block of rows is multiplied, the source of the next is asked for, and behind the last what `next` names.
+/// apart. `isFar`: src lies beyond the private caches. While a block of rows is multiplied, the source of the next is asked for then,
+/// and behind the last what `next` names.
 @inline(never)
 func runPointwiseBlocks(
     _ p: Problem, rows: Range<Int>, panelRange: Range<Int>, panels: PackedPanels, m: Int, n: Int, depthBlock: Int,
-    rowBlock: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
+    rowBlock: Int, src: UnsafePointer<Float>, isFar: Bool, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
     dst: UnsafeMutablePointer<Float>, dstStep: Int, next: UnsafeBufferPointer<Float>? = nil
 ) {
-    let isBeyondL2 = p.ic >= 128 && 4 * p.ic * p.batch * p.ih * p.iw > 1 << 20
     var tap = Tap(a: 0, b: 0)
     withUnsafePointer(to: &tap) { tap in
         var rowStart = rows.lowerBound
         while rowStart < rows.upperBound {
             let rowEnd = min(rowStart + rowBlock, rows.upperBound)
-            let ahead = !isBeyondL2 ? nil : rowEnd < rows.upperBound
+            let ahead = !isFar ? nil : rowEnd < rows.upperBound
                 ? UnsafeBufferPointer(start: src + rowEnd * p.ic, count: min(rowBlock, rows.upperBound - rowEnd) * p.ic)
                 : next
             // An equal part of it with every tile.

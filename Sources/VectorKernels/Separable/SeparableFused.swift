@@ -39,6 +39,7 @@ let separableFused = SeparableKernel(
             bias: inputs.depthwiseBias)
         let (m, n, k, blockRows, bytes) = (c["m"], c["n"], c["k"], rowsPerBlock(dw, c), bufferBytes(dw, c))
         let dstStep = inputs.pointwise.dstStep ?? pw.oc
+        let isFar = liesFar(pw, inputs.pointwise)
         return Kernel.Plan { [pool = inputs.pointwise.pool, scratch = inputs.pointwise.scratch, bias = inputs.pointwise.bias] src, dst in
             pool.run { index in
                 let buffer = (scratch + index * bytes).assumingMemoryBound(to: Float.self)
@@ -57,7 +58,7 @@ let separableFused = SeparableKernel(
                     }
                     runPointwiseBlocks(
                         pw, rows: 0..<(part.count * dw.ow), panelRange: 0..<panels.panels, panels: panels, m: m, n: n,
-                        depthBlock: k, rowBlock: part.count * dw.ow, src: buffer, weights: packed, bias: bias,
+                        depthBlock: k, rowBlock: part.count * dw.ow, src: buffer, isFar: isFar, weights: packed, bias: bias,
                         dst: dst + first * dw.ow * dstStep, dstStep: dstStep,
                         next: next.isEmpty ? nil : UnsafeBufferPointer(start: src + next.lowerBound, count: next.count))
                 }

@@ -98,6 +98,7 @@ final class RunReport {
         return """
             \(block.name) at \(block.size.description), \(threads) thread\(threads == 1 ? "" : "s"): median \(Format.ms(medianNs)) ms, \
             min \(Format.ms(ns.min()!)) ms of \(ns.count) runs; \(Format.number(effectiveFLOPs / medianNs, digits: 3)) GFLOP/s effective
+            \(planned.bandRows.map { "from the concatenation's parts on in bands of \($0) row\($0 == 1 ? "" : "s")\n" } ?? "")\
             memory: maps \(Format.bytes(memory.maps)), scratch \(Format.bytes(memory.scratch)), weights \(Format.bytes(memory.weights))
             """
     }
@@ -156,6 +157,7 @@ final class RunReport {
     func json(plan: BlockPlan) throws -> Data {
         struct Stage: Encodable {
             let unit, problem, kernel, config, layout: String
+            let band: Int?
         }
         struct Document: Encodable {
             let block, size: String
@@ -175,7 +177,7 @@ final class RunReport {
                 maps_bytes: planned.memory.maps, scratch_bytes: planned.memory.scratch,
                 weights_bytes: planned.memory.weights, peak_bytes: SystemMemory.processPeak,
                 plan: plan.rows.map {
-                    Stage(unit: $0.unit, problem: $0.problem, kernel: $0.kernel, config: $0.config, layout: $0.layout)
+                    Stage(unit: $0.unit, problem: $0.problem, kernel: $0.kernel, config: $0.config, layout: $0.layout, band: $0.band)
                 },
                 profile: partNs.isEmpty ? nil : parts))
     }

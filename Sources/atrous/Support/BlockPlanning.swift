@@ -33,9 +33,10 @@ func writeBlockPlan(
     print("\nthe whole block, \(block.name) at \(block.size.description), \(threads) thread\(threads == 1 ? "" : "s"):\n")
     print(
         Console.table(
-            ["stage", "kernel", "ms"],
-            outcome.plan.rows.map { [$0.unit, $0.config.isEmpty ? $0.kernel : "\($0.kernel)@\($0.config)", $0.medianNs.map(Format.ms) ?? "-"] },
-            right: [2]))
+            ["stage", "kernel", "ms", "band"],
+            outcome.plan.rows.map {
+                [$0.unit, $0.config.isEmpty ? $0.kernel : "\($0.kernel)@\($0.config)", $0.medianNs.map(Format.ms) ?? "-", $0.band.map(String.init) ?? ""]
+            }, right: [2, 3]))
     print(
         "\npredicted \(Format.ms(outcome.predictedNs)) ms, conversions included; measured \(Format.ms(outcome.measuredNs)) ms\n")
     print(

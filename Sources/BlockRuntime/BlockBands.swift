@@ -1,0 +1,57 @@
+import ConvCore
+
+/// The end of a block in bands: what follows the last depthwise layers hangs, pixel by pixel, on the same place alone, so that some
+/// rows of the image can go through all of it before the next rows begin. The concatenation, the largest map of the block, is then
+/// as small as a band and stays in a private cache.
+extension [BlockStage] {
+    /// The same, with the stages that end in the concatenation, and all from its reader on, in bands of so many rows. nil where that
+    /// cannot be: see ``bandedTail(units:size:)``.
+    public func inBands(of rows: Int, units: [BlockUnit], size: BlockSize) throws -> [BlockStage]? {
+        guard (1...size.height).contains(rows), let tail = try bandedTail(units: units, size: size) else { return nil }
+        return indices.map { tail.contains($0) ? BlockStage(units: self[$0].units, kernel: self[$0].kernel, band: rows) : self[$0] }
+    }
+
+    /// The numbers of the stages that a band goes through. nil where there is no concatenation, where one of them reads more than the
+    /// pixel that it writes, where another stage reads what they make, or where a stage does not work in NHWC: pixels of a band lie
+    /// side by side there.
+    func bandedTail(units: [BlockUnit], size: BlockSize) throws -> Set<Int>? {
+        guard let reader = firstIndex(where: { units[$0.units.lowerBound].inputs.count > 1 }), allSatisfy({ $0.kernel.layout == .nhwc })
+        else { return nil }
+        let parts = units[self[reader].units.lowerBound].inputs
+        let tail = Set(indices.filter { $0 >= reader || parts.contains(.unit(self[$0].units.upperBound - 1)) })
+        for index in indices {
+            let stage = self[index]
+            let problems = try units[stage.units].map { try $0.problem(at: size) }
+            let readsTail = units[stage.units.lowerBound].inputs.contains { source in
+                tail.contains { .unit(self[$0].units.upperBound - 1) == source }
+            }
+            guard tail.contains(index) else {
+                if readsTail { return nil }
+                continue
+            }
+            guard problems.allSatisfy(\.isPixelwise), index >= reader || stage.kernel.stridesDst && !readsTail else { return nil }
+        }
+        return tail
+    }
+
+    /// Throws ``PlanError`` where the stages that have a band are not those that can, or differ in it.
+    func checkBands(units: [BlockUnit], size: BlockSize) throws {
+        guard let first = first(where: { $0.band != nil }), let rows = first.band else { return }
+        func refused(_ reason: String) -> PlanError {
+            .bands(unit: BlockPlan.unitText(units[first.units]), reason)
+        }
+        guard (1...size.height).contains(rows) else { throw refused("a band of \(rows) rows does not fit \(size.height) rows; write 1 … \(size.height)") }
+        guard let tail = try bandedTail(units: units, size: size) else {
+            throw refused("it cannot run in bands: every kernel must be NHWC, and what ends in the concatenation or follows it 1×1; leave band empty")
+        }
+        guard indices.allSatisfy({ self[$0].band == (tail.contains($0) ? rows : nil) }) else {
+            let names = tail.sorted().map { BlockPlan.unitText(units[self[$0].units]) }.joined(separator: ", ")
+            throw refused("a band of \(rows) rows goes through \(names), and no other stage; write \(rows) as the band of those")
+        }
+    }
+}
+
+extension Problem {
+    /// Whether an output hangs on the inputs of its own place alone.
+    var isPixelwise: Bool { kh == 1 && kw == 1 && strideH == 1 && strideW == 1 && oh == ih && ow == iw }
+}
