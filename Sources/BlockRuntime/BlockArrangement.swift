@@ -27,9 +27,9 @@ struct BlockArrangement {
             if case .no(let reason) = stage.kernel.supports(own) {
                 throw PlanError.unsupported(unit: units[stage.units.lowerBound].name, kernel: stage.kernel.name, reason)
             }
-            return stage.kernel.memory(own, threads: threads)
+            return try stage.memory(units, at: size, threads: threads)
         }
-        let program = BlockProgram(stages, problems: problems, units: units, size: size, input: input, output: output)
+        let program = BlockProgram(stages, problems: problems, units: units, size: size, threads: threads, input: input, output: output)
         var lives = program.lives
         let maps = lives.count
         var places = [Int?](repeating: nil, count: stages.count)

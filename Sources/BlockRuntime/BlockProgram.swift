@@ -40,13 +40,15 @@ struct BlockProgram {
     private(set) var steps: [Step] = []
     /// The steps that are repeated for every band, always the last ones; empty where no stage has a band.
     private(set) var banded = 0..<0
+    /// Bytes from one thread's band of a map to the next one's; 0 for a whole map.
+    private(set) var bandBytes: [Int] = []
     /// When each map is written and last read, as step numbers.
     private(set) var lives: [MapMemory.Life] = []
     /// Where the last unit of a stage is found after its steps, one band of it where it has one: by stage.
     private(set) var results: [Int: (place: Place, offset: Int, view: MapView)] = [:]
 
     private let units: [BlockUnit]
-    private let batch, pixels, width: Int
+    private let batch, pixels, width, threads: Int
     /// The layouts that a source is there in, and whether only a band of it is.
     private var available: [Key: (place: Place, channels: Int, isBand: Bool)] = [:]
     private struct Key: Hashable {
@@ -57,11 +59,12 @@ struct BlockProgram {
 
     /// `input` and `output` are the layouts in which the caller holds the block's ends.
     /// `problems` are those of each stage.
-    init(_ stages: [BlockStage], problems: [[Problem]], units: [BlockUnit], size: BlockSize, input: Layout, output: Layout) {
+    init(_ stages: [BlockStage], problems: [[Problem]], units: [BlockUnit], size: BlockSize, threads: Int, input: Layout, output: Layout) {
         self.units = units
         batch = size.batch
         pixels = size.height * size.width
         width = size.width
+        self.threads = threads
         available[Key(source: -1, layout: input)] = (.input, units.first { $0.inputs.contains(.block) }?.ic ?? 0, false)
         // The map of the concatenation, and the channel at which each unit that ends there begins.
         var slices: [Int: Int] = [:]
@@ -167,7 +170,10 @@ struct BlockProgram {
     /// `stage`: that writes it; nil for a copy of a whole map.
     private mutating func newMap(channels: Int, _ stage: BlockStage? = nil) -> Place {
         let extent = extent(stage)
-        lives.append(.init(bytes: 4 * channels * extent.batch * extent.pixels, first: Int.max, last: -1))
+        let bytes = 4 * channels * extent.batch * extent.pixels
+        let isBand = stage?.band != nil
+        bandBytes.append(isBand ? AlignedMemory.rounded(bytes) : 0)
+        lives.append(.init(bytes: isBand ? threads * AlignedMemory.rounded(bytes) : bytes, first: Int.max, last: -1))
         return .map(lives.count - 1)
     }
 

@@ -112,8 +112,8 @@ public struct BlockStage: Sendable {
     /// Places in the block's list of units: one, or a depthwise unit and the pointwise unit that follows it.
     public let units: Range<Int>
     public let kernel: StageKernel
-    /// Rows of the image that it computes at a time, in turn with the other stages that have a band; nil where it computes the whole map
-    /// at once.
+    /// Rows of the image that it computes at a time, in turn with the other stages that have a band, every thread bands of its own; nil
+    /// where all threads compute the whole map at once.
     public let band: Int?
 
     public init(units: Range<Int>, kernel: StageKernel, band: Int? = nil) {
@@ -131,6 +131,8 @@ public struct BlockStage: Sendable {
 
     /// What its kernel works in, in a block of these units at a size. Throws ``BlockError`` where the size does not fit.
     public func memory(_ units: [BlockUnit], at size: BlockSize, threads: Int) throws(BlockError) -> Kernel.Memory {
-        kernel.memory(try problems(units, at: size), threads: threads)
+        var memory = kernel.memory(try problems(units, at: size), threads: band == nil ? threads : 1)
+        if band != nil { memory.scratch = threads * AlignedMemory.rounded(memory.scratch) }
+        return memory
     }
 }

@@ -11,6 +11,10 @@ public final class PlannedBlock {
     /// Channels of the output, `[batch][cout][height][width]`.
     public let cout: Int
     public let memory: Memory
+    /// Of the stages that run in bands of rows; nil where none does.
+    public let bandRows: Int?
+    /// Of what ``run`` writes.
+    let outputLayout: Layout
 
     /// Bytes that a planned block holds, its input and output not counted.
     public struct Memory: Sendable, Equatable {
@@ -32,7 +36,10 @@ public final class PlannedBlock {
     private let offsets: [Int]
     /// Kept alive for the plans.
     private let held: [AlignedMemory]
-    private let plans: [Kernel.Plan]
+    /// By stage: one for all threads, or one for every thread, which then has bands of its own.
+    private let plans: [[Kernel.Plan]]
+    /// Of one thread each.
+    private let alone: [ThreadPool]
 
     /// Plans `stages`, which must cover all units in order. `input` and `output` are the layouts of what ``run`` is given.
     /// Throws ``BlockError`` where the size does not fit, ``PlanError`` where a kernel cannot run its unit.
@@ -60,7 +67,8 @@ public final class PlannedBlock {
             held.append(AlignedMemory(bytes: bytes))
             return held.last!
         }
-        var plans: [Kernel.Plan] = []
+        var plans: [[Kernel.Plan]] = []
+        let alone = (0..<pool.threads).map { _ in ThreadPool(threads: 1) }
         var steps: [Int: BlockProgram.Step] = [:]
         for step in program.steps { if case .stage(let index) = step.work { steps[index] = step } }
         for (index, (stage, need)) in zip(stages, place.needs).enumerated() {
@@ -78,16 +86,24 @@ public final class PlannedBlock {
                 return UnsafePointer(memory.floats)
             }
             let packed = hold(bytes: need.packed)
+            // Those of a stage in bands pack the same.
+            let pools = stage.band == nil ? [pool] : alone
             plans.append(
                 withExtendedLifetime(temporary) {
-                    stage.kernel.plan(
-                        place.problems[index], weights: weights, bias: bias, packed: packed.start,
-                        scratch: arena.start + place.scratch[index], pool: pool, dstStep: steps[index]!.dstStep, srcIsPart: steps[index]!.fromAdvance.pixel > 0)
+                    pools.enumerated().map { thread, pool in
+                        stage.kernel.plan(
+                            place.problems[index], weights: weights, bias: bias, packed: packed.start,
+                            scratch: arena.start + place.scratch[index] + thread * (need.scratch / pools.count), pool: pool,
+                            dstStep: steps[index]!.dstStep, srcIsPart: steps[index]!.fromAdvance.pixel > 0)
+                    }
                 })
         }
         self.held = held
         self.plans = plans
+        self.alone = alone
         memory = place.memory
+        outputLayout = output
+        bandRows = stages.lazy.compactMap(\.band).first
     }
 
     /// What a block of these stages would hold, and nothing is taken. Throws what ``init`` throws.
@@ -102,24 +118,36 @@ public final class PlannedBlock {
         run(input, output, finished: { _ in })
     }
 
-    /// The same, and says which of ``parts`` it was at; of those in bands once for every band.
+    /// The same, and says which of ``parts`` is done; of those in bands the first thread tells of every band of its own, and the last
+    /// of them when all threads are done.
     public func run(
         _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>, finished: (_ part: Int) -> Void
     ) {
-        eachStep { index, band in
-            runStep(index, band, input, output)
+        for index in 0..<program.banded.lowerBound {
+            runStep(index, Band(), input, output)
             finished(index)
         }
+        guard let last = program.banded.last else { return }
+        pool.run { thread in
+            for number in ThreadPool.share(of: bandCount, index: thread, parts: pool.threads) {
+                let band = band(number, thread: thread)
+                for index in program.banded {
+                    runStep(index, band, input, output)
+                    if thread == 0 { finished(index) }
+                }
+            }
+        }
+        finished(last)
     }
 
-    /// The same, with the output of every stage's last unit handed to `observe` as NCHW.
+    /// The same, one band after the other, with the output of every stage's last unit handed to `observe` as NCHW.
     public func run(
         _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>,
         observing observe: (_ unit: Int, _ values: UnsafeBufferPointer<Float>) -> Void
     ) {
         let pixels = size.height * size.width
         var banded: [Int: AlignedMemory] = [:]
-        eachStep { index, band in
+        func run(_ index: Int, _ band: Band) {
             runStep(index, band, input, output)
             // A stage's result is where it belongs after its last step.
             guard let stage = stageEnd(index, program.steps[index]) else { return }
@@ -130,7 +158,7 @@ public final class PlannedBlock {
             let isBand = stages[stage].band != nil
             let advance = place == .output ? program.steps[index].toAdvance : .init()
             MapConversion.run(
-                address(place, input, output) + offset + band.image * advance.image + band.pixel * advance.pixel, view,
+                address(place, band.thread, input, output) + offset + band.image * advance.image + band.pixel * advance.pixel, view,
                 to: copy.floats + band.image * view.channels * pixels + band.pixel,
                 isBand
                     ? MapView(planes: view.channels, pixels: view.pixels, of: pixels)
@@ -138,28 +166,30 @@ public final class PlannedBlock {
                 pool: pool)
             if isBand { banded[unit] = copy } else { observe(unit, UnsafeBufferPointer(start: copy.floats, count: count)) }
         }
+        for index in 0..<program.banded.lowerBound { run(index, Band()) }
+        for number in 0..<bandCount { for index in program.banded { run(index, band(number, thread: 0)) } }
         for (unit, copy) in banded.sorted(by: { $0.key < $1.key }) {
             observe(unit, UnsafeBufferPointer(start: copy.floats, count: size.batch * units[unit].oc * pixels))
         }
     }
 
-    /// Where a band begins; the last of an image ends with the image, over some rows that the one before it computed already.
-    private typealias Band = (image: Int, pixel: Int)
-
-    @inline(__always)
-    private func eachStep(_ body: (_ index: Int, _ band: Band) -> Void) {
-        for index in 0..<program.banded.lowerBound { body(index, (0, 0)) }
-        guard let rows = bandRows else { return }
-        for image in 0..<size.batch {
-            for top in stride(from: 0, to: size.height, by: rows) {
-                let band = (image, min(top, size.height - rows) * size.width)
-                for index in program.banded { body(index, band) }
-            }
-        }
+    /// Where a band begins, and the thread that computes it.
+    private struct Band {
+        var image = 0
+        var pixel = 0
+        var thread = 0
     }
 
-    /// Of the stages that run in bands of rows; nil where none does.
-    public var bandRows: Int? { stages.lazy.compactMap(\.band).first }
+    /// Of all images; none where nothing runs in bands.
+    private var bandCount: Int { bandRows.map { size.batch * bandsPerImage($0) } ?? 0 }
+    private func bandsPerImage(_ rows: Int) -> Int { (size.height + rows - 1) / rows }
+
+    /// The last of an image ends with the image, over some rows that the one before it computes as well.
+    private func band(_ number: Int, thread: Int) -> Band {
+        let rows = bandRows!
+        let (image, place) = number.quotientAndRemainder(dividingBy: bandsPerImage(rows))
+        return Band(image: image, pixel: min(place * rows, size.height - rows) * size.width, thread: thread)
+    }
 
     /// What a run spends its time on: the stages and the conversions between them, in order.
     public enum Part: Sendable {
@@ -200,21 +230,22 @@ public final class PlannedBlock {
     private func runStep(_ index: Int, _ band: Band, _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>) {
         let step = program.steps[index]
         func offset(_ first: Int, _ advance: BlockProgram.Advance) -> Int { first + band.image * advance.image + band.pixel * advance.pixel }
-        let from = address(step.from, input, output) + offset(step.fromOffset, step.fromAdvance)
-        let to = UnsafeMutablePointer(mutating: address(step.to, input, output)) + offset(step.toOffset, step.toAdvance)
+        let from = address(step.from, band.thread, input, output) + offset(step.fromOffset, step.fromAdvance)
+        let to = UnsafeMutablePointer(mutating: address(step.to, band.thread, input, output)) + offset(step.toOffset, step.toAdvance)
         switch step.work {
-        case .stage(let stage): plans[stage].run(from, to)
-        case .convert(let source, let target): MapConversion.run(from, source, to: to, target, pool: pool)
+        case .stage(let stage): plans[stage][band.thread].run(from, to)
+        case .convert(let source, let target):
+            MapConversion.run(from, source, to: to, target, pool: program.banded.contains(index) ? alone[band.thread] : pool)
         }
     }
 
     private func address(
-        _ place: BlockProgram.Place, _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>
+        _ place: BlockProgram.Place, _ thread: Int, _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>
     ) -> UnsafePointer<Float> {
         switch place {
         case .input: input
         case .output: UnsafePointer(output)
-        case .map(let index): UnsafePointer((arena.start + offsets[index]).assumingMemoryBound(to: Float.self))
+        case .map(let index): UnsafePointer((arena.start + offsets[index] + thread * program.bandBytes[index]).assumingMemoryBound(to: Float.self))
         }
     }
 }

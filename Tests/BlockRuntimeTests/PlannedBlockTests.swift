@@ -67,7 +67,8 @@ struct PlannedBlockTests {
                 let deviations = check.deviations(block)
                 #expect(deviations.map(\.unit).filter { $0 != "output" } == check.parameters.units.map(\.unit.name))
                 for unit in deviations { #expect(unit.passed, "\(name), \(rows) rows: \(unit)") }
-                if rows == 1 { #expect(block.memory.maps < plain.memory.maps) }
+                // Every thread has bands of its own.
+                if rows == 1, threads == 1 { #expect(block.memory.maps < plain.memory.maps) }
                 let turned = try PlannedBlock(check.parameters, size: check.size, stages: banded, pool: pool, output: .nhwc)
                 let (a, b) = (AlignedMemory(floats: block.outputCount), AlignedMemory(floats: block.outputCount))
                 let back = AlignedMemory(floats: block.outputCount)
