@@ -36,7 +36,9 @@ struct BlockArrangement {
         for (step, work) in program.steps.map(\.work).enumerated() {
             guard case .stage(let stage) = work, needs[stage].scratch > 0 else { continue }
             places[stage] = lives.count
-            lives.append(.init(bytes: needs[stage].scratch, first: step, last: step))
+            // Threads are at different steps of their bands.
+            let steps = program.banded.contains(step) ? program.banded : step..<step + 1
+            lives.append(.init(bytes: needs[stage].scratch, first: steps.lowerBound, last: steps.upperBound - 1))
         }
         let all = MapMemory(lives)
         self.program = program

@@ -141,8 +141,9 @@ struct BlockProgram {
             }
         }
         banded = (start ?? steps.count)..<steps.count
-        // What the first band reads the last one reads, too.
-        for map in lives.indices where lives[map].first < banded.lowerBound && lives[map].last >= banded.lowerBound {
+        // What the first band reads the last one reads, too; and what one thread has done with another may be writing.
+        for map in lives.indices where lives[map].last >= banded.lowerBound {
+            lives[map].first = min(lives[map].first, banded.lowerBound)
             lives[map].last = steps.count - 1
         }
     }

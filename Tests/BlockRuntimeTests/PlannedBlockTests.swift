@@ -57,7 +57,15 @@ struct PlannedBlockTests {
         let end = fused.last!
         let whole = single.filter { $0.units.upperBound <= end.units.lowerBound } + [end]
         let plane = check.size.height * check.size.width
-        for stages in [single, whole] {
+        // Kernels that work in scratch, each thread in its own.
+        let scratched = try single.map { stage in
+            let problem = try units[stage.units.lowerBound].problem(at: check.size)
+            let kernel = Self.registry.split(for: problem).able.first {
+                $0.layout == .nhwc && $0.stridesDst && $0.memory(problem, $0.space.standard, 1).scratch > 0
+            }
+            return kernel.map { BlockStage(units: stage.units, kernel: .layer(Candidate($0))) } ?? stage
+        }
+        for stages in [single, whole, scratched] {
             let plain = try PlannedBlock(check.parameters, size: check.size, stages: stages, pool: pool)
             for rows in Set([1, 2, 3, check.size.height / 2, check.size.height]) {
                 let banded = try #require(try stages.inBands(of: rows, units: units, size: check.size))
@@ -75,6 +83,12 @@ struct PlannedBlockTests {
                 check.input.withUnsafeBufferPointer { input in
                     block.run(input.baseAddress!, a.floats)
                     turned.run(input.baseAddress!, b.floats)
+                    // Whichever thread is ahead.
+                    for _ in 0..<10 {
+                        let again = AlignedMemory(floats: block.outputCount)
+                        block.run(input.baseAddress!, again.floats)
+                        #expect(Array(again.floatBuffer) == Array(a.floatBuffer))
+                    }
                 }
                 Layout.convert(
                     b.floats, from: .nhwc, to: back.floats, as: .nchw, batch: check.size.batch, channels: block.cout, pixels: plane)
