@@ -11,7 +11,7 @@ let blockFigure = Figure(
     var script = PlotScript()
     script.width = min(2600, max(900, 160 + 70 * problems.count))
     script.height = 620
-    script.add("set title \(PlotScript.quoted("Whole blocks (\(input.conditions))"))")
+    script.add("set title \(PlotScript.quoted("Whole blocks (\(input.conditions(of: "block")))"))")
     script.add("set style fill solid 0.9 noborder; set boxwidth 0.17; set logscale y; set grid ytics lc rgb '#dddddd'")
     script.add("set key outside top right horizontal; set ylabel 'milliseconds'; set xtics nomirror rotate by -50 scale 0")
     script.add("set xrange [-0.7:\(Double(problems.count) - 0.3)]; set xtics \(PlotScript.tics(names))")
@@ -54,7 +54,7 @@ let stageFigure = Figure(
     var script = PlotScript()
     script.width = min(2600, max(900, 160 + 60 * names.count))
     script.height = 620
-    script.add("set title \(PlotScript.quoted("Where the time of planned blocks goes (\(input.conditions))"))")
+    script.add("set title \(PlotScript.quoted("Where the time of planned blocks goes (\(input.conditions(of: "stage")))"))")
     script.add("set style fill solid 0.9 noborder; set boxwidth 0.7; set grid ytics lc rgb '#dddddd'; set yrange [0:100]")
     script.add("set key outside right vertical; set ylabel '% of the time'; set xtics nomirror rotate by -50 scale 0")
     script.add("set xrange [-0.7:\(Double(names.count) - 0.3)]; set xtics \(PlotScript.tics(names))")

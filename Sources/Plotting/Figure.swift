@@ -67,8 +67,14 @@ public struct FigureInput: Sendable {
     }
 
     /// `4 threads on MACHINE, warm cache`
-    var conditions: String {
+    var conditions: String { conditions(rows) }
+
+    /// The same of a single layer, which may have been measured with fewer threads only.
+    func conditions(of layer: String) -> String { conditions(rows.filter { $0.layer == layer }) }
+
+    private func conditions(_ rows: [ResultRow]) -> String {
         let caches = Set(rows.map(\.cache)).sorted().joined(separator: " and ")
+        let threads = rows.map(\.threads).max() ?? threads
         return "\(threads) thread\(threads == 1 ? "" : "s"), \(machine), \(caches) cache"
     }
 

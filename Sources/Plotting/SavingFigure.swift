@@ -12,7 +12,7 @@ let savingFigure = Figure(
     var script = PlotScript()
     script.width = min(2600, max(900, 160 + 30 * problems.count))
     script.height = 620
-    script.add("set title \(PlotScript.quoted("Dense convolutions (\(input.conditions))"))")
+    script.add("set title \(PlotScript.quoted("Dense convolutions (\(input.conditions(of: "conv")))"))")
     script.add("set style fill solid 0.9 noborder; set boxwidth 0.26; set logscale y; set grid ytics lc rgb '#dddddd'")
     script.add("set key outside top right horizontal; set ylabel 'milliseconds'; set xtics nomirror rotate by -50 scale 0")
     script.add("set xrange [-0.7:\(Double(problems.count) - 0.3)]; set xtics \(PlotScript.tics(names))")
