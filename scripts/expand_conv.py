@@ -35,6 +35,7 @@ import os
 import pickle
 import struct
 import sys
+import warnings
 
 try:
     import torch
@@ -163,7 +164,10 @@ def export(block, path, sample=None):
 def load(block, path):
     """Takes the parameters from a file of torch.save(block.state_dict(), path)."""
     try:
-        block.load_state_dict(torch.load(path, map_location="cpu"))
+        # Of what it cannot read the loader warns at length before it fails.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            block.load_state_dict(torch.load(path, map_location="cpu"))
     except (AttributeError, EOFError, KeyError, pickle.UnpicklingError, TypeError) as error:
         raise ValueError(f"{path}: holds no state_dict; write it with torch.save(block.state_dict(), path)") from error
 

@@ -100,28 +100,35 @@ private func inputRow<let M: Int, let N: Int, let P: Int, let Q: Int>(
     var x = zeros(InlineArray<N, Vector>.self)
     for n in 0..<N { x[n] = load(src + (i &* a.rowStep &+ n &* a.step)) }
     let anew = loadedAnew(weights)
-    rowTap(i, 0, x, anew, weightRowStep, &sum, shape)
-    rowTap(i, 1, x, anew, weightRowStep, &sum, shape)
-    rowTap(i, 2, x, anew, weightRowStep, &sum, shape)
-    rowTap(i, 3, x, anew, weightRowStep, &sum, shape)
-    rowTap(i, 4, x, anew, weightRowStep, &sum, shape)
+    if Q < 2 {
+        // All rows of sums in turn: so few instructions wait for one another.
+        for m in 0..<M { rowTap(i, m, 0, x, anew, weightRowStep, &sum, shape) }
+        for m in 0..<M { rowTap(i, m, 1, x, anew, weightRowStep, &sum, shape) }
+        for m in 0..<M { rowTap(i, m, 2, x, anew, weightRowStep, &sum, shape) }
+    } else {
+        // The weights of several rows at once would be too many registers.
+        for m in 0..<M {
+            rowTap(i, m, 0, x, anew, weightRowStep, &sum, shape)
+            rowTap(i, m, 1, x, anew, weightRowStep, &sum, shape)
+            rowTap(i, m, 2, x, anew, weightRowStep, &sum, shape)
+            rowTap(i, m, 3, x, anew, weightRowStep, &sum, shape)
+            rowTap(i, m, 4, x, anew, weightRowStep, &sum, shape)
+        }
+    }
 }
 
-/// A column of taps over the inputs of row `i`. All rows of sums in turn: so few instructions wait for one another.
+/// One tap between the inputs of row `i` and the sums of row `m`.
 @inline(__always)
 private func rowTap<let M: Int, let N: Int, let P: Int, let Q: Int>(
-    _ i: Int, _ column: Int, _ x: borrowing InlineArray<N, Vector>, _ weights: UnsafePointer<Float>, _ weightRowStep: Int,
+    _ i: Int, _ m: Int, _ column: Int, _ x: borrowing InlineArray<N, Vector>, _ weights: UnsafePointer<Float>, _ weightRowStep: Int,
     _ sum: inout TileShape<M, N>, _ shape: WholePhaseShape<M, N, P, Q>.Type
 ) {
-    guard column <= 2 * Q else { return }
-    for m in 0..<M {
-        let row = i - m + P
-        guard row >= 0, row <= 2 * P else { continue }
-        let weight = load(weights + (row &* weightRowStep &+ column &* lanes))
-        for n in 0..<N {
-            let j = n + column - Q
-            if j >= 0, j < N { sum[m][n] = multiplyAdd(x[j], weight, sum[m][n]) }
-        }
+    let row = i - m + P
+    guard row >= 0, row <= 2 * P, column <= 2 * Q else { return }
+    let weight = load(weights + (row &* weightRowStep &+ column &* lanes))
+    for n in 0..<N {
+        let j = n + column - Q
+        if j >= 0, j < N { sum[m][n] = multiplyAdd(x[j], weight, sum[m][n]) }
     }
 }
 
