@@ -100,8 +100,9 @@ extension CheckOutcome {
 
     /// Where the builds place buffers or warm up in other ways: what their times differ by may be that.
     private var otherHarness: String? {
-        guard let base = harness[.base], let head = harness[.head], base != head else { return nil }
-        return "base measures by version \(base), head by \(head); where their times differ, it may be the way of measuring and not the kernel"
+        guard harness[.base] != harness[.head] else { return nil }
+        func version(_ side: Side) -> String { harness[side].map { "by version \($0)" } ?? "in a way that it does not name" }
+        return "base measures \(version(.base)), head \(version(.head)); where their times differ, it may be the way of measuring and not the kernel"
     }
 
     private func word(_ out: Survey.LeftOut) -> String { out.failed ? out.side.failed : "left out" }

@@ -110,7 +110,7 @@ public struct CheckOutcome: Sendable {
     /// Why the machine cannot answer, from sentinels and clocks.
     public internal(set) var unfit: [String] = []
     public internal(set) var leftOut: [Survey.LeftOut] = []
-    /// `harnessVersion` of each build.
+    /// `harnessVersion` of each build that says it.
     public internal(set) var harness: [Side: Int] = [:]
     /// What ended the check early: head's worker, outside any case.
     public internal(set) var end: SideError?

@@ -36,7 +36,7 @@ public struct Survey: Sendable {
     public private(set) var shared: [Shared] = []
     public private(set) var leftOut: [LeftOut] = []
     public private(set) var arenaBytes = 0
-    /// `harnessVersion` of each build.
+    /// `harnessVersion` of each build that says it.
     public private(set) var harness: [Side: Int] = [:]
 
     /// Opens and verifies every case in both builds, and times it once to find the runs of a burst. Throws ``SideError`` where a side's

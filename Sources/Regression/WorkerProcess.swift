@@ -10,8 +10,8 @@ public final class WorkerProcess {
     public private(set) var level = ""
     /// Of the protocol that it speaks.
     private(set) var version = 0
-    /// `harnessVersion` of the build: how it lays the buffers out in the pages, and what it does before a burst.
-    public private(set) var harness = 1
+    /// `harnessVersion` of the build: how it lays the buffers out in the pages, and what it does before a burst. nil where it does not say.
+    public private(set) var harness: Int?
     private let process: pid_t
     private let socket: Int32
     private let errors: String
@@ -79,7 +79,7 @@ public final class WorkerProcess {
         }
         self.version = version
         level = greeting[2]
-        if greeting.count > 3, let number = Int(greeting[3]) { harness = number }
+        harness = greeting.count > 3 ? Int(greeting[3]) : nil
     }
 
     deinit { stop() }

@@ -2,7 +2,7 @@
 ///
 /// | driver | worker | meaning |
 /// |---|---|---|
-/// | | `atrous-worker VERSION LEVEL HARNESS` | said once, at the start: protocol version, instruction-set level, `harnessVersion` (1 where it is not said) |
+/// | | `atrous-worker VERSION LEVEL HARNESS` | said once, at the start: protocol version, instruction-set level, `harnessVersion` (earlier builds do not say it) |
 /// | `cases THREADS PROBLEM` | `cases NAME…` | the candidates for a problem, each at its standard configuration |
 /// | `open ID THREADS NAME PROBLEM` | `opened ARENA PACKED SCRATCH` | names a case; bytes |
 /// | `verify ID` | `verified ERROR` or `fault TEXT` | against the oracle, in memory of its own |

@@ -42,9 +42,14 @@ import Testing
 
     /// Builds whose harness differs are compared, and it is said.
     @Test func anotherWayOfMeasuringIsTold() throws {
-        let outcome = try FakeWorker.check(base: try FakeWorker("base"), head: try FakeWorker("head", harness: 2), candidates: good)
+        let (first, second) = (try FakeWorker("base", harness: 1), try FakeWorker("head", harness: 2))
+        let outcome = try FakeWorker.check(base: first, head: second, candidates: good)
         #expect(outcome.verdict == .fine)
-        #expect(outcome.report.lines.contains { $0.hasPrefix("harness: base measures by version 1, head by 2") })
+        #expect(outcome.report.lines.contains { $0.hasPrefix("harness: base measures by version 1, head by version 2; ") })
+        let unnamed = try FakeWorker.check(base: try FakeWorker("old"), head: second, candidates: good)
+        #expect(unnamed.report.lines.contains { $0.hasPrefix("harness: base measures in a way that it does not name, head by version 2; ") })
+        let equal = try FakeWorker.check(base: second, head: second, candidates: good)
+        #expect(!equal.report.lines.contains { $0.hasPrefix("harness") })
         #expect(outcome.report.annotations.contains { $0.hasPrefix("::warning") && $0.contains("by version 1") })
     }
 
