@@ -24,7 +24,7 @@ struct BlockArrangement {
         try stages.checkBands(units: units, size: size)
         let problems = try stages.map { try $0.problems(units, at: size) }
         let needs = try zip(stages, problems).map { stage, own in
-            if case .no(let reason) = stage.kernel.supports(own) {
+            if case .no(let reason) = stage.kernel.supports(stage.units, of: units, own) {
                 throw PlanError.unsupported(unit: units[stage.units.lowerBound].name, kernel: stage.kernel.name, reason)
             }
             return try stage.memory(units, at: size, threads: threads)

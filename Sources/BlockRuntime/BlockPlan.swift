@@ -99,13 +99,18 @@ public struct BlockPlan: Sendable, Equatable {
     public init(parsing text: String, file: String) throws(PlanError) {
         source = file
         rows = []
-        let all = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
-        let names = all.first.map { $0.split(separator: ",").map(String.init) } ?? []
+        // Some spreadsheets write a byte order mark.
+        let all = (text.hasPrefix("\u{FEFF}") ? text.dropFirst() : text[...])
+            .split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        func fields(_ line: Substring) -> [String] {
+            line.split(separator: ",", omittingEmptySubsequences: false).map { $0.trimmed }
+        }
+        let names = all.first.map(fields) ?? []
         for column in ["unit", "problem", "kernel", "config"] where !names.contains(column) {
             throw .malformed(file: file, line: 1, "column '\(column)' is missing; a plan begins with \(Self.header)")
         }
         for (index, line) in all.enumerated().dropFirst() where !line.allSatisfy(\.isWhitespace) {
-            let fields = line.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+            let fields = fields(line)
             guard fields.count == names.count else {
                 throw .malformed(
                     file: file, line: index + 1, "\(fields.count) fields under a header of \(names.count); write one per column")
@@ -138,17 +143,22 @@ public struct BlockPlan: Sendable, Equatable {
         for (index, row) in rows.enumerated() {
             let line = line(index)
             let kernel = try resolve(row, line: line, registry: registry)
-            let range = next..<min(next + kernel.unitCount, units.count)
-            let expected = range.isEmpty ? "no further unit" : Self.unitText(units[range])
-            guard row.unit == expected else {
+            let range = next..<next + kernel.unitCount
+            let expected = next < units.count ? Self.unitText(units[range.clamped(to: units.indices)]) : "no further unit"
+            guard next < units.count, row.unit == expected else {
                 throw PlanError.otherUnits(file: source, line: line, found: row.unit, expected: expected)
+            }
+            guard range.upperBound <= units.count else {
+                throw PlanError.malformed(
+                    file: source, line: line,
+                    "unit \(row.unit): \(kernel.name) computes \(kernel.unitCount) units, and it is the last; write a kernel of one")
             }
             let problems = try units[range].map { try $0.problem(at: size) }
             let text = problems.map(\.text).joined(separator: "+")
             guard row.problem == text else {
                 throw PlanError.otherProblem(file: source, line: line, unit: row.unit, found: row.problem, expected: text)
             }
-            if case .no(let reason) = kernel.supports(problems) {
+            if case .no(let reason) = kernel.supports(range, of: units, problems) {
                 throw PlanError.malformed(file: source, line: line, "unit \(row.unit): \(kernel.name) cannot run it: \(reason)")
             }
             guard row.layout.isEmpty || row.layout == kernel.layout.rawValue else {

@@ -71,13 +71,17 @@ public enum StageKernel: Sendable {
         }
     }
 
-    func supports(_ problems: [Problem]) -> Kernel.Support {
+    /// Of `units` those at `range`, which it may not leave; `problems` are theirs.
+    func supports(_ range: Range<Int>, of units: [BlockUnit], _ problems: [Problem]) -> Kernel.Support {
         switch self {
         case .layer(let candidate):
             candidate.kernel.layer == problems[0].layer
                 ? candidate.kernel.supports(problems[0])
                 : .no(reason: "it computes \(candidate.kernel.layer.rawValue) layers, not \(problems[0].layer.rawValue)")
-        case .separable(let kernel, _): kernel.supports(problems[0], problems[1])
+        case .separable(let kernel, _):
+            units.isSeparable(at: range.lowerBound)
+                ? kernel.supports(problems[0], problems[1])
+                : .no(reason: "it computes a depthwise unit and the pointwise unit that reads it")
         }
     }
 

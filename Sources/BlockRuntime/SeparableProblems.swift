@@ -4,9 +4,7 @@ extension [BlockUnit] {
     /// The separable that begins at a unit, as one problem under its prefix, such as `branches.0`; nil where no depthwise unit
     /// is read by a pointwise one alone behind it. Throws ``BlockError/problem(unit:_:)``.
     public func separable(at index: Int, size: BlockSize) throws(BlockError) -> Problem? {
-        guard index + 1 < count, self[index].kind == .dw, self[index + 1].kind == .pw, self[index + 1].inputs == [.unit(index)] else {
-            return nil
-        }
+        guard isSeparable(at: index) else { return nil }
         let (dw, pw) = (self[index], self[index + 1])
         let first = try dw.problem(at: size)
         do {
@@ -16,6 +14,11 @@ extension [BlockUnit] {
         } catch {
             throw .problem(unit: pw.name, error)
         }
+    }
+
+    /// Whether a depthwise unit and the pointwise unit that reads it, and nothing else, begin at `index`.
+    func isSeparable(at index: Int) -> Bool {
+        index + 1 < count && self[index].kind == .dw && self[index + 1].kind == .pw && self[index + 1].inputs == [.unit(index)]
     }
 }
 

@@ -172,7 +172,7 @@ extension Problem: CustomStringConvertible {
 
 extension StringProtocol {
     /// Without white space at either end.
-    var trimmed: String {
+    package var trimmed: String {
         var s = self[...]
         while let c = s.first, c.isWhitespace { s.removeFirst() }
         while let c = s.last, c.isWhitespace { s.removeLast() }

@@ -188,6 +188,66 @@ struct PlannedBlockTests {
         }
     }
 
+    @Test("small maps, odd channels and batches, against the oracle", arguments: BlockVariant.allCases)
+    func smallMaps(variant: BlockVariant) throws {
+        for (batch, cin, height, width) in [(1, 3, 1, 1), (3, 11, 1, 3), (2, 2, 4, 1)] {
+            let size = BlockSize(batch: batch, cin: cin, height: height, width: width)
+            let parameters = try BlockParameters(random: BlockDescription(variant), cin: cin, cout: nil, seed: 3)
+            var random = RandomSource(seed: 4)
+            let input = (0..<batch * cin * height * width).map { _ in random.nextReal() }
+            let check = try BlockCheck(parameters, size: size, input: input)
+            let variants = try Self.variants(check)
+            #expect(variants.count >= 5)
+            for (name, stages) in variants {
+                let block = try PlannedBlock(parameters, size: size, stages: stages, pool: ThreadPool(threads: 2))
+                let deviations = check.deviations(block)
+                #expect(!deviations.isEmpty && deviations.allSatisfy(\.passed), "\(name), \(size.description)")
+            }
+        }
+    }
+
+    /// A fused kernel over every two neighbours, separable or not; a last row that takes a unit too many; a row too many.
+    @Test("a plan with a fused kernel where there is no separable is refused", arguments: BlockVariant.allCases)
+    func fusedElsewhere(variant: BlockVariant) throws {
+        let size = BlockSize(cin: 16, height: 6, width: 6)
+        let units = try BlockDescription(variant).units(cin: 16)
+        let fused = try #require(Self.registry.separableKernels.last)
+        let stages = try #require(
+            try BlockPlan.stages(family: .tiled, isa: fused.isa, units: units, size: size, registry: Self.registry))
+        let lines = try BlockPlan(stages, units: units, size: size, threads: 1).text.split(separator: "\n").map(String.init)
+        let fields = lines.map { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
+        let columns = try ["unit", "problem", "kernel", "config", "layout"].map { try #require(fields[0].firstIndex(of: $0)) }
+        func row(_ text: String...) -> String {
+            var row = fields[1]
+            for (column, text) in zip(columns, text) { row[column] = text }
+            return row.joined(separator: ",")
+        }
+        func read(_ lines: [String]) throws {
+            _ = try BlockPlan(parsing: lines.joined(separator: "\n"), file: "f").stages(units: units, size: size, registry: Self.registry)
+        }
+        try read(lines)
+        // As a spreadsheet may save it.
+        try read(["\u{FEFF}" + lines[0].replacing(",", with: ", ")] + lines.dropFirst())
+        let standard = "\(fused.space.standard)"
+        var taken = 0
+        for index in 0..<units.count - 1 {
+            let both = units[index].name + "+" + units[index + 1].name
+            let problems = try units[index...index + 1].map { try $0.problem(at: size).text }.joined(separator: "+")
+            let joined = row(both, problems, fused.name, standard, fused.layout.rawValue)
+            do {
+                try read(Array(lines[...index]) + [joined] + lines[(index + 3)...])
+                taken += 1
+            } catch let error as PlanError {
+                #expect("\(error)".hasPrefix("f:\(index + 2): unit \(both): \(fused.name)@") && "\(error)".contains(" cannot run it: "))
+            }
+        }
+        #expect(taken == (try BlockDescription(variant).separableProblems(size: size).count))
+        let last = units.count - 1
+        let tooMany = row(units[last].name, try units[last].problem(at: size).text, fused.name, standard, fused.layout.rawValue)
+        #expect(throws: PlanError.self) { try read(Array(lines.dropLast()) + [tooMany]) }
+        #expect(throws: PlanError.self) { try read(lines + [row("no further unit", "", stages[last].kernel.name, "", "")]) }
+    }
+
     @Test("a plan's text comes back as its stages")
     func roundTrip() throws {
         let check = try BlockCheck(Fixtures.path("golden/\(Self.names[2])"))
