@@ -10,8 +10,13 @@ private final class Handle {
 
     init(_ path: String) throws { parameters = try BlockParameters(path) }
 
-    static func at(_ pointer: OpaquePointer) -> Handle {
-        Unmanaged<Handle>.fromOpaque(UnsafeRawPointer(pointer)).takeUnretainedValue()
+    /// nil, and a message that names `function`, where there is none.
+    static func at(_ pointer: OpaquePointer?, for function: String) -> Handle? {
+        guard let pointer else {
+            atrous_set_last_error("\(function): block is NULL; give what atrous_load gave")
+            return nil
+        }
+        return Unmanaged<Handle>.fromOpaque(UnsafeRawPointer(pointer)).takeUnretainedValue()
     }
 }
 
@@ -41,17 +46,21 @@ public func load(_ path: UnsafePointer<CChar>?) -> OpaquePointer? {
 }
 
 @_cdecl("atrous_input_channels")
-public func inputChannels(_ block: OpaquePointer) -> CInt { CInt(Handle.at(block).parameters.cin) }
+public func inputChannels(_ block: OpaquePointer?) -> CInt {
+    Handle.at(block, for: "atrous_input_channels").map { CInt($0.parameters.cin) } ?? -1
+}
 
 @_cdecl("atrous_output_channels")
-public func outputChannels(_ block: OpaquePointer) -> CInt { CInt(Handle.at(block).parameters.cout) }
+public func outputChannels(_ block: OpaquePointer?) -> CInt {
+    Handle.at(block, for: "atrous_output_channels").map { CInt($0.parameters.cout) } ?? -1
+}
 
 @_cdecl("atrous_plan")
 public func plan(
-    _ block: OpaquePointer, _ batch: CInt, _ height: CInt, _ width: CInt, _ threads: CInt, _ plan: UnsafePointer<CChar>?
+    _ block: OpaquePointer?, _ batch: CInt, _ height: CInt, _ width: CInt, _ threads: CInt, _ plan: UnsafePointer<CChar>?
 ) -> CInt {
-    status {
-        let handle = Handle.at(block)
+    guard let handle = Handle.at(block, for: "atrous_plan") else { return -1 }
+    return status {
         handle.planned = try handle.parameters.planned(
             batch: Int(batch), height: Int(height), width: Int(width), threads: Int(threads),
             plan: try plan.map { try BlockPlan(file: String(cString: $0)) })
@@ -59,11 +68,12 @@ public func plan(
 }
 
 @_cdecl("atrous_memory_bytes")
-public func memoryBytes(_ block: OpaquePointer) -> Int { Handle.at(block).planned?.memory.total ?? 0 }
+public func memoryBytes(_ block: OpaquePointer?) -> Int { Handle.at(block, for: "atrous_memory_bytes")?.planned?.memory.total ?? 0 }
 
 @_cdecl("atrous_run")
-public func run(_ block: OpaquePointer, _ input: UnsafePointer<Float>?, _ output: UnsafeMutablePointer<Float>?) -> CInt {
-    guard let planned = Handle.at(block).planned else {
+public func run(_ block: OpaquePointer?, _ input: UnsafePointer<Float>?, _ output: UnsafeMutablePointer<Float>?) -> CInt {
+    guard let handle = Handle.at(block, for: "atrous_run") else { return -1 }
+    guard let planned = handle.planned else {
         atrous_set_last_error("atrous_run: the block is not planned; call atrous_plan with the input's size first")
         return -1
     }

@@ -23,29 +23,36 @@ for name, result, arguments in [
     function.restype, function.argtypes = result, arguments
 
 
+def last_error():
+    return library.atrous_last_error().decode(errors="replace")
+
+
 class Block:
     """A trained block; every failure is a RuntimeError with the library's one line."""
 
     def __init__(self, path):
+        self.inputs = self.outputs = 0
         self._block = library.atrous_load(os.fsencode(path))
         if not self._block:
-            raise RuntimeError(library.atrous_last_error().decode())
+            raise RuntimeError(last_error())
         self.cin = library.atrous_input_channels(self._block)
         self.cout = library.atrous_output_channels(self._block)
 
     def plan(self, batch, height, width, threads=1, plan=None):
         path = os.fsencode(plan) if plan else None
         if library.atrous_plan(self._block, batch, height, width, threads, path):
-            raise RuntimeError(library.atrous_last_error().decode())
+            raise RuntimeError(last_error())
         self.inputs = batch * self.cin * height * width
         self.outputs = batch * self.cout * height * width
 
     def __call__(self, values):
         """values: a flat sequence of [batch][cin][height][width]; gives a flat ctypes array of the output."""
-        source = (ctypes.c_float * self.inputs)(*values)
+        if self.inputs and len(values) != self.inputs:
+            raise RuntimeError(f"the input has {len(values)} values; give {self.inputs}")
+        source = (ctypes.c_float * len(values))(*values)
         target = (ctypes.c_float * self.outputs)()
         if library.atrous_run(self._block, source, target):
-            raise RuntimeError(library.atrous_last_error().decode())
+            raise RuntimeError(last_error())
         return target
 
     def __del__(self):

@@ -1,6 +1,6 @@
 /* Atrous in C: a trained dilated depthwise-separable block, loaded, planned and run.
  *
- * All maps are float32. A function that fails says why in atrous_last_error(). Different blocks may be used from different
+ * All maps are float32. A function that fails says why in atrous_last_error(), NULL for a block included. Different blocks may be used from different
  * threads at the same time; one block by one thread at a time.
  */
 #ifndef ATROUS_H
@@ -19,7 +19,7 @@ typedef struct atrous_block atrous_block;
  * and bn_eps, as scripts/expand_conv.py writes them). Batch norm is folded. NULL on failure. */
 atrous_block *atrous_load(const char *path);
 
-/* Channels of the input and of the output. */
+/* Channels of the input and of the output; -1 on failure. */
 int atrous_input_channels(const atrous_block *block);
 int atrous_output_channels(const atrous_block *block);
 
