@@ -25,14 +25,16 @@ In a YOLOv5 checkout
          [-1, 1, Conv, [1024, 1, 1]],
      and every later layer number in the head (`from`, and Detect's list) that counts from the front goes up by two.
 
-After training: `export(model.model[10], "block.safetensors")`, then `atrous run --block block.safetensors`. Batch norm's epsilon
-is read from the modules: YOLOv5 sets 1e-3 on all of them, whatever they were built with.
+After training: `export(next(m for m in model.modules() if isinstance(m, ExpandConv)), "block.safetensors")`, then
+`atrous run --block block.safetensors`. Batch norm's epsilon is read from the modules: YOLOv5 sets 1e-3 on all of them, whatever
+they were built with.
 Needs torch (Debian's python3-torch or PyPI's) and nothing else.
 """
 import argparse
 import json
 import os
 import pickle
+import re
 import struct
 import sys
 import warnings
@@ -168,8 +170,14 @@ def load(block, path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             block.load_state_dict(torch.load(path, map_location="cpu"))
-    except (AttributeError, EOFError, KeyError, pickle.UnpicklingError, TypeError) as error:
+    except (AttributeError, EOFError, ImportError, KeyError, pickle.UnpicklingError, TypeError) as error:
         raise ValueError(f"{path}: holds no state_dict; write it with torch.save(block.state_dict(), path)") from error
+    except RuntimeError as error:
+        # The first line says only that there are errors, those behind it list all names.
+        lines = str(error).splitlines()
+        first, *more = (lines[1] if len(lines) > 1 else lines[0]).strip().rstrip(".").split('", "')
+        why = first + '" and more' if more else first
+        raise ValueError(f"{path}: {why}; --variant, --cin and --cout must be the block's that was saved") from error
 
 
 def main():
@@ -190,7 +198,10 @@ def main():
         block = ExpandConv(args.cin, args.cout or args.cin, args.variant, args.act, args.eps)
         if args.weights:
             load(block, args.weights)
-        n, h, w = (int(part) for part in (args.sample or "1x20x20").split("x"))
+        sample = args.sample or "1x20x20"
+        if not re.fullmatch("[1-9][0-9]*(x[1-9][0-9]*){2}", sample):
+            raise ValueError(f"--sample '{sample}' is no size; write NxHxW, as 1x20x20")
+        n, h, w = (int(part) for part in sample.split("x"))
         optimizer = torch.optim.SGD(block.parameters(), lr=0.01)
         for _ in range(args.train):
             x = torch.randn(4, args.cin, h, w)

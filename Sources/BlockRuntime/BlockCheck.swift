@@ -244,7 +244,9 @@ public enum CheckError: Error, Equatable, CustomStringConvertible {
     case noUnit(file: String, tensor: String, units: [String])
     case twice(file: String, tensor: String, other: String, unit: String)
 
-    public var description: String {
+    public var description: String { text.onOneLine }
+
+    private var text: String {
         switch self {
         case .noInput(let file): "\(file): holds no tensor 'input'; export the input that its activations belong to"
         case .nothing(let file): "\(file): holds neither 'output' nor any 'act.<unit>'; export one to compare with"

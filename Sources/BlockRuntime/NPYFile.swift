@@ -31,7 +31,8 @@ public struct NPYFile: Sendable {
         let length = bytes[8..<start].reversed().reduce(0) { $0 << 8 | Int($1) }
         guard length <= bytes.count - start else { throw .truncated(file: path) }
         let header = String(decoding: bytes[start..<start + length], as: UTF8.self)
-        guard header.contains("'fortran_order': False") else {
+        guard let order = header.firstMatch(of: /'fortran_order':\s*(True|False)/)?.1 else { throw .notNPY(file: path) }
+        guard order == "False" else {
             throw .unsupported(file: path, "is in Fortran order; save numpy.ascontiguousarray(x)")
         }
         guard let type = header.firstMatch(of: /'descr':\s*'([^']*)'/)?.1, type == "<f4" || type == "<f8" else {
@@ -82,7 +83,9 @@ public enum NPYError: Error, Equatable, CustomStringConvertible {
     case truncated(file: String)
     case unsupported(file: String, String)
 
-    public var description: String {
+    public var description: String { text.onOneLine }
+
+    private var text: String {
         switch self {
         case .unreadable(let file, let reason): "\(file): \(reason); write the name of an .npy file"
         case .notNPY(let file): "\(file): is no .npy file; save one with numpy.save"

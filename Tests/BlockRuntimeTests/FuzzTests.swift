@@ -90,8 +90,11 @@ struct FuzzTests {
     @Test func parameters() throws {
         let description = BlockDescription(
             name: "b", cin: 2, cout: 1, branches: [[.init(kernel: 1)]], residual: nil, fuse: .plain, activation: .relu)
-        let tensors = try description.units().flatMap(\.tensors).map { tensor in
+        var tensors = try description.units().flatMap(\.tensors).map { tensor in
             SafetensorsTensor(tensor.name, shape: tensor.shape, .f32([Float](repeating: 1, count: tensor.shape.reduce(1, *))))
+        }
+        for (name, channels) in [("input", 2), ("act.compress", 1), ("output", 1)] {
+            tensors.append(SafetensorsTensor(name, shape: [1, channels, 2, 1], .f32([Float](repeating: 1, count: 2 * channels))))
         }
         let whole = try SafetensorsWriter.bytes(of: tensors, metadata: ["block": description.json])
         let header = 8 + Int(whole[0]) + Int(whole[1]) << 8
@@ -102,6 +105,7 @@ struct FuzzTests {
                 _ = try BlockParameters(file: file)
                 _ = try BlockCheck(file: file)
             }
+            #expect(outcomes["read", default: 0] > Self.rounds(100))
             #expect(outcomes["SafetensorsError", default: 0] > 0 && outcomes["ParameterError", default: 0] > Self.rounds(100))
         }
     }
