@@ -48,7 +48,7 @@ extension CommandTable {
 }
 
 extension String {
-    func padded(to width: Int) -> String { self + String(repeating: " ", count: Swift.max(0, width - count)) }
+    package func padded(to width: Int) -> String { self + String(repeating: " ", count: Swift.max(0, width - count)) }
 
     /// Lines of at most `width` characters, broken at spaces; never empty.
     func wrapped(at width: Int) -> [String] {

@@ -136,7 +136,7 @@ public struct BlockPlanner {
         let largest = try variants.map { try needs($0.1, units).total }.max() ?? 0
         let climbing = variants.flatMap { $0.1 }.map(\.moves.count).max() ?? 0
         let references = try units.reduce(0) { try $0 + 16 * $1.problem(at: size).dstCount }
-        try FreeMemory.require(largest * (variants.count + climbing + 3) + references)
+        try FreeMemory.require(largest * (variants.count + climbing + 3) + references, advice: FreeMemory.smallerBlock)
     }
 
     private func needs(_ stages: [BlockStage], _ units: [BlockUnit]) throws -> PlannedBlock.Memory {

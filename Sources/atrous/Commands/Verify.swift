@@ -70,7 +70,7 @@ private func verifyBlocks(
     }
     progress.finish()
     if values.flag("dry-run") { return .fine }
-    print("verified \(files.count) blocks: \(verification.passed) passed, \(verification.failed) failed")
+    print("verified \(files.count) blocks: \(verification.passed) passed, \(verification.failed) failed" + (verification.skipped > 0 ? ", \(verification.skipped) skipped" : ""))
     return verification.failed == 0 ? .fine : .failed
 }
 

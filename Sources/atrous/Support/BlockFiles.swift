@@ -17,6 +17,7 @@ struct BlockVerification {
     private let options: [String]
     private(set) var passed = 0
     private(set) var failed = 0
+    private(set) var skipped = 0
 
     init(_ values: Values, session: Session, kernels: KernelSelection) throws {
         self.session = session
@@ -45,12 +46,21 @@ struct BlockVerification {
     mutating func verify(_ path: String) throws {
         let check = try BlockCheck(path, settings: settings)
         let units = check.parameters.units.map(\.unit)
+        let variants = try variants(units, check.size)
+        guard variants.contains(where: { $0.stages != nil }) else {
+            throw UsageError("verify --block \(path): no kernel family is left for its units; loosen --family or --isa; im2col needs OpenBLAS (libopenblas0)")
+        }
         for threads in session.threads {
             let pool = ThreadPool(threads: threads)
-            for (name, stages) in try variants(units, check.size) {
+            for (name, stages) in variants {
                 let label = "\(path.onOneLine)  \(name)  threads \(threads)"
                 guard !dryRun else {
                     print("LISTED   \(label)")
+                    continue
+                }
+                guard let stages else {
+                    skipped += 1
+                    print("SKIPPED  \(label)  it has no kernel for a unit of the block")
                     continue
                 }
                 let block = try PlannedBlock(check.parameters, size: check.size, stages: stages, pool: pool)
@@ -65,10 +75,19 @@ struct BlockVerification {
                     let worst = deviations.max { $0.error / $0.tolerance < $1.error / $1.tolerance }!
                     print(
                         "PASSED   \(label)  \(held) held, \(deviations.count - held) from the oracle, max error \(Float(deviations.map(\.maxError).max()!)), nearest to its tolerance \(worst.unit): \(Float(worst.error)) of \(Float(worst.tolerance))")
+                    if !session.quiet { printUnits(deviations) }
                 } else {
                     failed += 1
                 }
             }
+        }
+    }
+
+    private func printUnits(_ deviations: [BlockCheck.Deviation]) {
+        let width = deviations.map(\.unit.count).max()!
+        for one in deviations {
+            print(
+                "         \(one.unit.padded(to: width))  \(one.isHeld ? "held  " : "oracle")  max error \(Float(one.maxError)), nearest to its tolerance \(Float(one.error)) of \(Float(one.tolerance))")
         }
     }
 
@@ -81,17 +100,17 @@ struct BlockVerification {
         return (words + ["--threads", "\(threads)"]).joined(separator: " ")
     }
 
-    /// The stages that are tried, with a name.
-    private func variants(_ units: [BlockUnit], _ size: BlockSize) throws -> [(String, [BlockStage])] {
+    /// The stages that are tried, with a name; nil where a unit has no kernel of that family and level.
+    private func variants(_ units: [BlockUnit], _ size: BlockSize) throws -> [(name: String, stages: [BlockStage]?)] {
         let registry = kernels.registry
         if let plan { return [("plan \(plan.source)", try plan.stages(units: units, size: size, registry: registry))] }
-        var result: [(String, [BlockStage])] = []
+        var result: [(name: String, stages: [BlockStage]?)] = []
         let isas = registry.kernels.map(\.isa).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
         for family in families {
             for isa in isas where kernels.admits(isa: isa) {
-                if let stages = try BlockPlan.stages(family: family, isa: isa, units: units, size: size, registry: registry) {
-                    result.append(("\(family.rawValue) \(isa)", stages))
-                }
+                let stages = try BlockPlan.stages(family: family, isa: isa, units: units, size: size, registry: registry)
+                let named = registry.kernels.contains { $0.family == family && $0.isa == isa }
+                if stages != nil || named { result.append(("\(family.rawValue) \(isa)", stages)) }
             }
         }
         for isa in isas where kernels.admits(isa: isa) && families.contains(.tiled) {

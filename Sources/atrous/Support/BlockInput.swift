@@ -26,15 +26,21 @@ struct BlockInput {
         let description = try trained?.parameters.description ?? BlockSelection(text, values).description
 
         var stored = try values.string("input").map { (source: "--input \($0)", array: try Self.array($0)) }
-        // A file that holds an input says by it which size is meant.
-        if stored == nil, given == nil, let own = try trained?.input() { stored = ("the input in \(text)", own) }
+        // A file that holds an input says by it which size is meant; of another size, the input is random.
+        if stored == nil, let own = try trained?.input() {
+            if given == nil || own.shape == given?.shape {
+                stored = ("the input in \(text)", own)
+            } else if !values.flag("quiet") {
+                Console.note("the input in \(text) is of another size than --size \(given!.description): a random one is taken")
+            }
+        }
         if let shape = stored?.array.shape {
             size = BlockSize(batch: shape[0], cin: shape[1], height: shape[2], width: shape[3])
             if let given, given != size {
                 throw UsageError("--size \(given.description) contradicts \(stored!.source), which is \(size.description); leave one out")
             }
         } else {
-            size = given ?? BlockSize(cin: description.cin ?? 512, height: 20, width: 20)
+            size = given ?? BlockSelection.standardSize(description)
         }
         if let cin = description.cin, cin != size.cin {
             let source = stored?.source ?? "--size \(size.description)"
@@ -63,8 +69,13 @@ struct BlockInput {
     private static func requireMemory(_ description: BlockDescription, _ size: BlockSize) throws {
         let problems = try description.layerProblems(size: size)
         try FreeMemory.require(
-            problems.reduce(8 * size.batch * size.cin * size.height * size.width) { $0 + 4 * ($1.dstCount + 2 * $1.weightCount) })
+            problems.reduce(8 * size.batch * size.cin * size.height * size.width) { $0 + 4 * ($1.dstCount + 2 * $1.weightCount) },
+            advice: FreeMemory.smallerBlock)
     }
+}
+
+extension BlockSize {
+    fileprivate var shape: [Int] { [batch, cin, height, width] }
 }
 
 extension Values {

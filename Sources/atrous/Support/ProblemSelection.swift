@@ -89,10 +89,13 @@ struct BlockSelection {
                 "--block '\(text)' is neither a variant (\(names.joined(separator: ", "))) nor a file"
                     + (nearestName(to: text, in: names).map { "; did you mean \($0)?" } ?? ""))
         }
-        size = try standard ?? BlockSize(parsing: wanted ?? Self.standardSize)
+        size = try wanted.map { try BlockSize(parsing: $0) } ?? standard ?? Self.standardSize(description)
     }
 
-    static let standardSize = "1x512x20x20"
+    /// What is taken where none is given.
+    static func standardSize(_ description: BlockDescription) -> BlockSize {
+        BlockSize(cin: description.cin ?? 512, height: 20, width: 20)
+    }
 
     func problems(separables: Bool) throws -> [Problem] {
         try description.layerProblems(size: size) + (separables ? description.separableProblems(size: size) : [])
