@@ -99,9 +99,7 @@ public struct BlockPlan: Sendable, Equatable {
     public init(parsing text: String, file: String) throws(PlanError) {
         source = file
         rows = []
-        // Some spreadsheets write a byte order mark.
-        let all = (text.hasPrefix("\u{FEFF}") ? text.dropFirst() : text[...])
-            .split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        let all = FileContent.lines(text)
         func fields(_ line: Substring) -> [String] {
             line.split(separator: ",", omittingEmptySubsequences: false).map { $0.trimmed }
         }
@@ -144,8 +142,11 @@ public struct BlockPlan: Sendable, Equatable {
             let line = line(index)
             let kernel = try resolve(row, line: line, registry: registry)
             let range = next..<next + kernel.unitCount
-            let expected = next < units.count ? Self.unitText(units[range.clamped(to: units.indices)]) : "no further unit"
-            guard next < units.count, row.unit == expected else {
+            guard next < units.count else {
+                throw PlanError.otherUnits(file: source, line: line, found: row.unit, expected: "no further unit")
+            }
+            let expected = Self.unitText(units[range.clamped(to: units.indices)])
+            guard row.unit == expected else {
                 throw PlanError.otherUnits(file: source, line: line, found: row.unit, expected: expected)
             }
             guard range.upperBound <= units.count else {

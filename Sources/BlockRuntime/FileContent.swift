@@ -9,6 +9,12 @@ enum FileContent {
         static var last: Failure { Failure(reason: String(cString: strerror(errno))) }
     }
 
+    /// The lines of a text, empty ones too, without the byte order mark that some editors and spreadsheets write.
+    static func lines(_ text: String) -> [Substring] {
+        (text.hasPrefix("\u{FEFF}") ? text.dropFirst() : text[...])
+            .split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    }
+
     static func read(_ path: String) throws(Failure) -> [UInt8] {
         guard let file = fopen(path, "rb") else { throw .last }
         defer { fclose(file) }

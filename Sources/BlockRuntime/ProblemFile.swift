@@ -51,9 +51,7 @@ public struct ProblemFile: Sendable {
         var entries: [Entry] = []
         var skipped: [Skipped] = []
         var options: [Skipped] = []
-        let content = text.hasPrefix("\u{FEFF}") ? text.dropFirst() : text[...]
-        let lines = content.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
-        for (index, line) in lines.enumerated() {
+        for (index, line) in FileContent.lines(text).enumerated() {
             for word in Self.words(line) {
                 let number = index + 1
                 func skip(_ reason: String) -> Skipped { Skipped(line: number, text: word, reason: reason) }

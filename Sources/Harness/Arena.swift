@@ -152,7 +152,7 @@ public final class Arena {
         let length = mapped(bytes)
         let largePage = AlignedMemory.largePage
         let reserved = mmap(nil, length + largePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        guard let reserved, reserved != MAP_FAILED else { throw HarnessError.outOfMemory(bytes: bytes, free: 0, advice: FreeMemory.smallerProblem) }
+        guard let reserved, reserved != MAP_FAILED else { throw HarnessError.outOfMemory(bytes: bytes, free: 0) }
         let before = (largePage - Int(bitPattern: reserved) % largePage) % largePage
         if before > 0 { munmap(reserved, before) }
         let memory = reserved + before
