@@ -174,8 +174,8 @@ def load(block, path):
         raise ValueError(f"{path}: holds no state_dict; write it with torch.save(block.state_dict(), path)") from error
     except RuntimeError as error:
         # The first line says only that there are errors, those behind it list all names.
-        lines = str(error).splitlines()
-        first, *more = (lines[1] if len(lines) > 1 else lines[0]).strip().rstrip(".").split('", "')
+        lines = str(error).splitlines()[:2] or [type(error).__name__]
+        first, *more = lines[-1].strip().rstrip(".").split('", "')
         why = first + '" and more' if more else first
         raise ValueError(f"{path}: {why}; --variant, --cin and --cout must be the block's that was saved") from error
 
