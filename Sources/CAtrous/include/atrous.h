@@ -1,7 +1,7 @@
 /* Atrous in C: a trained dilated depthwise-separable block, loaded, planned and run.
  *
- * All maps are float32. A function that fails says why in atrous_last_error(), NULL for a block included. Different blocks may be used from different
- * threads at the same time; one block by one thread at a time.
+ * All maps are float32. A function that fails says why in atrous_last_error(), NULL for a block included. Different blocks may be
+ * used from different threads at the same time; one block by one thread at a time.
  */
 #ifndef ATROUS_H
 #define ATROUS_H
