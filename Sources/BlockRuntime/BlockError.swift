@@ -1,4 +1,5 @@
 import ConvCore
+import ThreadPool
 
 /// Why a block cannot be, or not at this size. The text says what to write instead.
 public enum BlockError: Error, Equatable, CustomStringConvertible {
@@ -17,6 +18,16 @@ public enum BlockError: Error, Equatable, CustomStringConvertible {
     case problem(unit: String, ProblemError)
     case tooLittleMemory(Int, free: Int)
     case tooFewThreads(Int, wanted: Int)
+
+    /// Throws ``tooLittleMemory(_:free:)`` where so much is not free: systems hand out more than they have, and end the program later.
+    package static func requireMemory(_ bytes: Int) throws(BlockError) {
+        if let free = SystemMemory.available, bytes > free { throw .tooLittleMemory(bytes, free: free) }
+    }
+
+    /// Throws ``tooFewThreads(_:wanted:)`` where the system started fewer.
+    package static func require(_ pool: ThreadPool, threads: Int) throws(BlockError) {
+        guard pool.threads == threads else { throw .tooFewThreads(pool.threads, wanted: threads) }
+    }
 
     public var description: String { text.onOneLine }
 

@@ -26,9 +26,9 @@ extension BlockParameters {
             ?? BlockPlan.standardStages(units: units, size: size, threads: threads, registry: registry)
         let needed = try PlannedBlock.memory(
             of: stages, units: units, size: size, threads: threads, input: layout, output: layout).total
-        if let free = SystemMemory.available, needed > free { throw BlockError.tooLittleMemory(needed, free: free) }
+        try BlockError.requireMemory(needed)
         let pool = ThreadPool(threads: threads)
-        guard pool.threads == threads else { throw BlockError.tooFewThreads(pool.threads, wanted: threads) }
+        try BlockError.require(pool, threads: threads)
         return try PlannedBlock(self, size: size, stages: stages, pool: pool, input: layout, output: layout)
     }
 

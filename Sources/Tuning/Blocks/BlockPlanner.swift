@@ -66,7 +66,7 @@ public struct BlockPlanner {
     }
 
     /// `naive`: the naive kernels, too, where a run of them is affordable. `progress` is told what is being done. Throws
-    /// ``PlanningError`` where a kernel is wrong, `HarnessError` where the memory is too small.
+    /// ``PlanningError`` where a kernel is wrong, `BlockError` where the memory is too small.
     public func choose(
         runs: Int = 15, machine: String = "", naive: Bool = false, progress: (String) -> Void = { _ in }
     ) throws -> Outcome {
@@ -136,7 +136,7 @@ public struct BlockPlanner {
         let largest = try variants.map { try needs($0.1, units).total }.max() ?? 0
         let climbing = variants.flatMap { $0.1 }.map(\.moves.count).max() ?? 0
         let references = try units.reduce(0) { try $0 + 16 * $1.problem(at: size).dstCount }
-        try FreeMemory.require(largest * (variants.count + climbing + 3) + references, advice: FreeMemory.smallerBlock)
+        try BlockError.requireMemory(largest * (variants.count + climbing + 3) + references)
     }
 
     private func needs(_ stages: [BlockStage], _ units: [BlockUnit]) throws -> PlannedBlock.Memory {

@@ -34,7 +34,7 @@ func runRun(_ values: Values) throws -> ExitCode {
     }
     let report = try ThreadPool.withPinnedCaller {
         let pool = ThreadPool(threads: threads, pinned: true)
-        guard pool.threads == threads else { throw BlockError.tooFewThreads(pool.threads, wanted: threads) }
+        try BlockError.require(pool, threads: threads)
         let planned = try PlannedBlock(block.parameters, size: block.size, stages: stages, pool: pool)
         return try RunReport(block, planned, threads: threads, repeats: repeats, seed: seed, parts: values.flag("profile"))
     }

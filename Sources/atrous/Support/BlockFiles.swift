@@ -107,10 +107,9 @@ struct BlockVerification {
         var result: [(name: String, stages: [BlockStage]?)] = []
         let isas = registry.kernels.map(\.isa).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
         for family in families {
-            for isa in isas where kernels.admits(isa: isa) {
+            for isa in isas where kernels.admits(isa: isa) && registry.kernels.contains(where: { $0.family == family && $0.isa == isa }) {
                 let stages = try BlockPlan.stages(family: family, isa: isa, units: units, size: size, registry: registry)
-                let named = registry.kernels.contains { $0.family == family && $0.isa == isa }
-                if stages != nil || named { result.append(("\(family.rawValue) \(isa)", stages)) }
+                result.append(("\(family.rawValue) \(isa)", stages))
             }
         }
         for isa in isas where kernels.admits(isa: isa) && families.contains(.tiled) {

@@ -26,12 +26,14 @@ struct BlockInput {
         let description = try trained?.parameters.description ?? BlockSelection(text, values).description
 
         var stored = try values.string("input").map { (source: "--input \($0)", array: try Self.array($0)) }
-        // A file that holds an input says by it which size is meant; of another size, the input is random.
-        if stored == nil, let own = try trained?.input() {
-            if given == nil || own.shape == given?.shape {
-                stored = ("the input in \(text)", own)
-            } else if !values.flag("quiet") {
-                Console.note("the input in \(text) is of another size than --size \(given!.description): a random one is taken")
+        // A file that holds an input says by it which size is meant; of another size than that asked for, it is left.
+        if stored == nil, let trained, trained.holdsInput {
+            if let given, (try? trained.inputSize()) != given {
+                if !values.flag("quiet") {
+                    Console.note("the input in \(text) is of another size than --size \(given.description): a random one is taken")
+                }
+            } else {
+                stored = try trained.input().map { ("the input in \(text)", $0) }
             }
         }
         if let shape = stored?.array.shape {
@@ -68,14 +70,9 @@ struct BlockInput {
     /// At most: every unit's map by itself, the input twice, and all weights twice.
     private static func requireMemory(_ description: BlockDescription, _ size: BlockSize) throws {
         let problems = try description.layerProblems(size: size)
-        try FreeMemory.require(
-            problems.reduce(8 * size.batch * size.cin * size.height * size.width) { $0 + 4 * ($1.dstCount + 2 * $1.weightCount) },
-            advice: FreeMemory.smallerBlock)
+        try BlockError.requireMemory(
+            problems.reduce(8 * size.batch * size.cin * size.height * size.width) { $0 + 4 * ($1.dstCount + 2 * $1.weightCount) })
     }
-}
-
-extension BlockSize {
-    fileprivate var shape: [Int] { [batch, cin, height, width] }
 }
 
 extension Values {

@@ -1,3 +1,4 @@
+import BlockRuntime
 import Disassembly
 import Foundation
 import Harness
@@ -19,6 +20,7 @@ enum ExitCode: Int32 {
         if let error = error as? SideError { self = ExitCode(for: error.cause); return }
         // A block that computes the wrong thing is found while it is planned.
         if case .wrong = error as? PlanningError { self = .failed; return }
+        if case .tooLittleMemory = error as? BlockError { self = .machine; return }
         let isMachines = error is HarnessError || error is InstructionCounter.Failure || error is DisassemblyError || error is MachineError
             || (error as? PlotError)?.isMissingTool == true || (error as? WorkerError)?.isMachines == true
         self = isMachines ? .machine : .badInput

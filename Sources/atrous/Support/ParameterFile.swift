@@ -17,6 +17,8 @@ struct ParameterFile {
     /// Whether the name is that of trained parameters and not of a description.
     static func isMeant(by text: String) -> Bool { text.hasSuffix(".safetensors") }
 
+    var holdsInput: Bool { file.shape(of: "input") != nil }
+
     /// The size of the file's `input`; nil where it holds none.
     func inputSize() throws -> BlockSize? {
         guard let shape = file.shape(of: "input") else { return nil }
