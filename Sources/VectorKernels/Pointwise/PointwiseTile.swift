@@ -58,6 +58,8 @@ func runPointwiseBlocks(
     rowBlock: Int, src: UnsafePointer<Float>, isFar: Bool, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
     dst: UnsafeMutablePointer<Float>, dstStep: Int, next: UnsafeBufferPointer<Float>? = nil
 ) {
+    // More threads than panels, over which the grid may be cut all the same.
+    guard !panelRange.isEmpty else { return }
     var tap = Tap(a: 0, b: 0)
     withUnsafePointer(to: &tap) { tap in
         var rowStart = rows.lowerBound
