@@ -12,8 +12,13 @@ import ThreadPool
 /// Of attainable, at 16 lanes on YOLOv5's maps of 40 × 40 and more, dilation 2 to 5: 76 to 88 % (`dw-phase` 57 to 81), where all pixels
 /// of a tile share a set 57 to 84 % (36 to 64). At 8 lanes 50 to 60 % (40 to 63). On phases of three rows `dw-phase` passes it.
 ///
+/// With 8 lanes a line holds two vectors, and where the lines of a walk share few sets the second finds it gone: `h` = 2 walks both down
+/// together. Beside three pixels of one vector, on a disturbed Zen 3: 8 % slower to 39 % faster where pixels of a phase lie a multiple
+/// of 4 KiB apart (512 channels at dilation 2 and 4, 256 at 4), 6 % slower on the mean of all maps, 45 % on phases of three rows.
+///
 /// Lost: asking for the outputs of a row before its sums, or for inputs or outputs of the next vectors (up to 13 % slower at 16 lanes,
-/// 18 % at 8); rows of seven sums, 31 registers, of which the compiler spills some; at 8 lanes, the two vectors of a line taking turns every 1 to 8 rows, so that it is fetched once (5 to 40 % slower).
+/// 18 % at 8); rows of seven sums, 31 registers, of which the compiler spills some; at 8 lanes, the two vectors of a line taking turns
+/// every 1 to 8 rows (5 to 40 % slower).
 ///
 /// Hangs on where dst lies: see `AlignedMemory.mapSpacing`.
 let depthwiseRoll = Kernel(
@@ -22,10 +27,13 @@ let depthwiseRoll = Kernel(
     space: ConfigurationSpace(
         [
             Parameter("t", [2, 3, 4, 5, 6], standard: vectorRegisters == 32 ? 6 : 3, "most pixels in a row of sums"),
+            Parameter("h", [1, 2], standard: 1, "neighbouring vectors of channels walked down together"),
             Parameter("g", [4, 8, 16, 1000], standard: 1000, "most vectors of channels in a unit of work"),
         ],
-        constraint: "4·t + 3 ≤ \(vectorRegisters) registers: 3·t sums, t + 2 inputs, a weight",
-        admits: { 4 * $0["t"] + 3 <= vectorRegisters }),
+        constraint: holdsInputs
+            ? "(2·h + 2)·t + 3 ≤ \(vectorRegisters) registers: 3·t sums, 2·t of another vector, t + 2 inputs, a weight"
+            : "(2·h + 1)·t + 5 ≤ \(vectorRegisters) registers: 3·t sums, 2·t of another vector, three weights, an input, one over",
+        admits: { fitsRoll(pixels: $0["t"], vectors: $0["h"]) }),
     supports: { p in
         guard p.kh == 3, p.kw == 3 else { return .no(reason: "\(p.kh)×\(p.kw) taps; it takes 3×3; dw-phase takes others") }
         guard p.strideH == 1, p.strideW == 1, p.oh == p.ih, p.ow == p.iw, p.padTop == p.dilationH, p.padLeft == p.dilationW
@@ -38,7 +46,7 @@ let depthwiseRoll = Kernel(
         packVectorMajor(p, inputs.weights, into: weights)
         let starts = weights + p.weightCount
         for channel in 0..<p.ic { starts[channel] = inputs.bias?[channel] ?? 0 }
-        let job = RollJob(p, mostPixels: c["t"], blockVectors: c["g"], weights: weights, starts: starts)
+        let job = RollJob(p, mostPixels: c["t"], together: c["h"], blockVectors: c["g"], weights: weights, starts: starts)
         return Kernel.Plan { [pool = inputs.pool] src, dst in
             pool.run { index in
                 job.run(ThreadPool.share(of: job.units, index: index, parts: pool.threads), src: src, dst: dst)
@@ -57,8 +65,10 @@ private final class RollJob: Sendable {
     /// Tiles of the longest phase along a row.
     let parts: Int
     let vectors, blockVectors: Int
+    /// Vectors that one tile walks down together.
+    let together: Int
 
-    init(_ p: Problem, mostPixels: Int, blockVectors: Int, weights: UnsafePointer<Float>, starts: UnsafePointer<Float>) {
+    init(_ p: Problem, mostPixels: Int, together: Int, blockVectors: Int, weights: UnsafePointer<Float>, starts: UnsafePointer<Float>) {
         problem = p
         self.weights = weights
         self.starts = starts
@@ -66,6 +76,7 @@ private final class RollJob: Sendable {
         phaseColumns = min(p.dilationW, p.ow)
         parts = ((p.ow + p.dilationW - 1) / p.dilationW + mostPixels - 1) / mostPixels
         vectors = p.ic / lanes
+        self.together = together
         self.blockVectors = min(blockVectors, vectors)
     }
 
@@ -89,14 +100,17 @@ private final class RollJob: Sendable {
             let rows = (p.oh - top + p.dilationH - 1) / p.dilationH
             let end = min(vectors, (block + 1) * blockVectors)
             // Sums that are activated where they lie should not have left L1.
-            let together = activatesStored(p.activation) ? max(1, activatedBytes / (rows * tile.count * lanes * 4)) : end
+            let most = activatesStored(p.activation) ? max(together, activatedBytes / (rows * tile.count * lanes * 4)) : end
             var vector = block * blockVectors
             while vector < end {
-                let groups = min(together, end - vector)
+                // The odd one out is walked down alone.
+                let remaining = min(most, end - vector)
+                let abreast = min(together, remaining)
+                let groups = remaining / abreast * abreast
                 let channel = vector * lanes
                 let first = (image * p.ih + top) * p.iw + left
                 runRollTile(
-                    tile.count,
+                    tile.count, abreast,
                     RollArguments(
                         src: src + (first * p.ic + channel + (tile.lowerBound - 1) * step), weights: weights + channel * 9,
                         starts: starts + channel, dst: dst + (first * p.ic + channel + tile.lowerBound * step), rows: rows,
@@ -130,44 +144,88 @@ struct RollArguments {
     var activation: Activation
 }
 
-/// T pixels under W = T + 2 inputs; only the type is used.
-enum RollShape<let T: Int, let W: Int> {}
+/// T pixels under W = T + 2 inputs × H vectors of channels; only the type is used.
+enum RollShape<let T: Int, let W: Int, let H: Int> {}
+
+/// Whether all inputs of a row fit the registers beside the sums, each weight coming from L1 once per T multiply-adds. With 16 the
+/// three weights of a column of taps do, each input coming from L1 up to three times.
+private let holdsInputs = vectorRegisters == 32
+
+/// Of the vectors that are walked down together all but one have two rows of sums under way.
+@inline(__always)
+private func fitsRoll(pixels t: Int, vectors h: Int) -> Bool {
+    (holdsInputs ? (2 &* h &+ 2) &* t &+ 3 : (2 &* h &+ 1) &* t &+ 5) <= vectorRegisters
+}
 
 /// The sums stay in registers down all rows.
 @inline(__always)
-private func rollTile<let T: Int, let W: Int>(_ a: borrowing RollArguments, _ shape: RollShape<T, W>.Type) {
-    for group in 0..<a.groups {
-        let weights = a.weights + group &* 9 &* lanes
-        let start = a.starts + group &* lanes
-        var above = zeros(InlineArray<T, Vector>.self)
-        var on = zeros(InlineArray<T, Vector>.self)
-        for t in 0..<T { on[t] = load(start) }
-        var x = a.src + group &* lanes
-        var out = a.dst + (group &* lanes &- a.rowStep)
-        for row in 0..<a.rows {
-            rollRow(row, x, out, weights, start, &above, &on, a, shape)
-            x += a.rowStep
-            out += a.rowStep
+private func rollTile<let T: Int, let W: Int, let H: Int>(_ a: borrowing RollArguments, _ shape: RollShape<T, W, H>.Type) {
+    var src = a.src
+    var weights = a.weights
+    var start = a.starts
+    var dst = a.dst
+    let (step, rowStep) = (a.step, a.rowStep)
+    for _ in 0..<a.groups / H {
+        var above = zeros(TileShape<H, T>.self)
+        var on = zeros(TileShape<H, T>.self)
+        for h in 0..<H {
+            for t in 0..<T { on[h][t] = load(start + h &* lanes) }
         }
-        finishSums(&above, out, a)
+        var x = src
+        var out = dst - rowStep
+        for row in 0..<a.rows {
+            // Written out: see `windowRow` of the phase tile.
+            rollRow(0, row, x, out, weights, start, &above, &on, a, shape)
+            rollRow(1, row, x, out, weights, start, &above, &on, a, shape)
+            x += rowStep
+            out += rowStep
+        }
+        for h in 0..<H { finishSums(&above[h], out + h &* lanes, step, a.activation) }
+        src += H &* lanes
+        weights += 9 &* H &* lanes
+        start += H &* lanes
+        dst += H &* lanes
     }
 }
 
-/// A row of inputs goes into the sums of the rows of outputs `above`, `on` and below it; then the one above is stored to `out`, and
-/// the others move up. The T + 2 inputs stay in registers, the nine weights come from L1, one per T multiply-adds,
-/// and what a sum starts with once a row: held in a register, it would be the one too many of the largest tiles.
+/// A row of inputs of vector `h` goes into the sums of the rows of outputs `above`, `on` and below it; then the one above is stored to
+/// `out`, and the others move up. What a sum starts with is loaded once a row: held in a register, it would be the one too many of the
+/// largest tiles.
 @inline(__always)
-private func rollRow<let T: Int, let W: Int>(
-    _ row: Int, _ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ weights: UnsafePointer<Float>, _ start: UnsafePointer<Float>,
-    _ above: inout InlineArray<T, Vector>, _ on: inout InlineArray<T, Vector>, _ a: borrowing RollArguments,
-    _ shape: RollShape<T, W>.Type
+private func rollRow<let T: Int, let W: Int, let H: Int>(
+    _ h: Int, _ row: Int, _ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ weights: UnsafePointer<Float>,
+    _ start: UnsafePointer<Float>, _ above: inout TileShape<H, T>, _ on: inout TileShape<H, T>, _ a: borrowing RollArguments,
+    _ shape: RollShape<T, W, H>.Type
+) {
+    guard h < H else { return }
+    let c = h &* lanes
+    var below = zeros(InlineArray<T, Vector>.self)
+    for t in 0..<T { below[t] = load(start + c) }
+    if holdsInputs {
+        feedHeld(row, x + c, weights + 9 &* c, &above[h], &on[h], &below, a, shape)
+    } else if row == 0 {
+        feedAnew(h, x, weights, isFirst: true, isLast: false, &above[h], &on[h], &below, a, shape)
+    } else if row < a.rows &- 1 {
+        feedAnew(h, x, weights, isFirst: false, isLast: false, &above[h], &on[h], &below, a, shape)
+    } else {
+        feedAnew(h, x, weights, isFirst: false, isLast: true, &above[h], &on[h], &below, a, shape)
+    }
+    if row > 0 { finishSums(&above[h], out + c, a.step, a.activation) }
+    above[h] = on[h]
+    on[h] = below
+}
+
+/// All taps of a row of inputs, which stay in registers.
+@inline(__always)
+private func feedHeld<let T: Int, let W: Int, let H: Int>(
+    _ row: Int, _ x: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, _ above: inout InlineArray<T, Vector>,
+    _ on: inout InlineArray<T, Vector>, _ below: inout InlineArray<T, Vector>, _ a: borrowing RollArguments,
+    _ shape: RollShape<T, W, H>.Type
 ) {
     var value = zeros(InlineArray<W, Vector>.self)
     if a.hasLeft { value[0] = load(x) }
     for j in 1..<W - 1 { value[j] = load(x + j &* a.step) }
     if a.hasRight { value[W - 1] = load(x + (W - 1) &* a.step) }
-    var below = zeros(InlineArray<T, Vector>.self)
-    for t in 0..<T { below[t] = load(start) }
     if row == 0 {
         for k in 0..<3 {
             feed(k, weights + 3 &* lanes, value, &on)
@@ -186,10 +244,7 @@ private func rollRow<let T: Int, let W: Int>(
                 feed(k, weights + 3 &* lanes, value, &on)
             }
         }
-        finishSums(&above, out, a)
     }
-    above = on
-    on = below
 }
 
 /// Column `k` of a row of taps: into every sum the input that lies `k` places from the left of its window.
@@ -201,33 +256,68 @@ private func feed<let T: Int, let W: Int>(
     for t in 0..<T { sum[t] = multiplyAdd(value[t &+ k], weight, sum[t]) }
 }
 
+/// All taps of a row of inputs, column by column: the weights of one stay in registers, the inputs are loaded anew for the next.
+@inline(__always)
+private func feedAnew<let T: Int, let W: Int, let H: Int>(
+    _ h: Int, _ x: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, isFirst: Bool, isLast: Bool,
+    _ above: inout InlineArray<T, Vector>, _ on: inout InlineArray<T, Vector>, _ below: inout InlineArray<T, Vector>,
+    _ a: borrowing RollArguments, _ shape: RollShape<T, W, H>.Type
+) {
+    column(0, h, x, weights, isFirst: isFirst, isLast: isLast, &above, &on, &below, a, shape)
+    column(1, h, x, weights, isFirst: isFirst, isLast: isLast, &above, &on, &below, a, shape)
+    column(2, h, x, weights, isFirst: isFirst, isLast: isLast, &above, &on, &below, a, shape)
+}
+
+@inline(__always)
+private func column<let T: Int, let W: Int, let H: Int>(
+    _ k: Int, _ h: Int, _ x: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, isFirst: Bool, isLast: Bool,
+    _ above: inout InlineArray<T, Vector>, _ on: inout InlineArray<T, Vector>, _ below: inout InlineArray<T, Vector>,
+    _ a: borrowing RollArguments, _ shape: RollShape<T, W, H>.Type
+) {
+    let w = loadedAnew(weights) + (9 &* h &+ k) &* lanes
+    let (up, level, down) = (load(w + 6 &* lanes), load(w + 3 &* lanes), load(w))
+    let x = loadedAnew(x)
+    for t in 0..<T {
+        if k == 0, t == 0, !a.hasLeft { continue }
+        if k == 2, t == T - 1, !a.hasRight { continue }
+        let value = load(x + ((t &+ k) &* a.step &+ h &* lanes))
+        if !isFirst { above[t] = multiplyAdd(value, up, above[t]) }
+        on[t] = multiplyAdd(value, level, on[t])
+        if !isLast { below[t] = multiplyAdd(value, down, below[t]) }
+    }
+}
+
 @inline(__always)
 private func finishSums<let T: Int>(
-    _ sum: inout InlineArray<T, Vector>, _ out: UnsafeMutablePointer<Float>, _ a: borrowing RollArguments
+    _ sum: inout InlineArray<T, Vector>, _ out: UnsafeMutablePointer<Float>, _ step: Int, _ activation: Activation
 ) {
-    if a.activation == .relu {
+    if activation == .relu {
         for t in 0..<T { sum[t] = larger(sum[t], Vector(repeating: 0)) }
     }
-    for t in 0..<T { store(out + t &* a.step, sum[t]) }
+    for t in 0..<T { store(out + t &* step, sum[t]) }
 }
 
 @inline(never)
-private func roll<let T: Int, let W: Int>(_ a: borrowing RollArguments, _ shape: RollShape<T, W>.Type) {
-    guard 4 &* T &+ 3 <= vectorRegisters else { return }
+private func roll<let T: Int, let W: Int, let H: Int>(_ a: borrowing RollArguments, _ shape: RollShape<T, W, H>.Type) {
+    guard fitsRoll(pixels: T, vectors: H) else { return }
     rollTile(a, shape)
     activateStored(rows: a.rows, pixels: T, a.dst, rowStep: a.rowStep, step: a.step, groups: a.groups, a.activation)
 }
 
-/// Runs the tile of `t` pixels.
+/// Runs the tile of `t` pixels × `h` vectors.
 @inline(__always)
-private func runRollTile(_ t: Int, _ a: borrowing RollArguments) {
-    switch t {
-    case 1: roll(a, RollShape<1, 3>.self)
-    case 2: roll(a, RollShape<2, 4>.self)
-    case 3: roll(a, RollShape<3, 5>.self)
-    case 4: roll(a, RollShape<4, 6>.self)
-    case 5: roll(a, RollShape<5, 7>.self)
-    case 6: roll(a, RollShape<6, 8>.self)
+private func runRollTile(_ t: Int, _ h: Int, _ a: borrowing RollArguments) {
+    switch h &* 8 &+ t {
+    case 9: roll(a, RollShape<1, 3, 1>.self)
+    case 10: roll(a, RollShape<2, 4, 1>.self)
+    case 11: roll(a, RollShape<3, 5, 1>.self)
+    case 12: roll(a, RollShape<4, 6, 1>.self)
+    case 13: roll(a, RollShape<5, 7, 1>.self)
+    case 14: roll(a, RollShape<6, 8, 1>.self)
+    case 17: roll(a, RollShape<1, 3, 2>.self)
+    case 18: roll(a, RollShape<2, 4, 2>.self)
+    case 19: roll(a, RollShape<3, 5, 2>.self)
+    case 20: roll(a, RollShape<4, 6, 2>.self)
     default: preconditionFailure("no such tile")
     }
 }
