@@ -118,8 +118,8 @@ public final class PlannedBlock {
         run(input, output, finished: { _ in })
     }
 
-    /// The same, and says which of ``parts`` is done; of those in bands the first thread tells of every band of its own, and the last
-    /// of them when all threads are done.
+    /// The same, and says which of ``parts`` is done; of those in bands the last thread, which has the most, tells of every band of its
+    /// own, and of the last part once more when all threads are done.
     public func run(
         _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>, finished: (_ part: Int) -> Void
     ) {
@@ -129,11 +129,11 @@ public final class PlannedBlock {
         }
         guard let last = program.banded.last else { return }
         pool.run { thread in
-            for number in ThreadPool.share(of: bandCount, index: thread, parts: pool.threads) {
+            for number in bands(of: thread) {
                 let band = band(number, thread: thread)
                 for index in program.banded {
                     runStep(index, band, input, output)
-                    if thread == 0 { finished(index) }
+                    if thread == pool.threads - 1 { finished(index) }
                 }
             }
         }
@@ -173,6 +173,14 @@ public final class PlannedBlock {
         }
     }
 
+    /// An output of this block as `[batch][cout][height][width]`.
+    func outputAsNCHW(_ output: UnsafePointer<Float>) -> [Float] {
+        let copy = AlignedMemory(floats: outputCount)
+        Layout.convert(
+            output, from: outputLayout, to: copy.floats, as: .nchw, batch: size.batch, channels: cout, pixels: size.height * size.width)
+        return Array(copy.floatBuffer)
+    }
+
     /// Where a band begins, and the thread that computes it.
     private struct Band {
         var image = 0
@@ -184,6 +192,17 @@ public final class PlannedBlock {
     private var bandCount: Int { bandRows.map { size.batch * bandsPerImage($0) } ?? 0 }
     private func bandsPerImage(_ rows: Int) -> Int { (size.height + rows - 1) / rows }
 
+    /// The bands that a thread computes, one after the other. The last two of an image, where they share rows, have one thread: a kernel
+    /// may gather its sums in dst, and what the later band leaves there does not hang on which thread is ahead.
+    private func bands(of thread: Int) -> Range<Int> {
+        guard let rows = bandRows else { return 0..<0 }
+        let perImage = bandsPerImage(rows)
+        let lots = size.height % rows == 0 || perImage == 1 ? perImage : perImage - 1
+        func first(_ lot: Int) -> Int { lot / lots * perImage + lot % lots }
+        let share = ThreadPool.share(of: size.batch * lots, index: thread, parts: pool.threads)
+        return first(share.lowerBound)..<first(share.upperBound)
+    }
+
     /// The last of an image ends with the image, over some rows that the one before it computes as well.
     private func band(_ number: Int, thread: Int) -> Band {
         let rows = bandRows!
@@ -194,15 +213,17 @@ public final class PlannedBlock {
     /// What a run spends its time on: the stages and the conversions between them, in order.
     public enum Part: Sendable {
         case stage(BlockStage)
-        /// Bytes read and written by a copy between layouts or into the concatenation.
+        /// Bytes read and written by a copy between layouts or into the concatenation; in bands by the thread that tells of it.
         case conversion(bytes: Int)
     }
 
     public var parts: [Part] {
-        program.steps.map { step in
-            switch step.work {
-            case .stage(let index): .stage(stages[index])
-            case .convert(let view, _): .conversion(bytes: 8 * view.channels * view.batch * view.pixels)
+        let told = bands(of: pool.threads - 1).count
+        return program.steps.indices.map { index in
+            switch program.steps[index].work {
+            case .stage(let stage): .stage(stages[stage])
+            case .convert(let view, _):
+                .conversion(bytes: 8 * view.channels * view.batch * view.pixels * (program.banded.contains(index) ? told : 1))
             }
         }
     }

@@ -131,12 +131,13 @@ public struct BlockPlanner {
 
     typealias Proved = (name: String, block: PlannedBlock, maxError: Double)
 
-    /// All that is alive at once: the variants, those of a climb, and the references of the check, 16 bytes a value.
+    /// All that is alive at once: the variants, what two climbs made of them, those of a climb, its blocks in bands, and the references
+    /// of the check, 16 bytes a value.
     private func requireMemory(_ variants: [(String, [BlockStage])], _ units: [BlockUnit]) throws {
         let largest = try variants.map { try needs($0.1, units).total }.max() ?? 0
         let climbing = variants.flatMap { $0.1 }.map(\.moves.count).max() ?? 0
         let references = try units.reduce(0) { try $0 + 16 * $1.problem(at: size).dstCount }
-        try BlockError.requireMemory(largest * (variants.count + climbing + 3) + references)
+        try BlockError.requireMemory(largest * (variants.count + climbing + bandRows(units).count + 5) + references)
     }
 
     private func needs(_ stages: [BlockStage], _ units: [BlockUnit]) throws -> PlannedBlock.Memory {
@@ -158,7 +159,9 @@ public struct BlockPlanner {
         for (block, ns) in zip(blocks.map(\.block), parts) {
             for (part, ns) in zip(block.parts, ns) {
                 switch part {
-                case .conversion(let bytes): conversion = (conversion.ns + ns, conversion.bytes + Double(bytes))
+                case .conversion(let bytes):
+                    // In bands the last part's time holds the wait for the other threads.
+                    if block.bandRows == nil { conversion = (conversion.ns + ns, conversion.bytes + Double(bytes)) }
                 case .stage(let stage): if ns < costs[stage.key]?.ns ?? .infinity { costs[stage.key] = StageCost(stage: stage, ns: ns) }
                 }
             }
@@ -275,7 +278,11 @@ public struct BlockPlanner {
     /// that, and there are several.
     private func bandRows(_ units: [BlockUnit]) -> [Int] {
         let rowBytes = 4 * size.width * (units.first { $0.inputs.count > 1 }?.ic ?? 0)
-        return [1, 2, 4, 8, 16].filter { (64 << 10...1500 << 10).contains($0 * rowBytes) && 2 * $0 <= size.height }
+        return [1, 2, 4, 8, 16].filter { rows in
+            (64 << 10...1500 << 10).contains(rows * rowBytes) && 2 * rows <= size.height
+                // With less than a band for each some threads would stand by.
+                && size.batch * (size.height / rows) >= pool.threads
+        }
     }
 
     /// Only what reproduces the oracle's activations is measured.
