@@ -1,4 +1,43 @@
 import ConvCore
+import ThreadPool
+
+/// The rows of a block's images cut into bands, and which thread computes which.
+struct Bands: Sendable {
+    /// Rows of each.
+    let rows: Int
+    private let height, images: Int
+
+    init(of rows: Int, size: BlockSize) {
+        self.rows = rows
+        height = size.height
+        images = size.batch
+    }
+
+    private var perImage: Int { (height + rows - 1) / rows }
+
+    /// What goes to one thread: a band, or the last two of an image where they share rows. A kernel may gather its sums in dst, and what
+    /// the later band leaves there does not hang on which thread is ahead.
+    private var lotsPerImage: Int { max(1, height / rows) }
+
+    /// How many of so many threads have bands.
+    func workers(of threads: Int) -> Int { min(threads, images * lotsPerImage) }
+
+    /// The bands that a worker computes, one after the other; the last worker has the most.
+    func share(of worker: Int, workers: Int) -> Range<Int> {
+        func first(_ lot: Int) -> Int { lot / lotsPerImage * perImage + lot % lotsPerImage }
+        let lots = ThreadPool.share(of: images * lotsPerImage, index: worker, parts: workers)
+        return first(lots.lowerBound)..<first(lots.upperBound)
+    }
+
+    /// Of all images.
+    var count: Int { images * perImage }
+
+    /// Where a band begins. The last of an image ends with the image, over some rows that the one before it computes as well.
+    func place(of number: Int) -> (image: Int, row: Int) {
+        let (image, place) = number.quotientAndRemainder(dividingBy: perImage)
+        return (image, min(place * rows, height - rows))
+    }
+}
 
 /// The end of a block in bands: what follows the last depthwise layers hangs, pixel by pixel, on the same place alone, so that some
 /// rows of the image can go through all of it before the next rows begin. The concatenation, the largest map of the block, is then

@@ -46,16 +46,20 @@ enum BlockMetadata {
         return BlockDescription(variant, activation: activation, epsilon: epsilon)
     }
 
-    static func widths(of file: SafetensorsFile) throws -> (cin: Int?, cout: Int?) {
-        func width(_ key: String) throws -> Int? {
-            guard let text = file.metadata[key] else { return nil }
+    /// The block's own, or else the metadata's; both may be there only where they are equal.
+    static func widths(of file: SafetensorsFile, block: BlockDescription) throws -> (cin: Int?, cout: Int?) {
+        func width(_ key: String, _ own: Int?) throws -> Int? {
+            guard let text = file.metadata[key] else { return own }
             guard let value = Int(text), value >= 1 else {
                 throw ParameterError.badMetadata(
                     file: file.path, key: key, value: text, expected: "a whole number from 1")
             }
+            if let own, own != value {
+                throw ParameterError.badMetadata(file: file.path, key: key, value: text, expected: "\(own), as its block has it")
+            }
             return value
         }
-        return (try width("cin"), try width("cout"))
+        return (try width("cin", block.cin), try width("cout", block.cout))
     }
 
     private static let number = "a number such as 1e-3"

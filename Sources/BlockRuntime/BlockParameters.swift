@@ -44,10 +44,10 @@ public struct BlockParameters: Sendable {
         } catch {
             throw ParameterError.invalid(file: file.path, error)
         }
-        let own = try BlockMetadata.widths(of: file)
+        let own = try BlockMetadata.widths(of: file, block: description)
         let implied = try Self.impliedWidths(description, file: file, inFile: inFile)
-        description.cin = description.cin ?? own.cin ?? implied.cin
-        description.cout = description.cout ?? own.cout ?? implied.cout
+        description.cin = own.cin ?? implied.cin
+        description.cout = own.cout ?? implied.cout
         let units: [BlockUnit]
         do throws(BlockError) {
             units = try description.units()

@@ -48,7 +48,9 @@ struct BlockProgram {
     private(set) var results: [Int: (place: Place, offset: Int, view: MapView)] = [:]
 
     private let units: [BlockUnit]
-    private let batch, pixels, width, threads: Int
+    private let batch, pixels, width: Int
+    /// Threads that have bands of their own.
+    private let workers: Int
     /// The layouts that a source is there in, and whether only a band of it is.
     private var available: [Key: (place: Place, channels: Int, isBand: Bool)] = [:]
     private struct Key: Hashable {
@@ -64,7 +66,7 @@ struct BlockProgram {
         batch = size.batch
         pixels = size.height * size.width
         width = size.width
-        self.threads = threads
+        workers = stages.lazy.compactMap(\.band).first.map { Bands(of: $0, size: size).workers(of: threads) } ?? threads
         available[Key(source: -1, layout: input)] = (.input, units.first { $0.inputs.contains(.block) }?.ic ?? 0, false)
         // The map of the concatenation, and the channel at which each unit that ends there begins.
         var slices: [Int: Int] = [:]
@@ -174,7 +176,7 @@ struct BlockProgram {
         let bytes = 4 * channels * extent.batch * extent.pixels
         let isBand = stage?.band != nil
         bandBytes.append(isBand ? AlignedMemory.rounded(bytes) : 0)
-        lives.append(.init(bytes: isBand ? threads * AlignedMemory.rounded(bytes) : bytes, first: Int.max, last: -1))
+        lives.append(.init(bytes: isBand ? workers * AlignedMemory.rounded(bytes) : bytes, first: Int.max, last: -1))
         return .map(lives.count - 1)
     }
 

@@ -12,7 +12,8 @@ public final class PlannedBlock {
     public let cout: Int
     public let memory: Memory
     /// Of the stages that run in bands of rows; nil where none does.
-    public let bandRows: Int?
+    public var bandRows: Int? { bands?.rows }
+    private let bands: Bands?
     /// Of what ``run`` writes.
     let outputLayout: Layout
 
@@ -68,7 +69,8 @@ public final class PlannedBlock {
             return held.last!
         }
         var plans: [[Kernel.Plan]] = []
-        let alone = (0..<pool.threads).map { _ in ThreadPool(threads: 1) }
+        let bands = stages.lazy.compactMap(\.band).first.map { Bands(of: $0, size: size) }
+        let alone = (0..<(bands?.workers(of: pool.threads) ?? 0)).map { _ in ThreadPool(threads: 1) }
         var steps: [Int: BlockProgram.Step] = [:]
         for step in program.steps { if case .stage(let index) = step.work { steps[index] = step } }
         for (index, (stage, need)) in zip(stages, place.needs).enumerated() {
@@ -103,7 +105,7 @@ public final class PlannedBlock {
         self.alone = alone
         memory = place.memory
         outputLayout = output
-        bandRows = stages.lazy.compactMap(\.band).first
+        self.bands = bands
     }
 
     /// What a block of these stages would hold, and nothing is taken. Throws what ``init`` throws.
@@ -118,7 +120,7 @@ public final class PlannedBlock {
         run(input, output, finished: { _ in })
     }
 
-    /// The same, and says which of ``parts`` is done; of those in bands the last thread, which has the most, tells of every band of its
+    /// The same, and says which of ``parts`` is done; of those in bands the last thread that has some, which has the most, tells of every band of its
     /// own, and of the last part once more when all threads are done.
     public func run(
         _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>, finished: (_ part: Int) -> Void
@@ -127,13 +129,15 @@ public final class PlannedBlock {
             runStep(index, Band(), input, output)
             finished(index)
         }
-        guard let last = program.banded.last else { return }
+        guard let bands, let last = program.banded.last else { return }
+        let workers = bands.workers(of: pool.threads)
         pool.run { thread in
-            for number in bands(of: thread) {
-                let band = band(number, thread: thread)
+            guard thread < workers else { return }
+            for number in bands.share(of: thread, workers: workers) {
+                let band = band(number, of: bands, thread: thread)
                 for index in program.banded {
                     runStep(index, band, input, output)
-                    if thread == pool.threads - 1 { finished(index) }
+                    if thread == workers - 1 { finished(index) }
                 }
             }
         }
@@ -167,7 +171,9 @@ public final class PlannedBlock {
             if isBand { banded[unit] = copy } else { observe(unit, UnsafeBufferPointer(start: copy.floats, count: count)) }
         }
         for index in 0..<program.banded.lowerBound { run(index, Band()) }
-        for number in 0..<bandCount { for index in program.banded { run(index, band(number, thread: 0)) } }
+        if let bands {
+            for number in 0..<bands.count { for index in program.banded { run(index, band(number, of: bands, thread: 0)) } }
+        }
         for (unit, copy) in banded.sorted(by: { $0.key < $1.key }) {
             observe(unit, UnsafeBufferPointer(start: copy.floats, count: size.batch * units[unit].oc * pixels))
         }
@@ -188,26 +194,9 @@ public final class PlannedBlock {
         var thread = 0
     }
 
-    /// Of all images; none where nothing runs in bands.
-    private var bandCount: Int { bandRows.map { size.batch * bandsPerImage($0) } ?? 0 }
-    private func bandsPerImage(_ rows: Int) -> Int { (size.height + rows - 1) / rows }
-
-    /// The bands that a thread computes, one after the other. The last two of an image, where they share rows, have one thread: a kernel
-    /// may gather its sums in dst, and what the later band leaves there does not hang on which thread is ahead.
-    private func bands(of thread: Int) -> Range<Int> {
-        guard let rows = bandRows else { return 0..<0 }
-        let perImage = bandsPerImage(rows)
-        let lots = size.height % rows == 0 || perImage == 1 ? perImage : perImage - 1
-        func first(_ lot: Int) -> Int { lot / lots * perImage + lot % lots }
-        let share = ThreadPool.share(of: size.batch * lots, index: thread, parts: pool.threads)
-        return first(share.lowerBound)..<first(share.upperBound)
-    }
-
-    /// The last of an image ends with the image, over some rows that the one before it computes as well.
-    private func band(_ number: Int, thread: Int) -> Band {
-        let rows = bandRows!
-        let (image, place) = number.quotientAndRemainder(dividingBy: bandsPerImage(rows))
-        return Band(image: image, pixel: min(place * rows, size.height - rows) * size.width, thread: thread)
+    private func band(_ number: Int, of bands: Bands, thread: Int) -> Band {
+        let (image, row) = bands.place(of: number)
+        return Band(image: image, pixel: row * size.width, thread: thread)
     }
 
     /// What a run spends its time on: the stages and the conversions between them, in order.
@@ -218,7 +207,8 @@ public final class PlannedBlock {
     }
 
     public var parts: [Part] {
-        let told = bands(of: pool.threads - 1).count
+        let workers = bands?.workers(of: pool.threads) ?? 1
+        let told = bands?.share(of: workers - 1, workers: workers).count ?? 1
         return program.steps.indices.map { index in
             switch program.steps[index].work {
             case .stage(let stage): .stage(stages[stage])

@@ -102,6 +102,12 @@ struct ParameterTests {
         let block = try BlockParameters(file: Self.file(metadata: ["block": own.json]))
         #expect(block.description.branches == own.branches)
         #expect((block.cin, block.cout) == (16, 16))
+        var wide = own
+        wide.cin = 16
+        #expect(try BlockParameters(file: Self.file(metadata: ["block": wide.json, "cin": "16"])).cin == 16)
+        #expect {
+            try BlockParameters(file: Self.file(metadata: ["block": wide.json, "cin": "8"]))
+        } throws: { "\($0)".hasSuffix("metadata cin is '8'; write 16, as its block has it") }
     }
 
     @Test func theArticlesNamesLoad() throws {
