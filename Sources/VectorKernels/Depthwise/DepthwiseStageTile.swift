@@ -84,13 +84,9 @@ private func stageTile<let A: Int, let B: Int, let T: Int, let R: Int>(
         var first = vector(group, a.first)
         for row in a.rows {
             let x = a.ring + (a.slots[row] &+ offset)
-            for r in 0..<R {
-                let tap = row &- r
-                guard UInt(bitPattern: tap) < UInt(bitPattern: a.rowTaps) else { continue }
-                let w = weights + tap &* a.weightRowStep
-                columns(r, x, w, a.live, &sum, InlineArray<A, Vector>.self)
-                columns(r, x + A &* lanes, w + A &* lanes, a.live >> UInt32(A), &sum, InlineArray<B, Vector>.self)
-            }
+            // Written out: a loop is not unrolled, and its sums would lie in memory.
+            windowRow(0, row, x, weights, a, &sum, shape)
+            windowRow(1, row, x, weights, a, &sum, shape)
             move(&first, a.copyShare, step: a.copyStep)
         }
         move(&first, first.count, step: a.copyStep)
@@ -104,6 +100,20 @@ private func stageTile<let A: Int, let B: Int, let T: Int, let R: Int>(
         if let p = bias { bias = p + lanes }
     }
     activateStored(rows: R, pixels: T, a.dst, rowStep: a.dstRowStep, step: a.dstStep, groups: a.groups, a.activation)
+}
+
+/// What window row `row` gives to output row `r`.
+@inline(__always)
+private func windowRow<let A: Int, let B: Int, let T: Int, let R: Int>(
+    _ r: Int, _ row: Int, _ x: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, _ a: borrowing StageTileArguments,
+    _ sum: inout TileShape<R, T>, _ shape: StageShape<A, B, T, R>.Type
+) {
+    guard r < R else { return }
+    let tap = row &- r
+    guard UInt(bitPattern: tap) < UInt(bitPattern: a.rowTaps) else { return }
+    let w = weights + tap &* a.weightRowStep
+    columns(r, x, w, a.live, &sum, InlineArray<A, Vector>.self)
+    columns(r, x + A &* lanes, w + A &* lanes, a.live >> UInt32(A), &sum, InlineArray<B, Vector>.self)
 }
 
 /// What a row of the window gives to output row `r` under K columns of taps. x is place 0 under the first of them.
@@ -127,7 +137,7 @@ private func columns<let K: Int, let T: Int, let R: Int>(
 private func places<let K: Int, let T: Int, let R: Int>(
     _ r: Int, _ x: UnsafePointer<Float>, _ live: UInt32, _ weight: borrowing InlineArray<K, Vector>, _ sum: inout TileShape<R, T>
 ) {
-    // Written out: see `places` of the phase tile.
+    // Written out: see `windowRow` of the phase tile.
     place(0, r, x, live, weight, &sum)
     place(1, r, x, live, weight, &sum)
     place(2, r, x, live, weight, &sum)
