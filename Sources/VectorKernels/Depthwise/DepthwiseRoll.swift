@@ -4,8 +4,8 @@ import ThreadPool
 /// Depthwise convolution under 3 × 3 taps that keeps its map, NHWC: each column of `t` pixels of a dilation phase walked down with
 /// three rows of sums in registers.
 ///
-/// Every input is loaded once per column of tiles and goes at once into the three rows of outputs that it lies under, (t + 2)/t loads
-/// and one store per output. So nothing has to be found in L1 again, where pixels of one phase that lie a power of two apart share a
+/// Every line of inputs is met once per column of tiles and goes at once into the three rows of outputs that it lies under: (t + 2)/t
+/// lines and one store per output, beside nine weights, from L1, per `t` outputs. So nothing has to be found in L1 again, where pixels of one phase that lie a power of two apart share a
 /// few cache sets, and a line that is fetched from L2 or L3 has done its work. Order: rows of phases, column tiles, phases along a row
 /// (neighbouring pixels), vectors of channels, rows.
 ///
