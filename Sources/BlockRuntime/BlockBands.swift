@@ -5,25 +5,25 @@ import ThreadPool
 struct Bands: Sendable {
     /// Rows of each.
     let rows: Int
+    /// How many threads have bands.
+    let workers: Int
     private let height, images: Int
+    /// Lots, of which each goes to one thread: a band, or the last two of an image where they share rows. A kernel may gather its sums
+    /// in dst, and what the later band leaves there does not hang on which thread is ahead.
+    private let lotsPerImage: Int
 
-    init(of rows: Int, size: BlockSize) {
+    init(of rows: Int, size: BlockSize, threads: Int) {
         self.rows = rows
         height = size.height
         images = size.batch
+        lotsPerImage = max(1, height / rows)
+        workers = min(threads, images * lotsPerImage)
     }
 
     private var perImage: Int { (height + rows - 1) / rows }
 
-    /// What goes to one thread: a band, or the last two of an image where they share rows. A kernel may gather its sums in dst, and what
-    /// the later band leaves there does not hang on which thread is ahead.
-    private var lotsPerImage: Int { max(1, height / rows) }
-
-    /// How many of so many threads have bands.
-    func workers(of threads: Int) -> Int { min(threads, images * lotsPerImage) }
-
     /// The bands that a worker computes, one after the other; the last worker has the most.
-    func share(of worker: Int, workers: Int) -> Range<Int> {
+    func share(of worker: Int) -> Range<Int> {
         func first(_ lot: Int) -> Int { lot / lotsPerImage * perImage + lot % lotsPerImage }
         let lots = ThreadPool.share(of: images * lotsPerImage, index: worker, parts: workers)
         return first(lots.lowerBound)..<first(lots.upperBound)
@@ -43,6 +43,11 @@ struct Bands: Sendable {
 /// rows of the image can go through all of it before the next rows begin. The concatenation, the largest map of the block, is then
 /// as small as a band and stays in a private cache.
 extension [BlockStage] {
+    /// Those that its stages run in; nil where none does.
+    func bands(at size: BlockSize, threads: Int) -> Bands? {
+        lazy.compactMap(\.band).first.map { Bands(of: $0, size: size, threads: threads) }
+    }
+
     /// The same, with the stages that end in the concatenation, and all from its reader on, in bands of so many rows. nil where that
     /// cannot be: see ``bandedTail(units:size:)``.
     public func inBands(of rows: Int, units: [BlockUnit], size: BlockSize) throws -> [BlockStage]? {

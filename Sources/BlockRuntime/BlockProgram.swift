@@ -49,8 +49,7 @@ struct BlockProgram {
 
     private let units: [BlockUnit]
     private let batch, pixels, width: Int
-    /// Threads that have bands of their own.
-    private let workers: Int
+    private let bands: Bands?
     /// The layouts that a source is there in, and whether only a band of it is.
     private var available: [Key: (place: Place, channels: Int, isBand: Bool)] = [:]
     private struct Key: Hashable {
@@ -66,7 +65,7 @@ struct BlockProgram {
         batch = size.batch
         pixels = size.height * size.width
         width = size.width
-        workers = stages.lazy.compactMap(\.band).first.map { Bands(of: $0, size: size).workers(of: threads) } ?? threads
+        bands = stages.bands(at: size, threads: threads)
         available[Key(source: -1, layout: input)] = (.input, units.first { $0.inputs.contains(.block) }?.ic ?? 0, false)
         // The map of the concatenation, and the channel at which each unit that ends there begins.
         var slices: [Int: Int] = [:]
@@ -174,9 +173,9 @@ struct BlockProgram {
     private mutating func newMap(channels: Int, _ stage: BlockStage? = nil) -> Place {
         let extent = extent(stage)
         let bytes = 4 * channels * extent.batch * extent.pixels
-        let isBand = stage?.band != nil
-        bandBytes.append(isBand ? AlignedMemory.rounded(bytes) : 0)
-        lives.append(.init(bytes: isBand ? workers * AlignedMemory.rounded(bytes) : bytes, first: Int.max, last: -1))
+        let workers = stage?.band == nil ? nil : bands?.workers
+        bandBytes.append(workers == nil ? 0 : AlignedMemory.rounded(bytes))
+        lives.append(.init(bytes: workers.map { $0 * AlignedMemory.rounded(bytes) } ?? bytes, first: Int.max, last: -1))
         return .map(lives.count - 1)
     }
 

@@ -136,7 +136,7 @@ public struct BlockStage: Sendable {
     /// What its kernel works in, in a block of these units at a size. Throws ``BlockError`` where the size does not fit.
     public func memory(_ units: [BlockUnit], at size: BlockSize, threads: Int) throws(BlockError) -> Kernel.Memory {
         var memory = kernel.memory(try problems(units, at: size), threads: band == nil ? threads : 1)
-        if let band { memory.scratch = Bands(of: band, size: size).workers(of: threads) * AlignedMemory.rounded(memory.scratch) }
+        if let band { memory.scratch = Bands(of: band, size: size, threads: threads).workers * AlignedMemory.rounded(memory.scratch) }
         return memory
     }
 }

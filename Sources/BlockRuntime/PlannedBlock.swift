@@ -69,8 +69,8 @@ public final class PlannedBlock {
             return held.last!
         }
         var plans: [[Kernel.Plan]] = []
-        let bands = stages.lazy.compactMap(\.band).first.map { Bands(of: $0, size: size) }
-        let alone = (0..<(bands?.workers(of: pool.threads) ?? 0)).map { _ in ThreadPool(threads: 1) }
+        let bands = stages.bands(at: size, threads: pool.threads)
+        let alone = (0..<(bands?.workers ?? 0)).map { _ in ThreadPool(threads: 1) }
         var steps: [Int: BlockProgram.Step] = [:]
         for step in program.steps { if case .stage(let index) = step.work { steps[index] = step } }
         for (index, (stage, need)) in zip(stages, place.needs).enumerated() {
@@ -120,8 +120,8 @@ public final class PlannedBlock {
         run(input, output, finished: { _ in })
     }
 
-    /// The same, and says which of ``parts`` is done; of those in bands the last thread that has some, which has the most, tells of every band of its
-    /// own, and of the last part once more when all threads are done.
+    /// The same, and says which of ``parts`` is done; of those in bands the last thread that has some, which has the most, tells of every
+    /// band of its own, and of the last part once more when all threads are done.
     public func run(
         _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>, finished: (_ part: Int) -> Void
     ) {
@@ -130,14 +130,13 @@ public final class PlannedBlock {
             finished(index)
         }
         guard let bands, let last = program.banded.last else { return }
-        let workers = bands.workers(of: pool.threads)
         pool.run { thread in
-            guard thread < workers else { return }
-            for number in bands.share(of: thread, workers: workers) {
+            guard thread < bands.workers else { return }
+            for number in bands.share(of: thread) {
                 let band = band(number, of: bands, thread: thread)
                 for index in program.banded {
                     runStep(index, band, input, output)
-                    if thread == workers - 1 { finished(index) }
+                    if thread == bands.workers - 1 { finished(index) }
                 }
             }
         }
@@ -207,8 +206,7 @@ public final class PlannedBlock {
     }
 
     public var parts: [Part] {
-        let workers = bands?.workers(of: pool.threads) ?? 1
-        let told = bands?.share(of: workers - 1, workers: workers).count ?? 1
+        let told = bands.map { $0.share(of: $0.workers - 1).count } ?? 1
         return program.steps.indices.map { index in
             switch program.steps[index].work {
             case .stage(let stage): .stage(stages[stage])
