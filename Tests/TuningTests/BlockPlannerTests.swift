@@ -114,6 +114,28 @@ struct BlockPlannerTests {
         #expect(try planner.route(costs + single, conversionNsPerByte: 0, units: units, bound: 0).stages.last?.kernel.name == greedy.name)
     }
 
+    /// Where the cheapest way goes from layout to layout, its copies may take more memory than any scratch that could be given up.
+    @Test func theRouteGivesUpCopies() throws {
+        var exceeded = 0
+        for seed in 1...16 as ClosedRange<UInt64> {
+            let maze = try Maze(.listing, batch: 1, seed: seed)
+            let planner = BlockPlanner(maze.parameters, size: maze.size, registry: Self.registry, threads: 1, seed: 1)
+            let costs = maze.costs.flatMap { $0 }
+            func needed(_ costs: [StageCost], within bound: Int) throws -> Int {
+                let stages = try planner.route(costs, conversionNsPerByte: 0, units: maze.units, bound: bound).stages
+                let memory = try PlannedBlock.memory(of: stages, units: maze.units, size: maze.size, threads: 1)
+                return memory.maps + memory.scratch
+            }
+            let free = try needed(costs, within: .max)
+            for layout in Layout.allCases {
+                let bound = try needed(costs.filter { $0.stage.kernel.layout == layout }, within: .max)
+                exceeded += free > bound ? 1 : 0
+                #expect(try needed(costs, within: bound) <= bound)
+            }
+        }
+        #expect(exceeded > 0)
+    }
+
     @Test("a plan is proved, complete and within its memory", arguments: [1, 2])
     func choose(threads: Int) throws {
         let size = BlockSize(cin: 64, height: 10, width: 9)

@@ -196,8 +196,9 @@ public struct BlockPlanner {
             parts: Array(zip(blocks[chosen].block.parts, own)), memory: blocks[chosen].block.memory, memoryBound: bound)
     }
 
-    /// The cheapest way that holds no more memory than it may: while it does, the stage with the largest scratch is given up for the next
-    /// best. Where no way is left, on a map so small that a kernel's scratch outgrows it, the cheapest of all.
+    /// The cheapest way that holds no more memory than it may: while it holds more, the stage with the largest scratch is given up for the
+    /// next best. Copies between layouts take memory that no scratch can make up for, so ways of one layout stand beside it. Where no
+    /// way is left, on a map so small that a kernel's scratch outgrows it, the cheapest of all.
     package func route(
         _ costs: [StageCost], conversionNsPerByte: Double, units: [BlockUnit], bound: Int
     ) throws -> LayoutPath.Route {
@@ -207,16 +208,21 @@ public struct BlockPlanner {
             }
             return LayoutPath(units: units, size: size, costs: byUnit, conversionNsPerByte: conversionNsPerByte).best()
         }
-        var left = costs
-        while let route = cheapest(left) {
-            if try needs(route.stages, units).fits(bound) { return route }
-            let scratch = try route.stages.map { stage in
-                (stage: stage, bytes: try stage.memory(units, at: size, threads: pool.threads).scratch)
+        func cheapestWithin(_ costs: [StageCost]) throws -> LayoutPath.Route? {
+            var left = costs
+            while let route = cheapest(left) {
+                if try needs(route.stages, units).fits(bound) { return route }
+                let scratch = try route.stages.map { stage in
+                    (stage: stage, bytes: try stage.memory(units, at: size, threads: pool.threads).scratch)
+                }
+                guard let largest = scratch.max(by: { $0.bytes < $1.bytes }), largest.bytes > 0 else { return nil }
+                left.removeAll { $0.stage.key == largest.stage.key }
             }
-            guard let largest = scratch.max(by: { $0.bytes < $1.bytes }), largest.bytes > 0 else { break }
-            left.removeAll { $0.stage.key == largest.stage.key }
+            return nil
         }
-        guard let route = cheapest(costs) else { throw PlanningError.noKernel }
+        let ofOneLayout = Layout.allCases.map { layout in costs.filter { $0.stage.kernel.layout == layout } }
+        let within = try ([costs] + ofOneLayout).compactMap(cheapestWithin)
+        guard let route = within.min(by: { $0.ns < $1.ns }) ?? cheapest(costs) else { throw PlanningError.noKernel }
         return route
     }
 
