@@ -155,8 +155,8 @@ struct BlockProgram {
     /// The place where a source lies in a layout; converts it when it is there only in the other.
     private mutating func place(of source: Int, in layout: Layout) -> Place {
         if let there = available[Key(source: source, layout: layout)] { return there.place }
-        let other: Layout = layout == .nchw ? .nhwc : .nchw
-        guard let there = available[Key(source: source, layout: other)] else {
+        let other = Layout.allCases.first { available[Key(source: source, layout: $0)] != nil }
+        guard let other, let there = available[Key(source: source, layout: other)] else {
             preconditionFailure("a stage reads \(source) before it is made")
         }
         precondition(!there.isBand, "bands are NHWC throughout")

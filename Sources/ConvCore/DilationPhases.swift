@@ -26,9 +26,9 @@ extension Axis {
         return result
     }
 
-    /// The tiles of every part of the taps, tile by tile: a kernel with more taps than have `room` in registers is taken in
+    /// Every tile, in the parts of the taps that it meets, in their order: a kernel with more taps than have `room` in registers is taken in
     /// parts of widths that `isWidth` accepts (1 among them). A part that meets nothing but padding is left out.
-    public func partTiles(most: Int, room: Int, isWidth: (Int) -> Bool) -> [PartTile] {
+    public func partTiles(most: Int, room: Int, isWidth: (Int) -> Bool) -> [[PartTile]] {
         let step = phaseStep!
         let parts = parts(room: room, isWidth: isWidth)
         let tiles = parts.map { part in
@@ -37,7 +37,7 @@ extension Axis {
                 pad: pad - part.lowerBound * dilation
             ).phaseTiles(most: most, step: step)
         }
-        return tiles[0].indices.flatMap { tile in
+        return tiles[0].indices.map { tile in
             // A tile in the padding, under no tap at all, still takes the bias.
             let live = parts.indices.filter { !tiles[$0][tile].places.isEmpty }
             return (live.isEmpty ? [0] : live).map { part in
@@ -47,6 +47,14 @@ extension Axis {
                     finishes: part == live.last ?? 0)
             }
         }
+    }
+
+    /// Whether two tiles in their parts differ in nothing but their place.
+    public static func areAlike(_ a: [PartTile], _ b: [PartTile]) -> Bool {
+        func shape(_ part: PartTile) -> [Int] {
+            [part.tap, part.tile.count, part.tile.taps.count, part.tile.places.lowerBound, part.tile.places.upperBound]
+        }
+        return a.map(shape) == b.map(shape)
     }
 
     /// As few parts as there is room for, as equal as the widths allow.

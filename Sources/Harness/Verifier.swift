@@ -112,6 +112,7 @@ public struct Verifier {
         let last = p.lastUnit
         let channels = last.oc
         let plane = p.oh * p.ow
+        let steps = layout.steps(channels: channels, pixels: plane)
         let dst = arena.floats(.dst)
         var worst = 0.0
         var wrong: (index: Int, count: Int, value: Float, expected: Double, tolerance: Double)?
@@ -124,7 +125,7 @@ public struct Verifier {
                 for c in 0..<channels {
                     for pixel in block..<min(block + pixelBlock, plane) {
                         let index = (n * channels + c) * plane + pixel
-                        let value = dst[layout == .nchw ? index : (n * plane + pixel) * channels + c]
+                        let value = dst[n * channels * plane + steps.offset(channel: c, pixel: pixel)]
                         let expected = inputs.answer.values[index]
                         if value.bitPattern == Arena.unwrittenPattern {
                             skipped = (min(skipped?.index ?? index, index), (skipped?.count ?? 0) + 1)

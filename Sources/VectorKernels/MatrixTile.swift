@@ -28,7 +28,9 @@ struct TileArguments {
     var aStep: Int
     var bStep: Int
     var cRow: Int
-    /// Where sums start: nil continues those in C.
+    /// From one vector of a row of C to the next.
+    var cVector = lanes
+    /// Where sums start.
     var start: Start
     /// Whether the sums are complete: then the activation is applied.
     var finish: Bool
@@ -48,6 +50,8 @@ struct TileArguments {
     var ahead: UnsafePointer<Float>? = nil
     var aheadStep = 0
     var aheadTileStep = 0
+    /// Whether every tap begins to ask anew, as far on as its A.
+    var aheadFollowsTaps = false
 
     enum Start {
         /// From the sums that C holds (a later block of a split reduction).
@@ -79,8 +83,8 @@ private func matrixTile<let MR: Int, let NR: Int>(
     case .zero: break
     case .partial:
         for m in 0..<MR {
-            for n in 0..<NR - 1 { sum[m][n] = load(c + (m &* t.cRow &+ n &* lanes)) }
-            sum[m][NR - 1] = loadLanes(c + (m &* t.cRow &+ (NR - 1) &* lanes), 0, last)
+            for n in 0..<NR - 1 { sum[m][n] = load(c + (m &* t.cRow &+ n &* t.cVector)) }
+            sum[m][NR - 1] = loadLanes(c + (m &* t.cRow &+ (NR - 1) &* t.cVector), 0, last)
         }
     case .columns(let bias):
         for n in 0..<NR {
@@ -102,12 +106,13 @@ private func matrixTile<let MR: Int, let NR: Int>(
     }
     if t.prefetchesC {
         for m in 0..<MR {
-            for n in 0..<NR { atrous_prefetch_for_writing(c + (m &* t.cRow &+ n &* lanes)) }
+            for n in 0..<NR { atrous_prefetch_for_writing(c + (m &* t.cRow &+ n &* t.cVector)) }
         }
     }
-    var ahead = ahead
+    var asked = ahead
     for tap in 0..<t.tapCount {
         var a = tileA + t.taps[tap].a
+        if t.aheadFollowsTaps { asked = ahead + t.taps[tap].a }
         var b = t.b + t.taps[tap].b
         for _ in 0..<t.depth {
             var column = InlineArray<NR, Vector>(repeating: Vector(repeating: 0))
@@ -119,8 +124,8 @@ private func matrixTile<let MR: Int, let NR: Int>(
                 for n in 0..<NR { sum[m][n] = multiplyAdd(value, column[n], sum[m][n]) }
             }
             if multiplyAddIsFused {
-                atrous_prefetch(ahead)
-                ahead += t.aheadStep
+                atrous_prefetch(asked)
+                asked += t.aheadStep
             }
             a += t.aStep
             b += t.bStep
@@ -133,17 +138,20 @@ private func matrixTile<let MR: Int, let NR: Int>(
         }
     }
     for m in 0..<MR {
-        for n in 0..<NR - 1 { store(c + (m &* t.cRow &+ n &* lanes), sum[m][n]) }
+        for n in 0..<NR - 1 { store(c + (m &* t.cRow &+ n &* t.cVector), sum[m][n]) }
     }
     if last == lanes {
-        for m in 0..<MR { store(c + (m &* t.cRow &+ (NR - 1) &* lanes), sum[m][NR - 1]) }
+        for m in 0..<MR { store(c + (m &* t.cRow &+ (NR - 1) &* t.cVector), sum[m][NR - 1]) }
     } else {
-        for m in 0..<MR { storeLanes(c + (m &* t.cRow &+ (NR - 1) &* lanes), sum[m][NR - 1], last) }
+        for m in 0..<MR { storeLanes(c + (m &* t.cRow &+ (NR - 1) &* t.cVector), sum[m][NR - 1], last) }
     }
     // The long activations run over the stored tile, which is still in L1: a loop over accumulators that the optimiser
     // does not unroll would force all of them into memory for the whole sum.
-    if activation == .silu || activation == .hardswish {
+    guard activatesStored(activation) else { return }
+    if t.cVector == lanes {
         activateTile(c, rows: MR, columns: (NR - 1) * lanes + last, stride: t.cRow, activation)
+    } else {
+        for n in 0..<NR { activateTile(c + n * t.cVector, rows: MR, columns: lanes, stride: t.cRow, activation) }
     }
 }
 

@@ -82,7 +82,7 @@ import Testing
                 input: 20, output: 20, kernel: kernel, stride: 1, dilation: dilation, pad: dilation * (kernel - 1) / 2)
             var live = [[Int]](repeating: [], count: 20)
             var finished = [Int](repeating: 0, count: 20)
-            for part in axis.partTiles(most: 4, room: 5, isWidth: { $0 % 2 == 1 || $0 == 4 }) {
+            for part in axis.partTiles(most: 4, room: 5, isWidth: { $0 % 2 == 1 || $0 == 4 }).joined() {
                 for t in 0..<part.tile.count {
                     let o = part.tile.first + t * dilation
                     #expect(part.resumes == !live[o].isEmpty || finished[o] == 0)
@@ -95,6 +95,57 @@ import Testing
             #expect(live == (0..<20).map { Array(axis.taps($0)) })
             #expect(finished.allSatisfy { $0 == 1 })
         }
+    }
+
+    @Test func runsHoldEveryTileOnceAndOnlyTilesAlike() {
+        for (output, kernel, dilation, most) in [(20, 9, 9, 10), (20, 3, 4, 5), (80, 3, 1, 10), (40, 5, 5, 10), (13, 3, 2, 3), (7, 3, 9, 2)] {
+            let axis = Axis(input: output, output: output, kernel: kernel, stride: 1, dilation: dilation, pad: dilation * (kernel / 2))
+            let tiles = axis.partTiles(most: most, room: 16, isWidth: { $0 % 2 == 1 })
+            let places = tiles.map { $0[0].tile.first }
+            let runs = TileRun.runs(places: places) { Axis.areAlike(tiles[$0], tiles[$1]) }
+            var met: [Int] = []
+            for run in runs {
+                for i in 0..<run.count {
+                    let place = places[run.first] + i * run.step
+                    met.append(place)
+                    #expect(Axis.areAlike(tiles[places.firstIndex(of: place)!], tiles[run.first]))
+                }
+            }
+            #expect(met.sorted() == places.sorted())
+        }
+        // The inner tiles of a long row are one run, those of neighbouring phases too.
+        #expect(TileRun.runs(places: [0, 10, 20, 30, 40]) { a, b in (1...3).contains(a) == (1...3).contains(b) && a * b % 4 == 0 || (1...3).contains(a) && (1...3).contains(b) }
+            .contains(TileRun(first: 1, count: 3, step: 10)))
+        #expect(TileRun.runs(places: [0, 1, 2]) { _, _ in true } == [TileRun(first: 0, count: 3, step: 1)])
+    }
+
+    @Test func layoutsHoldEveryValueAtItsPlace() {
+        let (batch, channels, pixels) = (2, 48, 21)
+        let plain = AlignedMemory(floats: batch * channels * pixels)
+        for i in 0..<batch * channels * pixels { plain.floats[i] = Float(i) }
+        func there(_ layout: Layout, _ n: Int, _ c: Int, _ p: Int) -> Int {
+            switch layout {
+            case .nchw: (n * channels + c) * pixels + p
+            case .nhwc: (n * pixels + p) * channels + c
+            case .nchw16c: ((n * channels / 16 + c / 16) * pixels + p) * 16 + c % 16
+            }
+        }
+        for from in Layout.allCases {
+            let source = AlignedMemory(floats: batch * channels * pixels)
+            Layout.convert(plain.floats, from: .nchw, to: source.floats, as: from, batch: batch, channels: channels, pixels: pixels)
+            for to in Layout.allCases {
+                let target = AlignedMemory(floats: batch * channels * pixels)
+                Layout.convert(source.floats, from: from, to: target.floats, as: to, batch: batch, channels: channels, pixels: pixels)
+                var wrong = 0
+                for n in 0..<batch {
+                    for c in 0..<channels {
+                        for p in 0..<pixels where target.floats[there(to, n, c, p)] != plain.floats[there(.nchw, n, c, p)] { wrong += 1 }
+                    }
+                }
+                #expect(wrong == 0, "\(from) to \(to)")
+            }
+        }
+        #expect(Layout.nchw16c.holds(channels: 48) && !Layout.nchw16c.holds(channels: 40) && Layout.nhwc.holds(channels: 40))
     }
 
     @Test func aPhaseIsWholeWhereInputsAndOutputsAreTheSamePlaces() {

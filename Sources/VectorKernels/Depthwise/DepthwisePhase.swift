@@ -19,80 +19,128 @@ let depthwisePhase = Kernel(
     runsInPlace: { overwrites($0) && $0.ic % lanes == 0 },
     summary: "register tile of pixels × rows a dilation apart on NHWC, an input loaded once for all the taps of a row",
     space: ConfigurationSpace(
-        [
-            Parameter("t", [3, 4, 5, 6, 7, 8, 10], standard: vectorRegisters == 32 ? 10 : 8, "pixels in a register tile"),
-            Parameter(
-                "s", [1, 6, 8, 10, 12, 16, 20], standard: vectorRegisters == 32 ? 20 : 12,
-                "most sums in a register tile of several rows"),
-            Parameter("g", [0, 1, 2, 4, 8, 16, 1000], standard: 0, "vectors of channels per pass over the map; 0: as their weights ask"),
-        ],
-        constraint: "t ≤ \(largestPhasePixels), the largest compiled tile", admits: { $0["t"] <= largestPhasePixels }),
+        tileParameters
+            + [Parameter("g", [0, 1, 2, 4, 8, 16, 1000], standard: 0, "vectors of channels per pass over the map; 0: as their weights ask")],
+        constraint: tileConstraint, admits: admitsTile),
     supports: { p in
-        guard p.kw <= largestPhaseTaps, p.kh <= largestPhaseTaps else {
-            return .no(reason: "\(p.kh)×\(p.kw) taps; it takes at most \(largestPhaseTaps) in a row; dw-tile takes them")
-        }
-        guard p.rows.phaseStep != nil, p.columns.phaseStep != nil else {
-            return .no(reason: "the stride does not divide the dilation; dw-tile takes it")
-        }
+        guard case .yes = supportsPhases(p) else { return supportsPhases(p) }
         return p.ic >= lanes ? .yes : .no(reason: "\(p.ic) channels are less than a vector of \(lanes); dw-tile takes them")
     },
     memory: { p, _, _ in Kernel.Memory(packed: 4 * p.kh * p.kw * paddedChannels(p)) },
     plan: { p, c, inputs in
-        let weights = inputs.packed.assumingMemoryBound(to: Float.self)
-        packVectorMajor(p, inputs.weights, into: weights)
-        let job = PhaseJob(p, pixels: c["t"], sums: c["s"], blockVectors: c["g"], weights: weights, bias: inputs.bias)
-        return Kernel.Plan { [pool = inputs.pool] src, dst in
-            pool.run { index in
-                job.run(ThreadPool.share(of: job.units, index: index, parts: pool.threads), src: src, dst: dst)
-            }
-        }
+        planPhases(p, inputs) { PhaseJob(p, .nhwc, pixels: c["t"], sums: c["s"], passVectors: c["g"], weights: $0, bias: inputs.bias) }
     })
+
+/// The same register tiles on blocks of 16 channels, each a map of its own: a line per pixel, one next to the other. Nothing hangs on how
+/// many channels there are, and a map of 20 × 20 stays in L1. Tiles that differ in their place alone, those of neighbouring phases or
+/// the inner ones of a row, are one call's inner loop, under the same weights.
+let depthwisePhaseBlocked = Kernel(
+    name: "dw-phase-blocked-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw16c, threaded: true,
+    runsInPlace: overwrites,
+    summary: "register tile of pixels × rows a dilation apart on blocks of channels, an input loaded once for all the taps of a row",
+    space: ConfigurationSpace(tileParameters, constraint: tileConstraint, admits: admitsTile),
+    supports: { p in
+        guard case .yes = supportsPhases(p) else { return supportsPhases(p) }
+        return wholeBlocks(p.ic, insteadOf: "dw-phase")
+    },
+    memory: { p, _, _ in Kernel.Memory(packed: 4 * p.weightCount) },
+    plan: { p, c, inputs in
+        planPhases(p, inputs) { PhaseJob(p, .nchw16c, pixels: c["t"], sums: c["s"], passVectors: 0, weights: $0, bias: inputs.bias) }
+    })
+
+private let tileParameters = [
+    Parameter("t", [3, 4, 5, 6, 7, 8, 10], standard: vectorRegisters == 32 ? 10 : 8, "pixels in a register tile"),
+    Parameter(
+        "s", [1, 6, 8, 10, 12, 16, 20], standard: vectorRegisters == 32 ? 20 : 12, "most sums in a register tile of several rows"),
+]
+private let tileConstraint = "t ≤ \(largestPhasePixels), the largest compiled tile"
+private func admitsTile(_ c: Configuration) -> Bool { c["t"] <= largestPhasePixels }
+
+private func supportsPhases(_ p: Problem) -> Kernel.Support {
+    guard p.kw <= largestPhaseTaps, p.kh <= largestPhaseTaps else {
+        return .no(reason: "\(p.kh)×\(p.kw) taps; it takes at most \(largestPhaseTaps) in a row; dw-tile takes them")
+    }
+    guard p.rows.phaseStep != nil, p.columns.phaseStep != nil else {
+        return .no(reason: "the stride does not divide the dilation; dw-tile takes it")
+    }
+    return .yes
+}
+
+private func planPhases(
+    _ p: Problem, _ inputs: Kernel.PlanInputs, job: (_ weights: UnsafePointer<Float>) -> PhaseJob
+) -> Kernel.Plan {
+    let weights = inputs.packed.assumingMemoryBound(to: Float.self)
+    packVectorMajor(p, inputs.weights, into: weights)
+    let job = job(weights)
+    return Kernel.Plan { [pool = inputs.pool] src, dst in
+        pool.run { index in
+            job.run(ThreadPool.share(of: job.units, index: index, parts: pool.threads), src: src, dst: dst)
+        }
+    }
+}
 
 /// Pixels at once under a single tap, which takes nothing from registers that hold more: each is a stream of its own for
 /// the prefetcher, and pixels of a power of two of channels lie in the same few cache sets.
 private let mostStreams = 4
 
-/// The map cut into units of work: a block of channels × an image × a tile of rows. A class, since the copying of a large
-/// struct becomes a shared function with instructions of this level.
-final class PhaseJob {
+/// The map cut into units of work: an image × channels × a tile of rows. A class, since the copying of a large struct becomes a
+/// shared function with instructions of this level.
+private final class PhaseJob: Sendable {
     let problem: Problem
-    let weights: UnsafePointer<Float>
-    let bias: UnsafePointer<Float>?
+    nonisolated(unsafe) let weights: UnsafePointer<Float>
+    nonisolated(unsafe) let bias: UnsafePointer<Float>?
     let rowTiles: [Axis.PhaseTile]
-    let columns: [Axis.PartTile]
-    let vectors, blockVectors: Int
+    let columns: [Columns]
+    /// Of all channels.
+    let vectors: Int
+    /// Vectors that go over the map together; in blocks of channels those of a block.
+    let passVectors: Int
+    let isBlocked: Bool
+    /// Floats from one pixel to the next.
+    let pixelStep: Int
 
+    /// A tile in its parts; in blocks of channels a run of such tiles.
+    struct Columns {
+        let parts: [Axis.PartTile]
+        let run: TileRun
+    }
+
+    /// `layout`: NHWC or blocks of channels. `passVectors`: 0 for as many as is good.
     init(
-        _ p: Problem, pixels: Int, sums: Int, blockVectors: Int, weights: UnsafePointer<Float>,
+        _ p: Problem, _ layout: Layout, pixels: Int, sums: Int, passVectors: Int, weights: UnsafePointer<Float>,
         bias: UnsafePointer<Float>?
     ) {
         problem = p
         self.weights = weights
         self.bias = bias
         vectors = paddedChannels(p) / lanes
+        isBlocked = layout == .nchw16c
+        pixelStep = layout.steps(channels: p.ic, pixels: p.ih * p.iw).pixel
         var most = pixels
-        if overwrites(p) { most = min(most, mostStreams) }
+        if overwrites(p), !isBlocked { most = min(most, mostStreams) }
         // Under few taps two rows are worth more than a long one.
         if p.kw == 3 { most = max(1, min(most, sums / 2)) }
         let longest = min(most, p.columns.longestPhase)
-        columns = p.columns.partTiles(most: longest, room: phaseRoom(pixels: longest), isWidth: isPhaseWidth)
+        let tiles = p.columns.partTiles(most: longest, room: phaseRoom(pixels: longest), isWidth: isPhaseWidth)
         var rows = Int.max
-        for part in columns { rows = min(rows, phaseRows(taps: part.tile.taps.count, pixels: part.tile.count, sums: sums)) }
+        for part in tiles.joined() { rows = min(rows, phaseRows(taps: part.tile.taps.count, pixels: part.tile.count, sums: sums)) }
         rowTiles = p.rows.phaseTiles(most: rows, step: p.rows.phaseStep!)
-        guard blockVectors == 0 else {
-            self.blockVectors = blockVectors
-            return
+        let runs = isBlocked
+            ? TileRun.runs(places: tiles.map { $0[0].tile.first }) { Axis.areAlike(tiles[$0], tiles[$1]) }
+            : tiles.indices.map { TileRun(first: $0, count: 1, step: 0) }
+        columns = runs.map { Columns(parts: tiles[$0.first], run: $0) }
+        if isBlocked {
+            self.passVectors = blockVectors
+        } else if passVectors > 0 {
+            self.passVectors = passVectors
+        } else {
+            var (rowTaps, columnTaps) = (0, 0)
+            for tile in rowTiles { rowTaps = max(rowTaps, tile.taps.count) }
+            for part in tiles.joined() { columnTaps = max(columnTaps, part.tile.taps.count) }
+            let taps = rowTaps * columnTaps
+            let manyWeights = 4 * taps * tiles.count * rowTiles.count > 7 * p.oh * p.ow
+            self.passVectors = manyWeights ? max(1, min(Self.mostWeightVectors, Self.weightBytes / (4 * lanes * taps))) : 1000
         }
-        var rowTaps = 0
-        for tile in rowTiles { rowTaps = max(rowTaps, tile.taps.count) }
-        var (columnTaps, tiles) = (0, 0)
-        for part in columns {
-            columnTaps = max(columnTaps, part.tile.taps.count)
-            if part.finishes { tiles += rowTiles.count }
-        }
-        let taps = rowTaps * columnTaps
-        let manyWeights = 4 * taps * tiles > 7 * p.oh * p.ow
-        self.blockVectors = manyWeights ? max(1, min(Self.mostWeightVectors, Self.weightBytes / (4 * lanes * taps))) : 1000
     }
 
     /// Where a tile has more weights than 1.75 times its outputs, so many vectors at most, with weights of so many bytes, go over the map
@@ -101,64 +149,101 @@ final class PhaseJob {
     private static let mostWeightVectors = 16
     private static let weightBytes = 48 << 10
 
-    /// Row tiles of all images of all blocks of channels; neighbours in number share input rows.
-    var units: Int { blocks * problem.batch * rowTiles.count }
+    /// Row tiles of all images of all passes; neighbours in number share input rows.
+    var units: Int { passes * problem.batch * rowTiles.count }
 
-    /// A vector that overlaps its neighbour goes with it into the last block: two threads would finish the shared channels
+    /// A vector that overlaps its neighbour goes with it into the last pass: two threads would finish the shared channels
     /// twice.
-    private var blocks: Int { (problem.ic / lanes + blockVectors - 1) / blockVectors }
+    private var passes: Int { max(1, isBlocked ? vectors / passVectors : (problem.ic / lanes + passVectors - 1) / passVectors) }
 
     func run(_ share: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>) {
         let p = problem
         for unit in share {
             let image = unit / rowTiles.count % p.batch
-            let block = unit / rowTiles.count / p.batch
-            let first = block * blockVectors
-            let last = block == blocks - 1 ? vectors : first + blockVectors
-            runRows(
-                rowTiles[unit % rowTiles.count], vectors: first..<last,
-                src: src + image * p.ih * p.iw * p.ic, dst: dst + image * p.oh * p.ow * p.ic)
+            let pass = unit / rowTiles.count / p.batch
+            let rows = rowTiles[unit % rowTiles.count]
+            let first = pass * passVectors
+            let (srcImage, dstImage) = (p.ih * p.iw * pixelStep, p.oh * p.ow * pixelStep)
+            if isBlocked {
+                let map = image * passes + pass
+                runBlock(rows, vectors: first..<first + passVectors, src: src + map * srcImage, dst: dst + map * dstImage)
+            } else {
+                let last = pass == passes - 1 ? vectors : first + passVectors
+                runRows(rows, vectors: first..<last, src: src + image * srcImage, dst: dst + image * dstImage)
+            }
         }
     }
 
-    /// One tile of rows over all columns. src and dst are the image's.
+    /// One tile of rows over all columns, NHWC. src and dst are the image's.
     private func runRows(
-        _ rows: Axis.PhaseTile, vectors block: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>
+        _ rows: Axis.PhaseTile, vectors pass: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>
     ) {
         let p = problem
-        let taps = p.kh * p.kw
-        let pixelStep = (p.kw == 1 ? 1 : p.dilationW) * p.ic
-        let rowStep = (p.kh == 1 ? 1 : p.dilationH) * p.iw * p.ic
-        var t = PhaseTileArguments(
-            src: src, weights: weights, bias: nil, dst: dst, rows: rows.places, rowTaps: rows.taps.count, live: 0,
-            step: pixelStep, rowStep: rowStep, dstStep: p.columns.phaseStep! * p.ic,
-            dstRowStep: p.rows.phaseStep! * p.ow * p.ic, weightRowStep: p.kw * lanes, weightGroupStep: taps * lanes,
-            groups: 1, activation: p.activation)
         // Whole vectors together; one that overlaps its neighbour by itself.
-        let whole = block.upperBound * lanes > p.ic ? block.upperBound - 1 : block.upperBound
-        let rowExtent = wholePhaseExtent(rows)
+        let whole = pass.upperBound * lanes > p.ic ? pass.upperBound - 1 : pass.upperBound
         // Vectors outside: one that overlaps its neighbour begins its sums anew when the neighbour's are finished.
-        var vector = block.lowerBound
-        while vector < block.upperBound {
+        var vector = pass.lowerBound
+        while vector < pass.upperBound {
+            var t = arguments(rows, vector: vector)
             t.groups = vector < whole ? whole - vector : 1
             let channel = firstChannel(p, vector)
-            t.bias = bias.map { $0 + channel }
-            for part in columns {
-                let tile = part.tile
-                let columnExtent = part.resumes || !part.finishes ? nil : wholePhaseExtent(tile)
-                t.live = (1 << UInt32(tile.places.upperBound)) - (1 << UInt32(tile.places.lowerBound))
-                t.src = src + ((rows.origin * p.iw + tile.origin) * p.ic + channel)
-                t.dst = dst + ((rows.first * p.ow + tile.first) * p.ic + channel)
-                t.weights = weights + (vector * taps + rows.taps.lowerBound * p.kw + part.tap) * lanes
-                t.resumes = part.resumes
-                t.activation = part.finishes ? p.activation : .none
-                if let rowExtent, let columnExtent {
-                    runWholePhase(rowExtent, columnExtent, t)
-                } else {
-                    runPhaseTile(tile.taps.count, tile.count, rows.count, t)
-                }
-            }
+            for columns in columns { runColumns(columns.parts, rows, vector, &t, src: src + channel, dst: dst + channel) }
             vector += t.groups
+        }
+    }
+
+    /// One tile of rows over all columns of a block of channels. src and dst are the block's.
+    private func runBlock(
+        _ rows: Axis.PhaseTile, vectors: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>
+    ) {
+        for vector in vectors {
+            var t = arguments(rows, vector: vector)
+            (t.weightGroupStep, t.biasGroupStep) = (0, 0)
+            let channel = (vector - vectors.lowerBound) * lanes
+            for columns in columns {
+                t.groups = columns.run.count
+                t.srcGroupStep = columns.run.step * problem.strideW * pixelStep
+                t.dstGroupStep = columns.run.step * pixelStep
+                runColumns(columns.parts, rows, vector, &t, src: src + channel, dst: dst + channel)
+            }
+        }
+    }
+
+    /// What all tiles of some rows have in common, for neighbouring vectors from `vector` on.
+    private func arguments(_ rows: Axis.PhaseTile, vector: Int) -> PhaseTileArguments {
+        let p = problem
+        return PhaseTileArguments(
+            src: weights, weights: weights, bias: bias.map { $0 + firstChannel(p, vector) },
+            // Both are set with every tile.
+            dst: UnsafeMutablePointer(mutating: weights), rows: rows.places, rowTaps: rows.taps.count, live: 0,
+            step: (p.kw == 1 ? 1 : p.dilationW) * pixelStep, rowStep: (p.kh == 1 ? 1 : p.dilationH) * p.iw * pixelStep,
+            dstStep: p.columns.phaseStep! * pixelStep, dstRowStep: p.rows.phaseStep! * p.ow * pixelStep, weightRowStep: p.kw * lanes,
+            groups: 1, srcGroupStep: lanes, dstGroupStep: lanes, weightGroupStep: p.kh * p.kw * lanes, biasGroupStep: lanes,
+            activation: p.activation)
+    }
+
+    /// The parts of a tile of columns. src and dst are the first vector's at the map's first pixel.
+    @inline(__always)
+    private func runColumns(
+        _ parts: [Axis.PartTile], _ rows: Axis.PhaseTile, _ vector: Int, _ t: inout PhaseTileArguments, src: UnsafePointer<Float>,
+        dst: UnsafeMutablePointer<Float>
+    ) {
+        let p = problem
+        let rowExtent = wholePhaseExtent(rows)
+        for part in parts {
+            let tile = part.tile
+            let columnExtent = part.resumes || !part.finishes ? nil : wholePhaseExtent(tile)
+            t.live = (1 << UInt32(tile.places.upperBound)) - (1 << UInt32(tile.places.lowerBound))
+            t.src = src + (rows.origin * p.iw + tile.origin) * pixelStep
+            t.dst = dst + (rows.first * p.ow + tile.first) * pixelStep
+            t.weights = weights + (vector * p.kh * p.kw + rows.taps.lowerBound * p.kw + part.tap) * lanes
+            t.resumes = part.resumes
+            t.activation = part.finishes ? p.activation : .none
+            if let rowExtent, let columnExtent {
+                runWholePhase(rowExtent, columnExtent, t)
+            } else {
+                runPhaseTile(tile.taps.count, tile.count, rows.count, t)
+            }
         }
     }
 }

@@ -16,10 +16,12 @@ struct PhaseTileArguments {
     /// From one place of the window to the next one in its row, and from row to row.
     var step, rowStep: Int
     var dstStep, dstRowStep: Int
-    /// From one row of taps to the next, and from one vector of channels to the next.
-    var weightRowStep, weightGroupStep: Int
-    /// Neighbouring vectors of channels to compute.
+    /// From one row of taps to the next.
+    var weightRowStep: Int
+    /// How many times to compute as much: for neighbouring vectors of channels, or at other places of the map.
     var groups: Int
+    /// From one of them to the next: in src, in dst, in the weights and in the bias.
+    var srcGroupStep, dstGroupStep, weightGroupStep, biasGroupStep: Int
     /// Whether dst holds the sums of other columns of taps, which these are added to.
     var resumes = false
     var activation: Activation
@@ -31,7 +33,8 @@ enum PhaseShape<let K: Int, let T: Int, let R: Int> {}
 /// T × R sums stay in registers. Every window row is walked once per row of outputs that it meets: the K weights between the
 /// two are loaded, then each live input goes into all sums that it belongs to, up to K, T + 2K − 1 loads per K·T
 /// multiply-adds. Dead places cost a test of a bit, and nothing where a whole row or column of them is left out of
-/// the window. Vectors of channels are the inner loop: neighbouring lines, which the hardware prefetches.
+/// the window. Vectors of channels are the inner loop, or in blocks of channels tiles alike: neighbouring lines, which the hardware
+/// prefetches.
 ///
 /// Tried and lost: prefetching the next tile's inputs, outputs or both (2 to 9 % slower over the matrix of YOLOv5s at 16 lanes, 3 to
 /// 11 % at 8), and at 8 lanes a path without tests where all places are live (no change).
@@ -70,12 +73,13 @@ private func phaseTile<let K: Int, let T: Int, let R: Int>(
         for r in 0..<R {
             for t in 0..<T { store(dst + (r &* a.dstRowStep &+ t &* a.dstStep), sum[r][t]) }
         }
-        src += lanes
+        src += a.srcGroupStep
         weights += a.weightGroupStep
-        dst += lanes
-        if let p = bias { bias = p + lanes }
+        dst += a.dstGroupStep
+        if let p = bias { bias = p + a.biasGroupStep }
     }
-    activateStored(rows: R, pixels: T, a.dst, rowStep: a.dstRowStep, step: a.dstStep, groups: a.groups, activation)
+    activateStored(
+        rows: R, pixels: T, a.dst, rowStep: a.dstRowStep, step: a.dstStep, groups: a.groups, groupStep: a.dstGroupStep, activation)
 }
 
 /// What window row `row` gives to output row `r`.

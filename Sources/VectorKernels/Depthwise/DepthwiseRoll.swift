@@ -21,104 +21,174 @@ import ThreadPool
 /// every 1 to 8 rows (5 to 40 % slower).
 ///
 /// Hangs on where dst lies: see `AlignedMemory.mapSpacing`.
-let depthwiseRoll = Kernel(
-    name: "dw-roll-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
-    summary: "3×3 taps: three rows of sums rolled down a column of pixels, every input loaded once",
-    space: ConfigurationSpace(
-        [
-            Parameter("t", [2, 3, 4, 5, 6], standard: vectorRegisters == 32 ? 6 : 3, "most pixels in a row of sums"),
-            Parameter("h", [1, 2], standard: 1, "neighbouring vectors of channels walked down together"),
-            Parameter("g", [4, 8, 16, 1000], standard: 1000, "most vectors of channels in a unit of work"),
-        ],
-        constraint: holdsInputs
-            ? "(2·h + 2)·t + 3 ≤ \(vectorRegisters) registers: 3·t sums, 2·t of another vector, t + 2 inputs, a weight"
-            : "(2·h + 1)·t + 5 ≤ \(vectorRegisters) registers: 3·t sums, 2·t of another vector, three weights, an input, one over",
-        admits: { fitsRoll(pixels: $0["t"], vectors: $0["h"]) }),
-    supports: { p in
-        guard p.kh == 3, p.kw == 3 else { return .no(reason: "\(p.kh)×\(p.kw) taps; it takes 3×3; dw-phase takes others") }
-        guard p.strideH == 1, p.strideW == 1, p.oh == p.ih, p.ow == p.iw, p.padTop == p.dilationH, p.padLeft == p.dilationW
-        else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding of the dilation") }
-        return p.ic % lanes == 0 ? .yes : .no(reason: "\(p.ic) channels are no whole vectors of \(lanes); dw-phase takes them")
-    },
-    memory: { p, _, _ in Kernel.Memory(packed: 4 * (p.weightCount + p.ic)) },
-    plan: { p, c, inputs in
-        let weights = inputs.packed.assumingMemoryBound(to: Float.self)
-        packVectorMajor(p, inputs.weights, into: weights)
-        let starts = weights + p.weightCount
-        for channel in 0..<p.ic { starts[channel] = inputs.bias?[channel] ?? 0 }
-        let job = RollJob(p, mostPixels: c["t"], together: c["h"], blockVectors: c["g"], weights: weights, starts: starts)
-        return Kernel.Plan { [pool = inputs.pool] src, dst in
-            pool.run { index in
-                job.run(ThreadPool.share(of: job.units, index: index, parts: pool.threads), src: src, dst: dst)
-            }
-        }
-    })
+let depthwiseRoll = rollKernel(
+    "dw-roll", .nhwc, summary: "3×3 taps: three rows of sums rolled down a column of pixels, every input loaded once",
+    further: [Parameter("g", [4, 8, 16, 1000], standard: 1000, "most vectors of channels in a unit of work")]
+) { p in
+    p.ic % lanes == 0 ? .yes : .no(reason: "\(p.ic) channels are no whole vectors of \(lanes); dw-phase takes them")
+}
 
-/// The map cut into units of work: an image × a block of channels × a row of phases × a column tile × a phase along the row. A class,
-/// since the copying of a large struct becomes a shared function with instructions of this level.
+/// The same walk on blocks of 16 channels, each a map of its own: see ``depthwisePhaseBlocked``. Columns of tiles that differ in their
+/// place alone are walked down one after the other.
+let depthwiseRollBlocked = rollKernel(
+    "dw-roll-blocked", .nchw16c, summary: "3×3 taps on blocks of channels: three rows of sums rolled down a column of pixels, every input loaded once",
+    further: []
+) { wholeBlocks($0.ic, insteadOf: "dw-phase") }
+
+private func rollKernel(
+    _ algorithm: String, _ layout: Layout, summary: String, further: [Parameter],
+    supportsChannels: @escaping @Sendable (Problem) -> Kernel.Support
+) -> Kernel {
+    Kernel(
+        name: "\(algorithm)-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: layout, threaded: true, summary: summary,
+        space: ConfigurationSpace(
+            [
+                Parameter("t", [2, 3, 4, 5, 6], standard: vectorRegisters == 32 ? 6 : 3, "most pixels in a row of sums"),
+                Parameter("h", [1, 2], standard: 1, "neighbouring vectors of channels walked down together"),
+            ] + further,
+            constraint: holdsInputs
+                ? "(2·h + 2)·t + 3 ≤ \(vectorRegisters) registers: 3·t sums, 2·t of another vector, t + 2 inputs, a weight"
+                : "(2·h + 1)·t + 5 ≤ \(vectorRegisters) registers: 3·t sums, 2·t of another vector, three weights, an input, one over",
+            admits: { fitsRoll(pixels: $0["t"], vectors: $0["h"]) && (layout == .nhwc || $0["h"] <= blockVectors) }),
+        supports: { p in
+            guard p.kh == 3, p.kw == 3 else { return .no(reason: "\(p.kh)×\(p.kw) taps; it takes 3×3; dw-phase takes others") }
+            guard p.strideH == 1, p.strideW == 1, p.oh == p.ih, p.ow == p.iw, p.padTop == p.dilationH, p.padLeft == p.dilationW
+            else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding of the dilation") }
+            return supportsChannels(p)
+        },
+        memory: { p, _, _ in Kernel.Memory(packed: 4 * (p.weightCount + p.ic)) },
+        plan: { p, c, inputs in
+            let weights = inputs.packed.assumingMemoryBound(to: Float.self)
+            packVectorMajor(p, inputs.weights, into: weights)
+            let starts = weights + p.weightCount
+            for channel in 0..<p.ic { starts[channel] = inputs.bias?[channel] ?? 0 }
+            let isBlocked = layout == .nchw16c
+            let job = RollJob(
+                p, layout, mostPixels: c["t"], together: c["h"], passVectors: isBlocked ? blockVectors : c["g"], weights: weights, starts: starts)
+            return Kernel.Plan { [pool = inputs.pool] src, dst in
+                pool.run { index in
+                    job.run(ThreadPool.share(of: job.units, index: index, parts: pool.threads), src: src, dst: dst)
+                }
+            }
+        })
+}
+
+/// The map cut into units of work: an image × channels × a row of phases × columns. A class, since the copying of a large struct becomes
+/// a shared function with instructions of this level.
 private final class RollJob: Sendable {
     let problem: Problem
     nonisolated(unsafe) let weights: UnsafePointer<Float>
     nonisolated(unsafe) let starts: UnsafePointer<Float>
-    /// Of the image, in both directions.
-    let phaseRows, phaseColumns: Int
-    /// Tiles of the longest phase along a row.
-    let parts: Int
-    let vectors, blockVectors: Int
+    /// Of the image.
+    let phaseRows: Int
+    /// NHWC: every column tile by itself, phases innermost; in blocks of channels runs of them.
+    let columns: [(tile: Column, run: TileRun)]
+    /// Of all channels, and those that go over the map together: in blocks of channels those of a block.
+    let vectors, passVectors: Int
     /// Vectors that one tile walks down together.
     let together: Int
+    let isBlocked: Bool
+    /// Floats from one pixel to the next.
+    let pixelStep: Int
 
-    init(_ p: Problem, mostPixels: Int, together: Int, blockVectors: Int, weights: UnsafePointer<Float>, starts: UnsafePointer<Float>) {
+    /// Outputs of one phase side by side, and whether the inputs beside them lie in the image.
+    struct Column: Equatable {
+        let first, count: Int
+        let hasLeft, hasRight: Bool
+
+        func isAlike(_ other: Column) -> Bool { count == other.count && hasLeft == other.hasLeft && hasRight == other.hasRight }
+    }
+
+    init(
+        _ p: Problem, _ layout: Layout, mostPixels: Int, together: Int, passVectors: Int, weights: UnsafePointer<Float>,
+        starts: UnsafePointer<Float>
+    ) {
         problem = p
         self.weights = weights
         self.starts = starts
         phaseRows = min(p.dilationH, p.oh)
-        phaseColumns = min(p.dilationW, p.ow)
-        parts = ((p.ow + p.dilationW - 1) / p.dilationW + mostPixels - 1) / mostPixels
+        let phases = min(p.dilationW, p.ow)
+        let parts = ((p.ow + p.dilationW - 1) / p.dilationW + mostPixels - 1) / mostPixels
+        var tiles: [Column] = []
+        for part in 0..<parts {
+            for left in 0..<phases {
+                let width = (p.ow - left + p.dilationW - 1) / p.dilationW
+                let tile = ThreadPool.share(of: width, index: part, parts: parts)
+                guard !tile.isEmpty else { continue }
+                tiles.append(Column(
+                    first: left + tile.lowerBound * p.dilationW, count: tile.count, hasLeft: tile.lowerBound > 0, hasRight: tile.upperBound < width))
+            }
+        }
+        isBlocked = layout == .nchw16c
+        let runs = isBlocked
+            ? TileRun.runs(places: tiles.map(\.first)) { tiles[$0].isAlike(tiles[$1]) }
+            : tiles.indices.map { TileRun(first: $0, count: 1, step: 0) }
+        columns = runs.map { (tiles[$0.first], $0) }
         vectors = p.ic / lanes
         self.together = together
-        self.blockVectors = min(blockVectors, vectors)
+        self.passVectors = min(passVectors, vectors)
+        pixelStep = layout.steps(channels: p.ic, pixels: p.ih * p.iw).pixel
     }
 
-    private var blocks: Int { (vectors + blockVectors - 1) / blockVectors }
+    private var passes: Int { (vectors + passVectors - 1) / passVectors }
 
-    var units: Int { problem.batch * blocks * phaseRows * parts * phaseColumns }
+    var units: Int { problem.batch * passes * phaseRows * columns.count }
 
     func run(_ share: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>) {
         let p = problem
-        let step = p.dilationW * p.ic
-        let rowStep = p.dilationH * p.iw * p.ic
         for unit in share {
-            let left = unit % phaseColumns
-            let part = unit / phaseColumns % parts
-            let top = unit / phaseColumns / parts % phaseRows
-            let block = unit / phaseColumns / parts / phaseRows % blocks
-            let image = unit / phaseColumns / parts / phaseRows / blocks
-            let width = (p.ow - left + p.dilationW - 1) / p.dilationW
-            let tile = ThreadPool.share(of: width, index: part, parts: parts)
-            guard !tile.isEmpty else { continue }
+            let (tile, run) = columns[unit % columns.count]
+            let top = unit / columns.count % phaseRows
+            let pass = unit / columns.count / phaseRows % passes
+            let image = unit / columns.count / phaseRows / passes
+            let first = top * p.iw + tile.first
             let rows = (p.oh - top + p.dilationH - 1) / p.dilationH
-            let end = min(vectors, (block + 1) * blockVectors)
+            let own = pass * passVectors..<min(vectors, (pass + 1) * passVectors)
             // Sums that are activated where they lie should not have left L1.
-            let most = activatesStored(p.activation) ? max(together, activatedBytes / (rows * tile.count * lanes * 4)) : end
-            var vector = block * blockVectors
-            while vector < end {
-                // The odd one out is walked down alone.
-                let remaining = min(most, end - vector)
-                let abreast = min(together, remaining)
-                let groups = remaining / abreast * abreast
-                let channel = vector * lanes
-                let first = (image * p.ih + top) * p.iw + left
-                runRollTile(
-                    tile.count, abreast,
-                    RollArguments(
-                        src: src + (first * p.ic + channel + (tile.lowerBound - 1) * step), weights: weights + channel * 9,
-                        starts: starts + channel, dst: dst + (first * p.ic + channel + tile.lowerBound * step), rows: rows,
-                        step: step, rowStep: rowStep, hasLeft: tile.lowerBound > 0, hasRight: tile.upperBound < width,
-                        groups: groups, activation: p.activation))
-                vector += groups
+            let most = activatesStored(p.activation) ? max(1, activatedBytes / (rows * tile.count * lanes * 4)) : Int.max
+            let map = isBlocked ? image * passes + pass : image
+            let offset = (map * p.oh * p.ow + first) * pixelStep - (isBlocked ? own.lowerBound * lanes : 0)
+            if isBlocked {
+                for vector in stride(from: own.lowerBound, to: own.upperBound, by: together) {
+                    var done = 0
+                    while done < run.count {
+                        let groups = min(most, run.count - done)
+                        walk(
+                            tile, vector, together, rows: rows, groups: groups, groupStep: run.step * pixelStep, weightGroupStep: 0, startGroupStep: 0,
+                            src: src + (offset + done * run.step * pixelStep), dst: dst + (offset + done * run.step * pixelStep))
+                        done += groups
+                    }
+                }
+            } else {
+                var vector = own.lowerBound
+                while vector < own.upperBound {
+                    // The odd one out is walked down alone.
+                    let remaining = own.upperBound - vector
+                    let abreast = min(together, remaining)
+                    let groups = max(1, min(most, remaining) / abreast)
+                    walk(
+                        tile, vector, abreast, rows: rows, groups: groups, groupStep: abreast * lanes, weightGroupStep: 9 * abreast * lanes,
+                        startGroupStep: abreast * lanes, src: src + offset, dst: dst + offset)
+                    vector += groups * abreast
+                }
             }
         }
+    }
+
+    /// src and dst are the tile's first output's place, of the first channel.
+    private func walk(
+        _ tile: Column, _ vector: Int, _ abreast: Int, rows: Int, groups: Int, groupStep: Int, weightGroupStep: Int, startGroupStep: Int,
+        src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>
+    ) {
+        let p = problem
+        let step = p.dilationW * pixelStep
+        let channel = vector * lanes
+        runRollTile(
+            tile.count, abreast,
+            RollArguments(
+                src: src + (channel - step), weights: weights + channel * 9, starts: starts + channel, dst: dst + channel, rows: rows, step: step,
+                rowStep: p.dilationH * p.iw * pixelStep, hasLeft: tile.hasLeft, hasRight: tile.hasRight, groups: groups, groupStep: groupStep,
+                weightGroupStep: weightGroupStep, startGroupStep: startGroupStep, activation: p.activation))
     }
 }
 
@@ -139,8 +209,10 @@ struct RollArguments {
     var step, rowStep: Int
     /// Whether the inputs beside the outputs of a row lie in the image.
     var hasLeft, hasRight: Bool
-    /// Neighbouring vectors of channels to compute.
+    /// How many times to walk down: neighbouring vectors of channels, or other columns of the map.
     var groups: Int
+    /// From one of them to the next: in src and dst, in the weights, in the starts.
+    var groupStep, weightGroupStep, startGroupStep: Int
     var activation: Activation
 }
 
@@ -165,7 +237,7 @@ private func rollTile<let T: Int, let W: Int, let H: Int>(_ a: borrowing RollArg
     var start = a.starts
     var dst = a.dst
     let (step, rowStep) = (a.step, a.rowStep)
-    for _ in 0..<a.groups / H {
+    for _ in 0..<a.groups {
         var above = zeros(TileShape<H, T>.self)
         var on = zeros(TileShape<H, T>.self)
         for h in 0..<H {
@@ -181,10 +253,10 @@ private func rollTile<let T: Int, let W: Int, let H: Int>(_ a: borrowing RollArg
             out += rowStep
         }
         for h in 0..<H { finishSums(&above[h], out + h &* lanes, step, a.activation) }
-        src += H &* lanes
-        weights += 9 &* H &* lanes
-        start += H &* lanes
-        dst += H &* lanes
+        src += a.groupStep
+        weights += a.weightGroupStep
+        start += a.startGroupStep
+        dst += a.groupStep
     }
 }
 
@@ -201,86 +273,90 @@ private func rollRow<let T: Int, let W: Int, let H: Int>(
     let c = h &* lanes
     var below = zeros(InlineArray<T, Vector>.self)
     for t in 0..<T { below[t] = load(start + c) }
-    if holdsInputs {
-        feedHeld(row, x + c, weights + 9 &* c, &above[h], &on[h], &below, a, shape)
-    } else if row == 0 {
-        feedAnew(h, x, weights, isFirst: true, isLast: false, &above[h], &on[h], &below, a, shape)
+    let (x, w) = (x + c, weights + 9 &* c)
+    if row == 0 {
+        feed(x, w, isFirst: true, isLast: false, &above[h], &on[h], &below, a, shape)
     } else if row < a.rows &- 1 {
-        feedAnew(h, x, weights, isFirst: false, isLast: false, &above[h], &on[h], &below, a, shape)
+        feed(x, w, isFirst: false, isLast: false, &above[h], &on[h], &below, a, shape)
     } else {
-        feedAnew(h, x, weights, isFirst: false, isLast: true, &above[h], &on[h], &below, a, shape)
+        feed(x, w, isFirst: false, isLast: true, &above[h], &on[h], &below, a, shape)
     }
     if row > 0 { finishSums(&above[h], out + c, a.step, a.activation) }
     above[h] = on[h]
     on[h] = below
 }
 
-/// All taps of a row of inputs, which stay in registers.
+/// All taps of a row of inputs, column by column. `isFirst`: there is no row of outputs above, `isLast`: none below.
 @inline(__always)
-private func feedHeld<let T: Int, let W: Int, let H: Int>(
-    _ row: Int, _ x: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, _ above: inout InlineArray<T, Vector>,
+private func feed<let T: Int, let W: Int, let H: Int>(
+    _ x: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, isFirst: Bool, isLast: Bool, _ above: inout InlineArray<T, Vector>,
     _ on: inout InlineArray<T, Vector>, _ below: inout InlineArray<T, Vector>, _ a: borrowing RollArguments,
     _ shape: RollShape<T, W, H>.Type
 ) {
-    var value = zeros(InlineArray<W, Vector>.self)
-    if a.hasLeft { value[0] = load(x) }
-    for j in 1..<W - 1 { value[j] = load(x + j &* a.step) }
-    if a.hasRight { value[W - 1] = load(x + (W - 1) &* a.step) }
-    if row == 0 {
-        for k in 0..<3 {
-            feed(k, weights + 3 &* lanes, value, &on)
-            feed(k, weights, value, &below)
-        }
+    if holdsInputs {
+        var value = zeros(InlineArray<T, Vector>.self)
+        for t in 0..<T { value[t] = load(x + (t &+ 1) &* a.step) }
+        heldColumn(0, value, weights, isFirst: isFirst, isLast: isLast, &above, &on, &below)
+        heldColumn(1, value, weights, isFirst: isFirst, isLast: isLast, &above, &on, &below)
+        heldColumn(2, value, weights, isFirst: isFirst, isLast: isLast, &above, &on, &below)
+        // Beside the tile: nothing is computed in the padding.
+        if a.hasLeft { side(0, 0, load(x), weights, isFirst: isFirst, isLast: isLast, &above, &on, &below) }
+        if a.hasRight { side(2, T &- 1, load(x + (W &- 1) &* a.step), weights, isFirst: isFirst, isLast: isLast, &above, &on, &below) }
     } else {
-        if row < a.rows &- 1 {
-            for k in 0..<3 {
-                feed(k, weights + 6 &* lanes, value, &above)
-                feed(k, weights + 3 &* lanes, value, &on)
-                feed(k, weights, value, &below)
-            }
-        } else {
-            for k in 0..<3 {
-                feed(k, weights + 6 &* lanes, value, &above)
-                feed(k, weights + 3 &* lanes, value, &on)
-            }
-        }
+        column(0, x, weights, isFirst: isFirst, isLast: isLast, &above, &on, &below, a, shape)
+        column(1, x, weights, isFirst: isFirst, isLast: isLast, &above, &on, &below, a, shape)
+        column(2, x, weights, isFirst: isFirst, isLast: isLast, &above, &on, &below, a, shape)
     }
 }
 
-/// Column `k` of a row of taps: into every sum the input that lies `k` places from the left of its window.
+/// Column `k` of the taps over the inputs under the tile, which are held: into every sum the one that lies k − 1 places to its right.
 @inline(__always)
-private func feed<let T: Int, let W: Int>(
-    _ k: Int, _ weights: UnsafePointer<Float>, _ value: borrowing InlineArray<W, Vector>, _ sum: inout InlineArray<T, Vector>
+private func heldColumn<let T: Int>(
+    _ k: Int, _ value: borrowing InlineArray<T, Vector>, _ weights: UnsafePointer<Float>, isFirst: Bool, isLast: Bool,
+    _ above: inout InlineArray<T, Vector>, _ on: inout InlineArray<T, Vector>, _ below: inout InlineArray<T, Vector>
+) {
+    if !isFirst { heldRow(k, value, weights + 6 &* lanes, &above) }
+    heldRow(k, value, weights + 3 &* lanes, &on)
+    if !isLast { heldRow(k, value, weights, &below) }
+}
+
+@inline(__always)
+private func heldRow<let T: Int>(
+    _ k: Int, _ value: borrowing InlineArray<T, Vector>, _ weights: UnsafePointer<Float>, _ sum: inout InlineArray<T, Vector>
 ) {
     let weight = load(weights + k &* lanes)
-    for t in 0..<T { sum[t] = multiplyAdd(value[t &+ k], weight, sum[t]) }
+    for t in 0..<T {
+        let j = t &+ k &- 1
+        if j >= 0, j < T { sum[t] = multiplyAdd(value[j], weight, sum[t]) }
+    }
 }
 
-/// All taps of a row of inputs, column by column: the weights of one stay in registers, the inputs are loaded anew for the next.
+/// An input beside the tile, under column `k` of the taps, into the sums of pixel `t`.
 @inline(__always)
-private func feedAnew<let T: Int, let W: Int, let H: Int>(
-    _ h: Int, _ x: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, isFirst: Bool, isLast: Bool,
-    _ above: inout InlineArray<T, Vector>, _ on: inout InlineArray<T, Vector>, _ below: inout InlineArray<T, Vector>,
-    _ a: borrowing RollArguments, _ shape: RollShape<T, W, H>.Type
+private func side<let T: Int>(
+    _ k: Int, _ t: Int, _ value: Vector, _ weights: UnsafePointer<Float>, isFirst: Bool, isLast: Bool,
+    _ above: inout InlineArray<T, Vector>, _ on: inout InlineArray<T, Vector>, _ below: inout InlineArray<T, Vector>
 ) {
-    column(0, h, x, weights, isFirst: isFirst, isLast: isLast, &above, &on, &below, a, shape)
-    column(1, h, x, weights, isFirst: isFirst, isLast: isLast, &above, &on, &below, a, shape)
-    column(2, h, x, weights, isFirst: isFirst, isLast: isLast, &above, &on, &below, a, shape)
+    let w = weights + k &* lanes
+    if !isFirst { above[t] = multiplyAdd(value, load(w + 6 &* lanes), above[t]) }
+    on[t] = multiplyAdd(value, load(w + 3 &* lanes), on[t])
+    if !isLast { below[t] = multiplyAdd(value, load(w), below[t]) }
 }
 
+/// Column `k` of the taps, whose three weights stay in registers; the inputs are loaded anew for the next.
 @inline(__always)
 private func column<let T: Int, let W: Int, let H: Int>(
-    _ k: Int, _ h: Int, _ x: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, isFirst: Bool, isLast: Bool,
+    _ k: Int, _ x: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, isFirst: Bool, isLast: Bool,
     _ above: inout InlineArray<T, Vector>, _ on: inout InlineArray<T, Vector>, _ below: inout InlineArray<T, Vector>,
     _ a: borrowing RollArguments, _ shape: RollShape<T, W, H>.Type
 ) {
-    let w = loadedAnew(weights) + (9 &* h &+ k) &* lanes
+    let w = loadedAnew(weights) + k &* lanes
     let (up, level, down) = (load(w + 6 &* lanes), load(w + 3 &* lanes), load(w))
     let x = loadedAnew(x)
     for t in 0..<T {
         if k == 0, t == 0, !a.hasLeft { continue }
         if k == 2, t == T - 1, !a.hasRight { continue }
-        let value = load(x + ((t &+ k) &* a.step &+ h &* lanes))
+        let value = load(x + (t &+ k) &* a.step)
         if !isFirst { above[t] = multiplyAdd(value, up, above[t]) }
         on[t] = multiplyAdd(value, level, on[t])
         if !isLast { below[t] = multiplyAdd(value, down, below[t]) }
@@ -301,7 +377,8 @@ private func finishSums<let T: Int>(
 private func roll<let T: Int, let W: Int, let H: Int>(_ a: borrowing RollArguments, _ shape: RollShape<T, W, H>.Type) {
     guard fitsRoll(pixels: T, vectors: H) else { return }
     rollTile(a, shape)
-    activateStored(rows: a.rows, pixels: T, a.dst, rowStep: a.rowStep, step: a.step, groups: a.groups, a.activation)
+    activateStored(
+        rows: a.rows, pixels: T, a.dst, rowStep: a.rowStep, step: a.step, groups: a.groups, vectors: H, groupStep: a.groupStep, a.activation)
 }
 
 /// Runs the tile of `t` pixels × `h` vectors.

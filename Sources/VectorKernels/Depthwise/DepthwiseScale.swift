@@ -13,25 +13,17 @@ let depthwiseScale = Kernel(
     name: "dw-scale-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
     runsInPlace: overwrites,
     summary: "a factor and a bias per channel on NHWC, large outputs stored past the caches",
-    space: ConfigurationSpace([
-        Parameter("m", [1, 4, 8, 1000], standard: 8, "MiB of output from which on it goes past the caches, unless in place")
-    ]),
+    space: scaleSpace,
     supports: { p in
-        guard overwrites(p) else { return .no(reason: "an output depends on other places than its own; it takes one tap") }
+        guard case .yes = supportsScale(p) else { return supportsScale(p) }
         return p.ic % lanes == 0 ? .yes : .no(reason: "\(p.ic) channels are no whole vectors of \(lanes); dw-tile takes them")
     },
-    // Biases, of zero where there are none, behind the factors.
     memory: { p, _, _ in Kernel.Memory(packed: 8 * p.ic) },
     plan: { p, c, inputs in
-        let factors = inputs.packed.assumingMemoryBound(to: Float.self)
-        for channel in 0..<p.ic {
-            factors[channel] = inputs.weights[channel]
-            factors[p.ic + channel] = inputs.bias?[channel] ?? 0
-        }
+        let factors = packFactors(p, inputs, block: p.ic)
         let pixels = p.batch * p.oh * p.ow
-        let large = 4 * p.dstCount >= c["m"] << 20
         return Kernel.Plan { [pool = inputs.pool] src, dst in
-            let past = large && src != UnsafePointer(dst) && UInt(bitPattern: dst) % UInt(4 * lanes) == 0
+            let past = goesPast(p, c, src, dst)
             pool.run { index in
                 let share = ThreadPool.share(of: pixels, index: index, parts: pool.threads)
                 let offset = share.lowerBound * p.ic
@@ -41,6 +33,62 @@ let depthwiseScale = Kernel(
             }
         }
     })
+
+/// The same on blocks of 16 channels.
+let depthwiseScaleBlocked = Kernel(
+    name: "dw-scale-blocked-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw16c, threaded: true,
+    runsInPlace: overwrites,
+    summary: "a factor and a bias per channel on blocks of channels, large outputs stored past the caches",
+    space: scaleSpace,
+    supports: { p in
+        guard case .yes = supportsScale(p) else { return supportsScale(p) }
+        return wholeBlocks(p.ic, insteadOf: "dw-scale")
+    },
+    memory: { p, _, _ in Kernel.Memory(packed: 8 * p.ic) },
+    plan: { p, c, inputs in
+        let block = Layout.blockChannels
+        let factors = packFactors(p, inputs, block: block)
+        let pixels = p.oh * p.ow
+        let blocks = p.ic / block
+        return Kernel.Plan { [pool = inputs.pool] src, dst in
+            let past = goesPast(p, c, src, dst)
+            pool.run { index in
+                let share = ThreadPool.share(of: p.batch * blocks * pixels, index: index, parts: pool.threads)
+                var first = share.lowerBound
+                while first < share.upperBound {
+                    let map = first / pixels
+                    let end = min(share.upperBound, (map + 1) * pixels)
+                    scale(
+                        src + first * block, factors + map % blocks * 2 * block, dst + first * block, pixels: end - first,
+                        vectors: blockVectors, past: past, activation: p.activation)
+                    first = end
+                }
+            }
+        }
+    })
+
+private let scaleSpace = ConfigurationSpace([
+    Parameter("m", [1, 4, 8, 1000], standard: 8, "MiB of output from which on it goes past the caches, unless in place")
+])
+
+private func supportsScale(_ p: Problem) -> Kernel.Support {
+    overwrites(p) ? .yes : .no(reason: "an output depends on other places than its own; it takes one tap")
+}
+
+/// `[block][2][channel]`: factors, and behind them biases, of zero where there are none.
+private func packFactors(_ p: Problem, _ inputs: Kernel.PlanInputs, block: Int) -> UnsafePointer<Float> {
+    let factors = inputs.packed.assumingMemoryBound(to: Float.self)
+    for channel in 0..<p.ic {
+        let place = channel / block * 2 * block + channel % block
+        factors[place] = inputs.weights[channel]
+        factors[place + block] = inputs.bias?[channel] ?? 0
+    }
+    return UnsafePointer(factors)
+}
+
+private func goesPast(_ p: Problem, _ c: Configuration, _ src: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>) -> Bool {
+    4 * p.dstCount >= c["m"] << 20 && src != UnsafePointer(dst) && UInt(bitPattern: dst) % UInt(4 * lanes) == 0
+}
 
 private func scale(
     _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, pixels: Int,

@@ -99,7 +99,7 @@ private func stageTile<let A: Int, let B: Int, let T: Int, let R: Int>(
         dst += lanes
         if let p = bias { bias = p + lanes }
     }
-    activateStored(rows: R, pixels: T, a.dst, rowStep: a.dstRowStep, step: a.dstStep, groups: a.groups, a.activation)
+    activateStored(rows: R, pixels: T, a.dst, rowStep: a.dstRowStep, step: a.dstStep, groups: a.groups, groupStep: lanes, a.activation)
 }
 
 /// What window row `row` gives to output row `r`.

@@ -65,12 +65,13 @@ private func wholePhase<let M: Int, let N: Int, let P: Int, let Q: Int>(
         for m in 0..<M {
             for n in 0..<N { store(dst + (m &* a.dstRowStep &+ n &* a.dstStep), sum[m][n]) }
         }
-        src += lanes
+        src += a.srcGroupStep
         weights += a.weightGroupStep
-        dst += lanes
-        if let p = bias { bias = p + lanes }
+        dst += a.dstGroupStep
+        if let p = bias { bias = p + a.biasGroupStep }
     }
-    activateStored(rows: M, pixels: N, a.dst, rowStep: a.dstRowStep, step: a.dstStep, groups: a.groups, activation)
+    activateStored(
+        rows: M, pixels: N, a.dst, rowStep: a.dstRowStep, step: a.dstStep, groups: a.groups, groupStep: a.dstGroupStep, activation)
 }
 
 /// One tap: its weight times every input that it joins with an output.

@@ -22,13 +22,22 @@ func finishTile<let R: Int, let T: Int>(
 @inline(__always)
 func activatesStored(_ activation: Activation) -> Bool { activation == .silu || activation == .hardswish }
 
-/// The activations that need registers of their own, over `groups` vectors of every pixel of a stored tile: see `matrixTile`.
+/// The activations that need registers of their own, over stored tiles: see `matrixTile`. Of every pixel `groups` times `vectors` vectors,
+/// `groupStep` floats apart.
 @inline(__always)
 func activateStored(
-    rows: Int, pixels: Int, _ dst: UnsafeMutablePointer<Float>, rowStep: Int, step: Int, groups: Int, _ activation: Activation
+    rows: Int, pixels: Int, _ dst: UnsafeMutablePointer<Float>, rowStep: Int, step: Int, groups: Int, vectors: Int = 1, groupStep: Int,
+    _ activation: Activation
 ) {
     guard activatesStored(activation) else { return }
+    let group = vectors &* lanes
     for row in 0..<rows {
-        activateTile(dst + row &* rowStep, rows: pixels, columns: groups &* lanes, stride: step, activation)
+        if groupStep == group {
+            activateTile(dst + row &* rowStep, rows: pixels, columns: groups &* group, stride: step, activation)
+        } else {
+            for pixel in 0..<pixels {
+                activateTile(dst + (row &* rowStep &+ pixel &* step), rows: groups, columns: group, stride: groupStep, activation)
+            }
+        }
     }
 }

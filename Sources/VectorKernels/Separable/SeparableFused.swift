@@ -37,7 +37,7 @@ let separableFused = SeparableKernel(
         let job = DepthwiseJob(
             problem: dw, tilePixels: c["t"], tileVectors: c["v"], blockChannels: dw.ic, weights: taps,
             bias: inputs.depthwiseBias)
-        let (m, n, k, blockRows, bytes) = (c["m"], c["n"], c["k"], rowsPerBlock(dw, c), bufferBytes(dw, c))
+        let (m, k, blockRows, bytes) = (c["m"], c["k"], rowsPerBlock(dw, c), bufferBytes(dw, c))
         let dstStep = inputs.pointwise.dstStep ?? pw.oc
         let isFar = liesFar(pw, inputs.pointwise)
         return Kernel.Plan { [pool = inputs.pointwise.pool, scratch = inputs.pointwise.scratch, bias = inputs.pointwise.bias] src, dst in
@@ -57,9 +57,9 @@ let separableFused = SeparableKernel(
                             dst: buffer + row * dw.ow * dw.ic)
                     }
                     runPointwiseBlocks(
-                        pw, rows: 0..<(part.count * dw.ow), panelRange: 0..<panels.panels, panels: panels, m: m, n: n,
+                        pw, rows: 0..<(part.count * dw.ow), panelRange: 0..<panels.panels, panels: panels, m: m,
                         depthBlock: k, rowBlock: part.count * dw.ow, src: buffer, isFar: isFar, weights: packed, bias: bias,
-                        dst: dst + first * dw.ow * dstStep, dstStep: dstStep,
+                        dst: dst + first * dw.ow * dstStep, maps: PointwiseMaps(srcStep: pw.ic, dstStep: dstStep),
                         next: next.isEmpty ? nil : UnsafeBufferPointer(start: src + next.lowerBound, count: next.count))
                 }
             }
