@@ -22,6 +22,7 @@ struct BlockArrangement {
     ) throws {
         precondition(stages.flatMap(\.units) == Array(units.indices), "the stages are not the block's units in order")
         try stages.checkBands(units: units, size: size)
+        try stages.checkConcatenation(units: units)
         let problems = try stages.map { try $0.problems(units, at: size) }
         let needs = try zip(stages, problems).map { stage, own in
             if case .no(let reason) = stage.kernel.supports(stage.units, of: units, own) {
@@ -56,6 +57,18 @@ struct BlockArrangement {
                 + units[stage.0.units].reduce(0) { $0 + 4 * ($1.oc + (stage.1.packed > 0 ? 0 : $1.weightShape.reduce(1, *))) }
         }
         self.memory = memory
+    }
+}
+
+extension [BlockStage] {
+    /// Throws ``PlanError`` where the concatenation is to lie in blocks of channels, and one of those that end there has half a block.
+    fileprivate func checkConcatenation(units: [BlockUnit]) throws(PlanError) {
+        guard let reader = first(where: { units[$0.units.lowerBound].inputs.count > 1 }) else { return }
+        let unit = units[reader.units.lowerBound]
+        for case .unit(let part) in unit.inputs where !reader.kernel.layout.holds(channels: units[part].oc) {
+            throw PlanError.unsupported(
+                unit: unit.name, kernel: reader.kernel.name, "\(units[part].name), which ends in its input, has \(units[part].oc) channels, no whole blocks of \(Layout.blockChannels)")
+        }
     }
 }
 

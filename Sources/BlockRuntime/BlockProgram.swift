@@ -4,7 +4,7 @@ import ConvCore
 /// between layouts that lie between them.
 ///
 /// The concatenation is never made by copying where that can be helped: its map exists from the start, and a kernel that
-/// can (``Kernel/stridesDst``, or NCHW with a single image) writes its slice at once.
+/// can (``Kernel/stridesDst``, or NCHW and blocks of channels with a single image) writes its slice at once.
 struct BlockProgram {
     /// A map in memory; `input` and `output` are the caller's.
     enum Place: Equatable {
@@ -113,7 +113,7 @@ struct BlockProgram {
                 let slice = MapView(
                     concatenation.layout, channels: last.oc, of: concatenation.channels, batch: extent.batch, pixels: extent.pixels)
                 let offset = slice.offset(channel: channel)
-                if layout == concatenation.layout, layout == .nchw ? batch == 1 : stage.kernel.stridesDst {
+                if layout == concatenation.layout, layout == .nhwc ? stage.kernel.stridesDst : batch == 1 {
                     add(Step(
                         work: .stage(index), from: from, to: concatenation.place, toOffset: offset,
                         dstStep: layout == .nhwc ? concatenation.channels : nil, fromAdvance: fromAdvance))
@@ -152,7 +152,7 @@ struct BlockProgram {
     /// Of the maps that a stage writes.
     private func extent(_ stage: BlockStage?) -> (batch: Int, pixels: Int) { stage?.band.map { (1, $0 * width) } ?? (batch, pixels) }
 
-    /// The place where a source lies in a layout; converts it when it is there only in the other.
+    /// The place where a source lies in a layout; converts it when it is there only in another.
     private mutating func place(of source: Int, in layout: Layout) -> Place {
         if let there = available[Key(source: source, layout: layout)] { return there.place }
         let other = Layout.allCases.first { available[Key(source: source, layout: $0)] != nil }

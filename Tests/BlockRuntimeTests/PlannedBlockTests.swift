@@ -161,6 +161,56 @@ struct PlannedBlockTests {
         }
     }
 
+    /// All three layouts in turn, one image and two, and the ends in blocks.
+    @Test(arguments: [1, 2], BlockVariant.allCases)
+    func blocksOfChannels(batch: Int, variant: BlockVariant) throws {
+        let size = BlockSize(batch: batch, cin: 64, height: 11, width: 6)
+        let parameters = try BlockParameters(random: BlockDescription(variant), cin: 64, cout: 48, seed: 3)
+        var random = RandomSource(seed: 4)
+        let input = (0..<batch * 64 * 66).map { _ in random.nextReal() }
+        let check = try BlockCheck(parameters, size: size, input: input)
+        let units = parameters.units.map(\.unit)
+        let pool = ThreadPool(threads: 2)
+        func stages(_ layout: (Int) -> Layout) throws -> [BlockStage] {
+            try units.enumerated().map { index, unit in
+                let able = Self.registry.split(for: try unit.problem(at: size)).able
+                let kernel = try #require(able.last { $0.layout == layout(index) })
+                return BlockStage(units: index..<index + 1, kernel: .layer(Candidate(kernel)))
+            }
+        }
+        for shift in 0..<3 {
+            let block = try PlannedBlock(parameters, size: size, stages: stages { Layout.allCases[($0 + shift) % 3] }, pool: pool)
+            for unit in check.deviations(block) { #expect(unit.passed, "\(unit)") }
+        }
+        let own = try stages { _ in .nchw16c }
+        let block = try PlannedBlock(parameters, size: size, stages: own, pool: pool)
+        for unit in check.deviations(block) { #expect(unit.passed, "\(unit)") }
+        // No copy but those at the ends; two images part the slices of the concatenation.
+        let copies = block.parts.count { if case .conversion = $0 { true } else { false } }
+        #expect(copies == 2 + (batch == 1 ? 0 : units[units.count - (variant == .listing ? 1 : 2)].inputs.count))
+        let turned = try PlannedBlock(parameters, size: size, stages: own, pool: pool, input: .nchw16c, output: .nchw16c)
+        let ends = (AlignedMemory(floats: input.count), AlignedMemory(floats: block.outputCount), AlignedMemory(floats: block.outputCount))
+        Layout.convert(input, from: .nchw, to: ends.0.floats, as: .nchw16c, batch: batch, channels: 64, pixels: 66)
+        turned.run(ends.0.floats, ends.1.floats)
+        Layout.convert(ends.1.floats, from: .nchw16c, to: ends.2.floats, as: .nchw, batch: batch, channels: 48, pixels: 66)
+        #expect(Array(ends.2.floatBuffer.prefix(block.outputCount)) == block.run(input))
+    }
+
+    /// Branches of half blocks end in a concatenation of whole ones: it cannot lie in blocks.
+    @Test func aConcatenationInBlocksHasWholeBlocks() throws {
+        let size = BlockSize(cin: 64, height: 5, width: 4)
+        let parameters = try BlockParameters(random: BlockDescription(.literal), cin: 64, cout: 40, seed: 3)
+        let units = parameters.units.map(\.unit)
+        let reader = try #require(units.firstIndex { $0.inputs.count > 1 })
+        let stages = try units.enumerated().map { index, unit in
+            let able = Self.registry.split(for: try unit.problem(at: size)).able
+            return BlockStage(units: index..<index + 1, kernel: .layer(Candidate(
+                try #require(able.last { $0.layout == (index == reader ? .nchw16c : .nhwc) }))))
+        }
+        #expect(Fixtures.message { _ = try PlannedBlock(parameters, size: size, stages: stages, pool: ThreadPool(threads: 1)) }
+            .contains("branches.0.pw, which ends in its input, has 40 channels, no whole blocks of 16"))
+    }
+
     @Test("memory stays below input, output, mid and concatenation", arguments: names)
     func memory(name: String) throws {
         let check = try BlockCheck(Fixtures.path("golden/\(name)"))

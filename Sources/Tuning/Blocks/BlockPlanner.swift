@@ -106,10 +106,14 @@ public struct BlockPlanner {
             }
             if !blocks[variants.count...].allSatisfy({ $0.block.memory.fits(bound) }) {
                 // A climb asks for time alone. Of all that it tried, the fastest that holds no more memory than it may; every block of
-                // a climb has the same copies between layouts.
-                let within = try route(tried.filter { $0.stage.band == nil }, conversionNsPerByte: 0, units: units, bound: bound)
-                let frugal = try proved("climbed, within the memory", within.stages, check)
-                if frugal.block.memory.fits(bound) { blocks.append(frugal) }
+                // one layout has the same copies.
+                for layout in Layout.allCases {
+                    let own = tried.filter { $0.stage.band == nil && $0.stage.kernel.layout == layout }
+                    guard !own.isEmpty else { continue }
+                    let within = try route(own, conversionNsPerByte: 0, units: units, bound: bound)
+                    let frugal = try proved("climbed, within the memory, \(layout)", within.stages, check)
+                    if frugal.block.memory.fits(bound) { blocks.append(frugal) }
+                }
             }
             var outcome: Outcome
             var attempt = 0
@@ -131,13 +135,13 @@ public struct BlockPlanner {
 
     typealias Proved = (name: String, block: PlannedBlock, maxError: Double)
 
-    /// All that is alive at once: the variants, what two climbs made of them, those of a climb, its blocks in bands, and the references
+    /// All that is alive at once: the variants, what three climbs made of them, those of a climb, its blocks in bands, and the references
     /// of the check, 16 bytes a value.
     private func requireMemory(_ variants: [(String, [BlockStage])], _ units: [BlockUnit]) throws {
         let largest = try variants.map { try needs($0.1, units).total }.max() ?? 0
         let climbing = variants.flatMap { $0.1 }.map(\.moves.count).max() ?? 0
         let references = try units.reduce(0) { try $0 + 16 * $1.problem(at: size).dstCount }
-        try BlockError.requireMemory(largest * (variants.count + climbing + bandRows(units).count + 5) + references)
+        try BlockError.requireMemory(largest * (variants.count + climbing + bandRows(units).count + 7) + references)
     }
 
     private func needs(_ stages: [BlockStage], _ units: [BlockUnit]) throws -> PlannedBlock.Memory {
@@ -255,21 +259,21 @@ public struct BlockPlanner {
             ratio: Statistics.median(zip(samples[0], samples[1]).map { $0 / $1 }))
     }
 
-    /// Where to climb from: of the blocks of tiled kernels, every unit's fastest single stage, and of those with fused separables the
-    /// fastest of either.
+    /// Where to climb from: of the blocks of tiled kernels, every unit's fastest single stage, of those with fused separables the
+    /// fastest of either, and of those in blocks of channels the fastest.
     private func fastestStages(_ blocks: [Proved], _ timing: BlockTiming) -> [(name: String, stages: [BlockStage])] {
-        let climbing = blocks.filter { $0.block.stages.allSatisfy { $0.kernel.layout == .nhwc } }
-        let times = timing.parts(of: climbing.map(\.block), runs: 5)
-        var fastest: [Range<Int>: (stage: BlockStage, ns: Double)] = [:]
-        for (one, times) in zip(climbing, times) {
-            for (part, samples) in zip(one.block.parts, times) {
-                guard case .stage(let stage) = part else { continue }
-                let ns = Statistics.median(samples)
-                if ns < fastest[stage.units]?.ns ?? .infinity { fastest[stage.units] = (stage, ns) }
+        [("tiled, climbed", Layout.nhwc, 1), ("fused, climbed", .nhwc, 2), ("blocked, climbed", .nchw16c, 1)].compactMap { name, layout, most in
+            let climbing = blocks.filter { $0.block.stages.allSatisfy { $0.kernel.layout == layout } }
+            let shape = climbing.first { $0.block.stages.map(\.units.count).max() == most }?.block.stages
+            guard let shape else { return nil }
+            var fastest: [Range<Int>: (stage: BlockStage, ns: Double)] = [:]
+            for (one, times) in zip(climbing, timing.parts(of: climbing.map(\.block), runs: 5)) {
+                for (part, samples) in zip(one.block.parts, times) {
+                    guard case .stage(let stage) = part else { continue }
+                    let ns = Statistics.median(samples)
+                    if ns < fastest[stage.units]?.ns ?? .infinity { fastest[stage.units] = (stage, ns) }
+                }
             }
-        }
-        return [("tiled, climbed", 1), ("fused, climbed", 2)].compactMap { name, most in
-            guard let shape = climbing.first(where: { $0.block.stages.map(\.units.count).max() == most })?.block.stages else { return nil }
             return (name, shape.map { fastest[$0.units]!.stage })
         }
     }
@@ -314,13 +318,24 @@ public struct BlockPlanner {
         result.append(("fused", fused))
         let problems = try units.map { try $0.problem(at: size) }
         // Every other tiled kernel in its turn: units that have fewer stay with their last.
-        let tiledKernels = problems.map { registry.split(for: $0).able.filter { $0.family == .tiled && $0.isa == isa } }
+        let able = problems.map { registry.split(for: $0).able.filter { $0.family == .tiled && $0.isa == isa } }
+        let tiledKernels = able.map { $0.filter { $0.layout == .nhwc } }
         for turn in 1..<max(2, tiledKernels.map(\.count).max() ?? 0) {
             result.append(
                 ("tiled, kernels \(turn + 1)", tiled.map { stage in
                     let able = tiledKernels[stage.units.lowerBound]
                     return BlockStage(units: stage.units, kernel: .layer(Candidate(able[min(turn, able.count - 1)])))
                 }))
+        }
+        // In blocks of channels: all kernels in their turn, too.
+        let blockedKernels = able.map { $0.filter { $0.layout == .nchw16c } }
+        if blockedKernels.allSatisfy({ !$0.isEmpty }) {
+            for turn in 0..<blockedKernels.map(\.count).max()! {
+                result.append(
+                    ("blocked, kernels \(turn + 1)", blockedKernels.enumerated().map { unit, able in
+                        BlockStage(units: unit..<unit + 1, kernel: .layer(Candidate(able[min(turn, able.count - 1)])))
+                    }))
+            }
         }
         // What a tuner picked for the very layer, or for the nearest; where it knows nothing, the kernel stays.
         for exact in [true, false] {

@@ -31,7 +31,7 @@ package struct LayoutPath {
         package let ns: Double
     }
 
-    /// Bits: 1 NCHW, 2 NHWC.
+    /// Layouts by ``bit(_:)``.
     private struct State: Hashable {
         var unit: Int
         var input: Int
@@ -43,7 +43,7 @@ package struct LayoutPath {
     /// nil where some unit has no stage.
     package func best() -> Route? {
         var best: Route?
-        for layout in Layout.allCases {
+        for layout in Layout.allCases where concatenated.allSatisfy({ layout.holds(channels: units[$0].oc) }) {
             var memo: [State: (ns: Double, choice: BlockStage)?] = [:]
             let start = State(unit: 0, input: Self.bit(.nchw), trunk: 0, last: 0)
             guard let ns = cheapest(start, concatenation: layout, &memo), best == nil || ns < best!.ns else { continue }
@@ -101,7 +101,7 @@ package struct LayoutPath {
         next.last = bit
         if lastUnit == trunkUnit { next.trunk = bit }
         if concatenated.contains(lastUnit) {
-            let direct = layout == concatenation && (layout == .nchw ? batch == 1 : stage.kernel.stridesDst)
+            let direct = layout == concatenation && (layout == .nhwc ? stage.kernel.stridesDst : batch == 1)
             if !direct { ns += conversion(channels) }
         } else if lastUnit == units.count - 1, layout != .nchw {
             ns += conversion(channels)
@@ -111,7 +111,7 @@ package struct LayoutPath {
 
     private func conversion(_ channels: Int) -> Double { Double(8 * channels * batch * pixels) * conversionNsPerByte }
 
-    private static func bit(_ layout: Layout) -> Int { layout == .nchw ? 1 : 2 }
+    private static func bit(_ layout: Layout) -> Int { 1 << Layout.allCases.firstIndex(of: layout)! }
 
     /// The unit that more than one other reads; −1 where there is none.
     private let trunkUnit: Int
