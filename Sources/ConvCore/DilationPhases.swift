@@ -51,10 +51,7 @@ extension Axis {
 
     /// Whether two tiles in their parts differ in nothing but their place.
     public static func areAlike(_ a: [PartTile], _ b: [PartTile]) -> Bool {
-        func shape(_ part: PartTile) -> [Int] {
-            [part.tap, part.tile.count, part.tile.taps.count, part.tile.places.lowerBound, part.tile.places.upperBound]
-        }
-        return a.map(shape) == b.map(shape)
+        a.count == b.count && zip(a, b).allSatisfy { $0.tap == $1.tap && $0.tile.isAlike($1.tile) }
     }
 
     /// As few parts as there is room for, as equal as the widths allow.
@@ -115,6 +112,9 @@ extension Axis {
         public let origin: Int
         /// The places that lie in the image.
         public let places: Range<Int>
+
+        /// Whether the two differ in nothing but their place.
+        public func isAlike(_ other: PhaseTile) -> Bool { count == other.count && taps == other.taps && places == other.places }
 
         /// How far apart an output and an input that it meets can be, where the tile is a whole phase: as many inputs
         /// as outputs, at the same places. nil elsewhere.

@@ -11,6 +11,11 @@ public struct TileRun: Sendable, Equatable {
         self.step = step
     }
 
+    /// The same in runs of at most so many. `tile` finds the number of the tile so many outputs behind the first.
+    public func parts(most: Int, tile: (_ outputs: Int) -> Int) -> [TileRun] {
+        stride(from: 0, to: count, by: most).map { TileRun(first: tile($0 * step), count: min(most, count - $0), step: step) }
+    }
+
     /// Tiles whose first outputs lie at `places`, each in one run, the longest runs first cut from the left. `alike` says of the numbers of
     /// two tiles whether they differ in their place alone.
     public static func runs(places: [Int], alike: (Int, Int) -> Bool) -> [TileRun] {

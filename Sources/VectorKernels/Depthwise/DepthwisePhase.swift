@@ -83,14 +83,14 @@ private func planPhases(
 /// the prefetcher, and pixels of a power of two of channels lie in the same few cache sets.
 private let mostStreams = 4
 
-/// The map cut into units of work: an image × channels × a tile of rows. A class, since the copying of a large struct becomes a
+/// The map cut into units of work: an image × channels × tiles of rows. A class, since the copying of a large struct becomes a
 /// shared function with instructions of this level.
 private final class PhaseJob: Sendable {
     let problem: Problem
     nonisolated(unsafe) let weights: UnsafePointer<Float>
     nonisolated(unsafe) let bias: UnsafePointer<Float>?
-    let rowTiles: [Axis.PhaseTile]
-    let columns: [Columns]
+    /// In NHWC every tile of rows by itself.
+    let grid: PhaseGrid
     /// Of all channels.
     let vectors: Int
     /// Vectors that go over the map together; in blocks of channels those of a block.
@@ -98,12 +98,6 @@ private final class PhaseJob: Sendable {
     let isBlocked: Bool
     /// Floats from one pixel to the next.
     let pixelStep: Int
-
-    /// A tile in its parts; in blocks of channels a run of such tiles.
-    struct Columns {
-        let parts: [Axis.PartTile]
-        let run: TileRun
-    }
 
     /// `layout`: NHWC or blocks of channels. `passVectors`: 0 for as many as is good.
     init(
@@ -121,25 +115,16 @@ private final class PhaseJob: Sendable {
         // Under few taps two rows are worth more than a long one.
         if p.kw == 3 { most = max(1, min(most, sums / 2)) }
         let longest = min(most, p.columns.longestPhase)
-        let tiles = p.columns.partTiles(most: longest, room: phaseRoom(pixels: longest), isWidth: isPhaseWidth)
-        var rows = Int.max
-        for part in tiles.joined() { rows = min(rows, phaseRows(taps: part.tile.taps.count, pixels: part.tile.count, sums: sums)) }
-        rowTiles = p.rows.phaseTiles(most: rows, step: p.rows.phaseStep!)
-        let runs = isBlocked
-            ? TileRun.runs(places: tiles.map { $0[0].tile.first }) { Axis.areAlike(tiles[$0], tiles[$1]) }
-            : tiles.indices.map { TileRun(first: $0, count: 1, step: 0) }
-        columns = runs.map { Columns(parts: tiles[$0.first], run: $0) }
+        grid = PhaseGrid(
+            p, most: longest, room: phaseRoom(pixels: longest), rowsPerRun: isBlocked ? max(2, Self.rowBytes / (4 * p.iw * pixelStep)) : 1,
+            isWidth: isPhaseWidth, rowsOfTile: { phaseRows(taps: $0, pixels: $1, sums: sums) })
         if isBlocked {
             self.passVectors = blockVectors
         } else if passVectors > 0 {
             self.passVectors = passVectors
         } else {
-            var (rowTaps, columnTaps) = (0, 0)
-            for tile in rowTiles { rowTaps = max(rowTaps, tile.taps.count) }
-            for part in tiles.joined() { columnTaps = max(columnTaps, part.tile.taps.count) }
-            let taps = rowTaps * columnTaps
-            let manyWeights = 4 * taps * tiles.count * rowTiles.count > 7 * p.oh * p.ow
-            self.passVectors = manyWeights ? max(1, min(Self.mostWeightVectors, Self.weightBytes / (4 * lanes * taps))) : 1000
+            let manyWeights = 4 * grid.taps * grid.tiles > 7 * p.oh * p.ow
+            self.passVectors = manyWeights ? max(1, min(Self.mostWeightVectors, Self.weightBytes / (4 * lanes * grid.taps))) : 1000
         }
     }
 
@@ -148,9 +133,11 @@ private final class PhaseJob: Sendable {
     /// 40 × 40 77 % for 68, 512 of 20 × 20 75 % for 66.
     private static let mostWeightVectors = 16
     private static let weightBytes = 48 << 10
+    /// Of the rows that one call computes in a block of channels: most of L1.
+    private static let rowBytes = 26 << 10
 
     /// Row tiles of all images of all passes; neighbours in number share input rows.
-    var units: Int { passes * problem.batch * rowTiles.count }
+    var units: Int { passes * problem.batch * grid.rows.count }
 
     /// A vector that overlaps its neighbour goes with it into the last pass: two threads would finish the shared channels
     /// twice.
@@ -158,23 +145,26 @@ private final class PhaseJob: Sendable {
 
     func run(_ share: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>) {
         let p = problem
+        let (srcImage, dstImage) = (p.ih * p.iw * pixelStep, p.oh * p.ow * pixelStep)
         for unit in share {
-            let image = unit / rowTiles.count % p.batch
-            let pass = unit / rowTiles.count / p.batch
-            let rows = rowTiles[unit % rowTiles.count]
+            let image = unit / grid.rows.count % p.batch
+            let pass = unit / grid.rows.count / p.batch
             let first = pass * passVectors
-            let (srcImage, dstImage) = (p.ih * p.iw * pixelStep, p.oh * p.ow * pixelStep)
+            let rows = grid.rows[unit % grid.rows.count]
             if isBlocked {
                 let map = image * passes + pass
-                runBlock(rows, vectors: first..<first + passVectors, src: src + map * srcImage, dst: dst + map * dstImage)
+                for vector in first..<first + passVectors {
+                    let channel = (vector - first) * lanes
+                    runBlock(rows.tile, rows.run, vector, src: src + (map * srcImage + channel), dst: dst + (map * dstImage + channel))
+                }
             } else {
                 let last = pass == passes - 1 ? vectors : first + passVectors
-                runRows(rows, vectors: first..<last, src: src + image * srcImage, dst: dst + image * dstImage)
+                runRows(rows.tile, vectors: first..<last, src: src + image * srcImage, dst: dst + image * dstImage)
             }
         }
     }
 
-    /// One tile of rows over all columns, NHWC. src and dst are the image's.
+    /// One tile of rows over all columns, NHWC: the vectors of a tile, then tiles like it. src and dst are the image's.
     private func runRows(
         _ rows: Axis.PhaseTile, vectors pass: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>
     ) {
@@ -187,25 +177,31 @@ private final class PhaseJob: Sendable {
             var t = arguments(rows, vector: vector)
             t.groups = vector < whole ? whole - vector : 1
             let channel = firstChannel(p, vector)
-            for columns in columns { runColumns(columns.parts, rows, vector, &t, src: src + channel, dst: dst + channel) }
+            for columns in grid.columns {
+                t.repeats = columns.run.count
+                t.srcRepeatStep = columns.run.step * p.strideW * pixelStep
+                t.dstRepeatStep = columns.run.step * pixelStep
+                run(columns.part, rows, vector, &t, src: src + channel, dst: dst + channel)
+            }
             vector += t.groups
         }
     }
 
-    /// One tile of rows over all columns of a block of channels. src and dst are the block's.
+    /// Tiles of rows like this one over all columns, for one vector of a block of channels. src and dst are that vector's.
     private func runBlock(
-        _ rows: Axis.PhaseTile, vectors: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>
+        _ rows: Axis.PhaseTile, _ rowRun: TileRun, _ vector: Int, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>
     ) {
-        for vector in vectors {
-            var t = arguments(rows, vector: vector)
-            (t.weightGroupStep, t.biasGroupStep) = (0, 0)
-            let channel = (vector - vectors.lowerBound) * lanes
-            for columns in columns {
-                t.groups = columns.run.count
-                t.srcGroupStep = columns.run.step * problem.strideW * pixelStep
-                t.dstGroupStep = columns.run.step * pixelStep
-                runColumns(columns.parts, rows, vector, &t, src: src + channel, dst: dst + channel)
-            }
+        let p = problem
+        var t = arguments(rows, vector: vector)
+        (t.weightGroupStep, t.biasGroupStep) = (0, 0)
+        t.repeats = rowRun.count
+        t.srcRepeatStep = rowRun.step * p.strideH * p.iw * pixelStep
+        t.dstRepeatStep = rowRun.step * p.ow * pixelStep
+        for columns in grid.columns {
+            t.groups = columns.run.count
+            t.srcGroupStep = columns.run.step * p.strideW * pixelStep
+            t.dstGroupStep = columns.run.step * pixelStep
+            run(columns.part, rows, vector, &t, src: src, dst: dst)
         }
     }
 
@@ -219,31 +215,26 @@ private final class PhaseJob: Sendable {
             step: (p.kw == 1 ? 1 : p.dilationW) * pixelStep, rowStep: (p.kh == 1 ? 1 : p.dilationH) * p.iw * pixelStep,
             dstStep: p.columns.phaseStep! * pixelStep, dstRowStep: p.rows.phaseStep! * p.ow * pixelStep, weightRowStep: p.kw * lanes,
             groups: 1, srcGroupStep: lanes, dstGroupStep: lanes, weightGroupStep: p.kh * p.kw * lanes, biasGroupStep: lanes,
-            activation: p.activation)
+            repeats: 1, srcRepeatStep: 0, dstRepeatStep: 0, activation: p.activation)
     }
 
-    /// The parts of a tile of columns. src and dst are the first vector's at the map's first pixel.
-    @inline(__always)
-    private func runColumns(
-        _ parts: [Axis.PartTile], _ rows: Axis.PhaseTile, _ vector: Int, _ t: inout PhaseTileArguments, src: UnsafePointer<Float>,
+    /// A part of a tile of columns. src and dst are the first vector's at the map's first pixel.
+    private func run(
+        _ part: Axis.PartTile, _ rows: Axis.PhaseTile, _ vector: Int, _ t: inout PhaseTileArguments, src: UnsafePointer<Float>,
         dst: UnsafeMutablePointer<Float>
     ) {
         let p = problem
-        let rowExtent = wholePhaseExtent(rows)
-        for part in parts {
-            let tile = part.tile
-            let columnExtent = part.resumes || !part.finishes ? nil : wholePhaseExtent(tile)
-            t.live = (1 << UInt32(tile.places.upperBound)) - (1 << UInt32(tile.places.lowerBound))
-            t.src = src + (rows.origin * p.iw + tile.origin) * pixelStep
-            t.dst = dst + (rows.first * p.ow + tile.first) * pixelStep
-            t.weights = weights + (vector * p.kh * p.kw + rows.taps.lowerBound * p.kw + part.tap) * lanes
-            t.resumes = part.resumes
-            t.activation = part.finishes ? p.activation : .none
-            if let rowExtent, let columnExtent {
-                runWholePhase(rowExtent, columnExtent, t)
-            } else {
-                runPhaseTile(tile.taps.count, tile.count, rows.count, t)
-            }
+        let tile = part.tile
+        t.live = (1 << UInt32(tile.places.upperBound)) - (1 << UInt32(tile.places.lowerBound))
+        t.src = src + (rows.origin * p.iw + tile.origin) * pixelStep
+        t.dst = dst + (rows.first * p.ow + tile.first) * pixelStep
+        t.weights = weights + (vector * p.kh * p.kw + rows.taps.lowerBound * p.kw + part.tap) * lanes
+        t.resumes = part.resumes
+        t.activation = part.finishes ? p.activation : .none
+        if !part.resumes, part.finishes, let rowExtent = wholePhaseExtent(rows), let columnExtent = wholePhaseExtent(tile) {
+            runWholePhase(rowExtent, columnExtent, t)
+        } else {
+            runPhaseTile(tile.taps.count, tile.count, rows.count, t)
         }
     }
 }

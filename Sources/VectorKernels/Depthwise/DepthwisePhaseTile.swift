@@ -22,6 +22,9 @@ struct PhaseTileArguments {
     var groups: Int
     /// From one of them to the next: in src, in dst, in the weights and in the bias.
     var srcGroupStep, dstGroupStep, weightGroupStep, biasGroupStep: Int
+    /// How many times all groups, at other places of the map, and from one to the next.
+    var repeats: Int
+    var srcRepeatStep, dstRepeatStep: Int
     /// Whether dst holds the sums of other columns of taps, which these are added to.
     var resumes = false
     var activation: Activation
@@ -42,44 +45,196 @@ enum PhaseShape<let K: Int, let T: Int, let R: Int> {}
 private func phaseTile<let K: Int, let T: Int, let R: Int>(
     _ a: borrowing PhaseTileArguments, several: Bool, _ shape: PhaseShape<K, T, R>.Type
 ) {
-    var src = a.src + a.rows.lowerBound &* a.rowStep
-    var weights = a.weights
-    var dst = a.dst
-    var bias = a.bias
+    var firstSrc = a.src + a.rows.lowerBound &* a.rowStep
+    var firstDst = a.dst
     let activation = a.activation
-    for _ in 0..<a.groups {
-        let start = bias.map { load($0) } ?? Vector(repeating: 0)
-        var sum = TileShape<R, T>(repeating: InlineArray(repeating: start))
-        if a.resumes {
+    for _ in 0..<a.repeats {
+        var src = firstSrc
+        var weights = a.weights
+        var dst = firstDst
+        var bias = a.bias
+        for _ in 0..<a.groups {
+            let start = bias.map { load($0) } ?? Vector(repeating: 0)
+            var sum = TileShape<R, T>(repeating: InlineArray(repeating: start))
+            if a.resumes {
+                for r in 0..<R {
+                    for t in 0..<T { sum[r][t] = load(dst + (r &* a.dstRowStep &+ t &* a.dstStep)) }
+                }
+            }
+            var x = src
+            for row in a.rows {
+                windowRow(0, row, x, weights, a, &sum, shape)
+                if several {
+                    windowRow(1, row, x, weights, a, &sum, shape)
+                    windowRow(2, row, x, weights, a, &sum, shape)
+                    windowRow(3, row, x, weights, a, &sum, shape)
+                }
+                x += a.rowStep
+            }
+            if activation == .relu {
+                for r in 0..<R {
+                    for t in 0..<T { sum[r][t] = larger(sum[r][t], Vector(repeating: 0)) }
+                }
+            }
             for r in 0..<R {
-                for t in 0..<T { sum[r][t] = load(dst + (r &* a.dstRowStep &+ t &* a.dstStep)) }
+                for t in 0..<T { store(dst + (r &* a.dstRowStep &+ t &* a.dstStep), sum[r][t]) }
             }
+            src += a.srcGroupStep
+            weights += a.weightGroupStep
+            dst += a.dstGroupStep
+            if let p = bias { bias = p + a.biasGroupStep }
         }
-        var x = src
-        for row in a.rows {
-            windowRow(0, row, x, weights, a, &sum, shape)
-            if several {
-                windowRow(1, row, x, weights, a, &sum, shape)
-                windowRow(2, row, x, weights, a, &sum, shape)
-                windowRow(3, row, x, weights, a, &sum, shape)
-            }
-            x += a.rowStep
-        }
-        if activation == .relu {
-            for r in 0..<R {
-                for t in 0..<T { sum[r][t] = larger(sum[r][t], Vector(repeating: 0)) }
-            }
-        }
-        for r in 0..<R {
-            for t in 0..<T { store(dst + (r &* a.dstRowStep &+ t &* a.dstStep), sum[r][t]) }
-        }
-        src += a.srcGroupStep
-        weights += a.weightGroupStep
-        dst += a.dstGroupStep
-        if let p = bias { bias = p + a.biasGroupStep }
+        activateStored(
+            rows: R, pixels: T, firstDst, rowStep: a.dstRowStep, step: a.dstStep, groups: a.groups, groupStep: a.dstGroupStep, activation)
+        firstSrc += a.srcRepeatStep
+        firstDst += a.dstRepeatStep
     }
-    activateStored(
-        rows: R, pixels: T, a.dst, rowStep: a.dstRowStep, step: a.dstStep, groups: a.groups, groupStep: a.dstGroupStep, activation)
+}
+
+/// Whether the weights of two rows fit the registers beside all sums and an input.
+@inline(__always)
+private func goTogether(taps k: Int, pixels t: Int) -> Bool { 2 &* k &+ 2 &* t &+ 2 <= vectorRegisters }
+
+/// Two rows of outputs under the same inputs: each is loaded once for both, and twice as many sums are under way. In one row by itself
+/// there are at most K, of which each waits for the one before: 4 cycles, in which two units could do 8.
+@inline(__always)
+private func pairTile<let K: Int, let T: Int>(_ a: borrowing PhaseTileArguments, _ shape: PhaseShape<K, T, 2>.Type) {
+    var firstSrc = a.src + a.rows.lowerBound &* a.rowStep
+    var firstDst = a.dst
+    let activation = a.activation
+    for _ in 0..<a.repeats {
+        var src = firstSrc
+        var weights = a.weights
+        var dst = firstDst
+        var bias = a.bias
+        for _ in 0..<a.groups {
+            let start = bias.map { load($0) } ?? Vector(repeating: 0)
+            var upper = InlineArray<T, Vector>(repeating: start)
+            var lower = InlineArray<T, Vector>(repeating: start)
+            if a.resumes {
+                for t in 0..<T {
+                    upper[t] = load(dst + t &* a.dstStep)
+                    lower[t] = load(dst + (a.dstRowStep &+ t &* a.dstStep))
+                }
+            }
+            var x = src
+            var w = weights + a.rows.lowerBound &* a.weightRowStep
+            for row in a.rows {
+                if row == 0 {
+                    single(x, w, a, &upper, shape)
+                } else if row < a.rowTaps {
+                    double(x, w, a, &upper, &lower, shape)
+                } else {
+                    single(x, w - a.weightRowStep, a, &lower, shape)
+                }
+                x += a.rowStep
+                w += a.weightRowStep
+            }
+            if activation == .relu {
+                for t in 0..<T { upper[t] = larger(upper[t], Vector(repeating: 0)) }
+                for t in 0..<T { lower[t] = larger(lower[t], Vector(repeating: 0)) }
+            }
+            for t in 0..<T { store(dst + t &* a.dstStep, upper[t]) }
+            for t in 0..<T { store(dst + (a.dstRowStep &+ t &* a.dstStep), lower[t]) }
+            src += a.srcGroupStep
+            weights += a.weightGroupStep
+            dst += a.dstGroupStep
+            if let p = bias { bias = p + a.biasGroupStep }
+        }
+        activateStored(
+            rows: 2, pixels: T, firstDst, rowStep: a.dstRowStep, step: a.dstStep, groups: a.groups, groupStep: a.dstGroupStep, activation)
+        firstSrc += a.srcRepeatStep
+        firstDst += a.dstRepeatStep
+    }
+}
+
+/// A row of inputs under the taps of `w`, into one row of sums.
+@inline(__always)
+private func single<let K: Int, let T: Int>(
+    _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>, _ a: borrowing PhaseTileArguments, _ sum: inout InlineArray<T, Vector>,
+    _ shape: PhaseShape<K, T, 2>.Type
+) {
+    var weight = InlineArray<K, Vector>(repeating: Vector(repeating: 0))
+    for k in 0..<K { weight[k] = load(w + k &* lanes) }
+    var x = x
+    singlePlace(0, &x, weight, a, &sum)
+    singlePlace(1, &x, weight, a, &sum)
+    singlePlace(2, &x, weight, a, &sum)
+    singlePlace(3, &x, weight, a, &sum)
+    singlePlace(4, &x, weight, a, &sum)
+    singlePlace(5, &x, weight, a, &sum)
+    singlePlace(6, &x, weight, a, &sum)
+    singlePlace(7, &x, weight, a, &sum)
+    singlePlace(8, &x, weight, a, &sum)
+    singlePlace(9, &x, weight, a, &sum)
+    singlePlace(10, &x, weight, a, &sum)
+    singlePlace(11, &x, weight, a, &sum)
+    singlePlace(12, &x, weight, a, &sum)
+    singlePlace(13, &x, weight, a, &sum)
+}
+
+@inline(__always)
+private func singlePlace<let K: Int, let T: Int>(
+    _ j: Int, _ x: inout UnsafePointer<Float>, _ weight: borrowing InlineArray<K, Vector>, _ a: borrowing PhaseTileArguments,
+    _ sum: inout InlineArray<T, Vector>
+) {
+    guard j < T + K - 1 else { return }
+    if a.live & (1 << UInt32(j)) != 0 {
+        let value = load(x)
+        for k in 0..<K {
+            let t = j - k
+            if t >= 0, t < T { sum[t] = multiplyAdd(value, weight[k], sum[t]) }
+        }
+    }
+    x += a.step
+}
+
+/// The same into two rows of sums: under the taps of `w` in the upper one, under those of the row before in the lower one.
+@inline(__always)
+private func double<let K: Int, let T: Int>(
+    _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>, _ a: borrowing PhaseTileArguments, _ upper: inout InlineArray<T, Vector>,
+    _ lower: inout InlineArray<T, Vector>, _ shape: PhaseShape<K, T, 2>.Type
+) {
+    var weight = InlineArray<K, Vector>(repeating: Vector(repeating: 0))
+    var before = InlineArray<K, Vector>(repeating: Vector(repeating: 0))
+    for k in 0..<K { weight[k] = load(w + k &* lanes) }
+    let v = w - a.weightRowStep
+    for k in 0..<K { before[k] = load(v + k &* lanes) }
+    var x = x
+    doublePlace(0, &x, weight, before, a, &upper, &lower)
+    doublePlace(1, &x, weight, before, a, &upper, &lower)
+    doublePlace(2, &x, weight, before, a, &upper, &lower)
+    doublePlace(3, &x, weight, before, a, &upper, &lower)
+    doublePlace(4, &x, weight, before, a, &upper, &lower)
+    doublePlace(5, &x, weight, before, a, &upper, &lower)
+    doublePlace(6, &x, weight, before, a, &upper, &lower)
+    doublePlace(7, &x, weight, before, a, &upper, &lower)
+    doublePlace(8, &x, weight, before, a, &upper, &lower)
+    doublePlace(9, &x, weight, before, a, &upper, &lower)
+    doublePlace(10, &x, weight, before, a, &upper, &lower)
+    doublePlace(11, &x, weight, before, a, &upper, &lower)
+    doublePlace(12, &x, weight, before, a, &upper, &lower)
+    doublePlace(13, &x, weight, before, a, &upper, &lower)
+}
+
+@inline(__always)
+private func doublePlace<let K: Int, let T: Int>(
+    _ j: Int, _ x: inout UnsafePointer<Float>, _ weight: borrowing InlineArray<K, Vector>, _ before: borrowing InlineArray<K, Vector>,
+    _ a: borrowing PhaseTileArguments, _ upper: inout InlineArray<T, Vector>, _ lower: inout InlineArray<T, Vector>
+) {
+    guard j < T + K - 1 else { return }
+    if a.live & (1 << UInt32(j)) != 0 {
+        let value = load(x)
+        for k in 0..<K {
+            let t = j - k
+            if t >= 0, t < T { upper[t] = multiplyAdd(value, weight[k], upper[t]) }
+        }
+        for k in 0..<K {
+            let t = j - k
+            if t >= 0, t < T { lower[t] = multiplyAdd(value, before[k], lower[t]) }
+        }
+    }
+    x += a.step
 }
 
 /// What window row `row` gives to output row `r`.
@@ -152,9 +307,10 @@ func isPhaseWidth(_ taps: Int) -> Bool { taps % 2 == 1 && taps <= largestPhaseTa
 func phaseRoom(pixels t: Int) -> Int { max(1, vectorRegisters - 1 - t) }
 
 /// The rows of the compiled tile of `t` pixels over `k` columns of taps that has at most `sums` sums. Several rows share
-/// the inputs that lie between them: worth it where few multiply-adds follow a load.
+/// the inputs that lie between them.
 func phaseRows(taps k: Int, pixels t: Int, sums: Int) -> Int {
-    k == 3 || k == 5 ? max(1, min(4, min(sums, largestSeveralRows(taps: k)) / t)) : 1
+    if k == 3 || k == 5 { return max(1, min(4, min(sums, largestSeveralRows(taps: k)) / t)) }
+    return k >= 7 && goTogether(taps: k, pixels: t) && 2 * t <= sums ? 2 : 1
 }
 
 /// The most sums of a compiled tile of several rows.
@@ -171,8 +327,14 @@ private func one<let K: Int, let T: Int>(_ a: borrowing PhaseTileArguments, _ sh
 private func several<let K: Int, let T: Int, let R: Int>(
     _ a: borrowing PhaseTileArguments, _ shape: PhaseShape<K, T, R>.Type
 ) {
-    guard T * R <= largestSeveralRows(taps: K) else { return }
+    guard K < 7, T * R <= largestSeveralRows(taps: K), R > 2 || !goTogether(taps: K, pixels: T) else { return }
     phaseTile(a, several: true, shape)
+}
+
+@inline(never)
+private func pair<let K: Int, let T: Int>(_ a: borrowing PhaseTileArguments, _ shape: PhaseShape<K, T, 2>.Type) {
+    guard goTogether(taps: K, pixels: T) else { return }
+    pairTile(a, shape)
 }
 
 /// Runs the tile of `k` columns of taps × `t` pixels × `r` rows.
@@ -183,9 +345,9 @@ func runPhaseTile(_ k: Int, _ t: Int, _ r: Int, _ a: borrowing PhaseTileArgument
     case 3: r == 1 ? runOneRow(t, a, InlineArray<3, Vector>.self) : runSeveralRows(t, r, a, InlineArray<3, Vector>.self)
     case 4: runOneRow(t, a, InlineArray<4, Vector>.self)
     case 5: r == 1 ? runOneRow(t, a, InlineArray<5, Vector>.self) : runSeveralRows(t, r, a, InlineArray<5, Vector>.self)
-    case 7: runOneRow(t, a, InlineArray<7, Vector>.self)
-    case 9: runOneRow(t, a, InlineArray<9, Vector>.self)
-    case 11: runOneRow(t, a, InlineArray<11, Vector>.self)
+    case 7: r == 1 ? runOneRow(t, a, InlineArray<7, Vector>.self) : runSeveralRows(t, r, a, InlineArray<7, Vector>.self)
+    case 9: r == 1 ? runOneRow(t, a, InlineArray<9, Vector>.self) : runSeveralRows(t, r, a, InlineArray<9, Vector>.self)
+    case 11: r == 1 ? runOneRow(t, a, InlineArray<11, Vector>.self) : runSeveralRows(t, r, a, InlineArray<11, Vector>.self)
     default: preconditionFailure("no such tile")
     }
 }
@@ -211,6 +373,7 @@ private func runOneRow<let K: Int>(_ t: Int, _ a: borrowing PhaseTileArguments, 
 private func runSeveralRows<let K: Int>(
     _ t: Int, _ r: Int, _ a: borrowing PhaseTileArguments, _ taps: InlineArray<K, Vector>.Type
 ) {
+    if r == 2, goTogether(taps: K, pixels: t) { return runPair(t, a, taps) }
     switch r &* 16 &+ t {
     case 33: several(a, PhaseShape<K, 1, 2>.self)
     case 34: several(a, PhaseShape<K, 2, 2>.self)
@@ -233,6 +396,23 @@ private func runSeveralRows<let K: Int>(
     case 67: several(a, PhaseShape<K, 3, 4>.self)
     case 68: several(a, PhaseShape<K, 4, 4>.self)
     case 69: several(a, PhaseShape<K, 5, 4>.self)
+    default: preconditionFailure("no such tile")
+    }
+}
+
+@inline(__always)
+private func runPair<let K: Int>(_ t: Int, _ a: borrowing PhaseTileArguments, _ taps: InlineArray<K, Vector>.Type) {
+    switch t {
+    case 1: pair(a, PhaseShape<K, 1, 2>.self)
+    case 2: pair(a, PhaseShape<K, 2, 2>.self)
+    case 3: pair(a, PhaseShape<K, 3, 2>.self)
+    case 4: pair(a, PhaseShape<K, 4, 2>.self)
+    case 5: pair(a, PhaseShape<K, 5, 2>.self)
+    case 6: pair(a, PhaseShape<K, 6, 2>.self)
+    case 7: pair(a, PhaseShape<K, 7, 2>.self)
+    case 8: pair(a, PhaseShape<K, 8, 2>.self)
+    case 9: pair(a, PhaseShape<K, 9, 2>.self)
+    case 10: pair(a, PhaseShape<K, 10, 2>.self)
     default: preconditionFailure("no such tile")
     }
 }

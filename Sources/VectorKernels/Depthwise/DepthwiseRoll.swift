@@ -81,8 +81,8 @@ private final class RollJob: Sendable {
     nonisolated(unsafe) let starts: UnsafePointer<Float>
     /// Of the image.
     let phaseRows: Int
-    /// NHWC: every column tile by itself, phases innermost; in blocks of channels runs of them.
-    let columns: [(tile: Column, run: TileRun)]
+    /// In blocks of channels in runs of those alike.
+    let columns: [PhaseColumn]
     /// Of all channels, and those that go over the map together: in blocks of channels those of a block.
     let vectors, passVectors: Int
     /// Vectors that one tile walks down together.
@@ -90,14 +90,6 @@ private final class RollJob: Sendable {
     let isBlocked: Bool
     /// Floats from one pixel to the next.
     let pixelStep: Int
-
-    /// Outputs of one phase side by side, and whether the inputs beside them lie in the image.
-    struct Column: Equatable {
-        let first, count: Int
-        let hasLeft, hasRight: Bool
-
-        func isAlike(_ other: Column) -> Bool { count == other.count && hasLeft == other.hasLeft && hasRight == other.hasRight }
-    }
 
     init(
         _ p: Problem, _ layout: Layout, mostPixels: Int, together: Int, passVectors: Int, weights: UnsafePointer<Float>,
@@ -107,23 +99,8 @@ private final class RollJob: Sendable {
         self.weights = weights
         self.starts = starts
         phaseRows = min(p.dilationH, p.oh)
-        let phases = min(p.dilationW, p.ow)
-        let parts = ((p.ow + p.dilationW - 1) / p.dilationW + mostPixels - 1) / mostPixels
-        var tiles: [Column] = []
-        for part in 0..<parts {
-            for left in 0..<phases {
-                let width = (p.ow - left + p.dilationW - 1) / p.dilationW
-                let tile = ThreadPool.share(of: width, index: part, parts: parts)
-                guard !tile.isEmpty else { continue }
-                tiles.append(Column(
-                    first: left + tile.lowerBound * p.dilationW, count: tile.count, hasLeft: tile.lowerBound > 0, hasRight: tile.upperBound < width))
-            }
-        }
         isBlocked = layout == .nchw16c
-        let runs = isBlocked
-            ? TileRun.runs(places: tiles.map(\.first)) { tiles[$0].isAlike(tiles[$1]) }
-            : tiles.indices.map { TileRun(first: $0, count: 1, step: 0) }
-        columns = runs.map { (tiles[$0.first], $0) }
+        columns = PhaseColumn.all(width: p.ow, dilation: p.dilationW, most: mostPixels, inRuns: isBlocked)
         vectors = p.ic / lanes
         self.together = together
         self.passVectors = min(passVectors, vectors)
@@ -137,7 +114,8 @@ private final class RollJob: Sendable {
     func run(_ share: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>) {
         let p = problem
         for unit in share {
-            let (tile, run) = columns[unit % columns.count]
+            let tile = columns[unit % columns.count]
+            let run = tile.run
             let top = unit / columns.count % phaseRows
             let pass = unit / columns.count / phaseRows % passes
             let image = unit / columns.count / phaseRows / passes
@@ -177,7 +155,7 @@ private final class RollJob: Sendable {
 
     /// src and dst are the tile's first output's place, of the first channel.
     private func walk(
-        _ tile: Column, _ vector: Int, _ abreast: Int, rows: Int, groups: Int, groupStep: Int, weightGroupStep: Int, startGroupStep: Int,
+        _ tile: PhaseColumn, _ vector: Int, _ abreast: Int, rows: Int, groups: Int, groupStep: Int, weightGroupStep: Int, startGroupStep: Int,
         src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>
     ) {
         let p = problem

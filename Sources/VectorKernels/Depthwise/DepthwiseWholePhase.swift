@@ -12,66 +12,72 @@ enum WholePhaseShape<let M: Int, let N: Int, let P: Int, let Q: Int> {}
 private func wholePhase<let M: Int, let N: Int, let P: Int, let Q: Int>(
     _ a: borrowing PhaseTileArguments, _ shape: WholePhaseShape<M, N, P, Q>.Type
 ) {
-    var src = a.src + P &* a.rowStep + Q &* a.step
-    var weights = a.weights
-    var dst = a.dst
-    var bias = a.bias
+    var firstSrc = a.src + P &* a.rowStep + Q &* a.step
+    var firstDst = a.dst
     let weightRowStep = a.weightRowStep
     let activation = a.activation
-    for _ in 0..<a.groups {
-        let start = bias.map { load($0) } ?? Vector(repeating: 0)
-        var sum = TileShape<M, N>(repeating: InlineArray(repeating: start))
-        // Inputs, sums and a weight.
-        if 2 &* M &* N < vectorRegisters {
-            var x = sum
-            for m in 0..<M {
-                for n in 0..<N { x[m][n] = load(src + (m &* a.rowStep &+ n &* a.step)) }
+    for _ in 0..<a.repeats {
+        var src = firstSrc
+        var weights = a.weights
+        var dst = firstDst
+        var bias = a.bias
+        for _ in 0..<a.groups {
+            let start = bias.map { load($0) } ?? Vector(repeating: 0)
+            var sum = TileShape<M, N>(repeating: InlineArray(repeating: start))
+            // Inputs, sums and a weight.
+            if 2 &* M &* N < vectorRegisters {
+                var x = sum
+                for m in 0..<M {
+                    for n in 0..<N { x[m][n] = load(src + (m &* a.rowStep &+ n &* a.step)) }
+                }
+                tap(0, 0, x, weights, weightRowStep, &sum, shape)
+                tap(0, 1, x, weights, weightRowStep, &sum, shape)
+                tap(0, 2, x, weights, weightRowStep, &sum, shape)
+                tap(0, 3, x, weights, weightRowStep, &sum, shape)
+                tap(0, 4, x, weights, weightRowStep, &sum, shape)
+                tap(1, 0, x, weights, weightRowStep, &sum, shape)
+                tap(1, 1, x, weights, weightRowStep, &sum, shape)
+                tap(1, 2, x, weights, weightRowStep, &sum, shape)
+                tap(1, 3, x, weights, weightRowStep, &sum, shape)
+                tap(1, 4, x, weights, weightRowStep, &sum, shape)
+                tap(2, 0, x, weights, weightRowStep, &sum, shape)
+                tap(2, 1, x, weights, weightRowStep, &sum, shape)
+                tap(2, 2, x, weights, weightRowStep, &sum, shape)
+                tap(2, 3, x, weights, weightRowStep, &sum, shape)
+                tap(2, 4, x, weights, weightRowStep, &sum, shape)
+                tap(3, 0, x, weights, weightRowStep, &sum, shape)
+                tap(3, 1, x, weights, weightRowStep, &sum, shape)
+                tap(3, 2, x, weights, weightRowStep, &sum, shape)
+                tap(3, 3, x, weights, weightRowStep, &sum, shape)
+                tap(3, 4, x, weights, weightRowStep, &sum, shape)
+                tap(4, 0, x, weights, weightRowStep, &sum, shape)
+                tap(4, 1, x, weights, weightRowStep, &sum, shape)
+                tap(4, 2, x, weights, weightRowStep, &sum, shape)
+                tap(4, 3, x, weights, weightRowStep, &sum, shape)
+                tap(4, 4, x, weights, weightRowStep, &sum, shape)
+            } else {
+                inputRow(0, src, weights, weightRowStep, a, &sum, shape)
+                inputRow(1, src, weights, weightRowStep, a, &sum, shape)
+                inputRow(2, src, weights, weightRowStep, a, &sum, shape)
             }
-            tap(0, 0, x, weights, weightRowStep, &sum, shape)
-            tap(0, 1, x, weights, weightRowStep, &sum, shape)
-            tap(0, 2, x, weights, weightRowStep, &sum, shape)
-            tap(0, 3, x, weights, weightRowStep, &sum, shape)
-            tap(0, 4, x, weights, weightRowStep, &sum, shape)
-            tap(1, 0, x, weights, weightRowStep, &sum, shape)
-            tap(1, 1, x, weights, weightRowStep, &sum, shape)
-            tap(1, 2, x, weights, weightRowStep, &sum, shape)
-            tap(1, 3, x, weights, weightRowStep, &sum, shape)
-            tap(1, 4, x, weights, weightRowStep, &sum, shape)
-            tap(2, 0, x, weights, weightRowStep, &sum, shape)
-            tap(2, 1, x, weights, weightRowStep, &sum, shape)
-            tap(2, 2, x, weights, weightRowStep, &sum, shape)
-            tap(2, 3, x, weights, weightRowStep, &sum, shape)
-            tap(2, 4, x, weights, weightRowStep, &sum, shape)
-            tap(3, 0, x, weights, weightRowStep, &sum, shape)
-            tap(3, 1, x, weights, weightRowStep, &sum, shape)
-            tap(3, 2, x, weights, weightRowStep, &sum, shape)
-            tap(3, 3, x, weights, weightRowStep, &sum, shape)
-            tap(3, 4, x, weights, weightRowStep, &sum, shape)
-            tap(4, 0, x, weights, weightRowStep, &sum, shape)
-            tap(4, 1, x, weights, weightRowStep, &sum, shape)
-            tap(4, 2, x, weights, weightRowStep, &sum, shape)
-            tap(4, 3, x, weights, weightRowStep, &sum, shape)
-            tap(4, 4, x, weights, weightRowStep, &sum, shape)
-        } else {
-            inputRow(0, src, weights, weightRowStep, a, &sum, shape)
-            inputRow(1, src, weights, weightRowStep, a, &sum, shape)
-            inputRow(2, src, weights, weightRowStep, a, &sum, shape)
-        }
-        if activation == .relu {
-            for m in 0..<M {
-                for n in 0..<N { sum[m][n] = larger(sum[m][n], Vector(repeating: 0)) }
+            if activation == .relu {
+                for m in 0..<M {
+                    for n in 0..<N { sum[m][n] = larger(sum[m][n], Vector(repeating: 0)) }
+                }
             }
+            for m in 0..<M {
+                for n in 0..<N { store(dst + (m &* a.dstRowStep &+ n &* a.dstStep), sum[m][n]) }
+            }
+            src += a.srcGroupStep
+            weights += a.weightGroupStep
+            dst += a.dstGroupStep
+            if let p = bias { bias = p + a.biasGroupStep }
         }
-        for m in 0..<M {
-            for n in 0..<N { store(dst + (m &* a.dstRowStep &+ n &* a.dstStep), sum[m][n]) }
-        }
-        src += a.srcGroupStep
-        weights += a.weightGroupStep
-        dst += a.dstGroupStep
-        if let p = bias { bias = p + a.biasGroupStep }
+        activateStored(
+            rows: M, pixels: N, firstDst, rowStep: a.dstRowStep, step: a.dstStep, groups: a.groups, groupStep: a.dstGroupStep, activation)
+        firstSrc += a.srcRepeatStep
+        firstDst += a.dstRepeatStep
     }
-    activateStored(
-        rows: M, pixels: N, a.dst, rowStep: a.dstRowStep, step: a.dstStep, groups: a.groups, groupStep: a.dstGroupStep, activation)
 }
 
 /// One tap: its weight times every input that it joins with an output.

@@ -21,7 +21,7 @@ let pointwiseTile = Kernel(
         let (m, k, r) = (c["m"], c["k"], c["r"])
         let rows = p.batch * p.oh * p.ow
         let grid = TileGrid(rows: rows, tileRows: m, panels: panels.panels, threads: inputs.threads)
-        let maps = PointwiseMaps(srcStep: p.ic, dstStep: inputs.dstStep ?? p.oc)
+        let dstStep = inputs.dstStep ?? p.oc
         let isFar = liesFar(p, inputs)
         let follows = inputs.srcIsPart ? min(r, rows) * p.ic : 0
         return Kernel.Plan { [bias = inputs.bias, pool = inputs.pool] src, dst in
@@ -30,7 +30,7 @@ let pointwiseTile = Kernel(
             pool.run { index in
                 runPointwiseBlocks(
                     p, rows: grid.rows(of: index), panelRange: grid.panels(of: index), panels: panels, m: m, depthBlock: k, rowBlock: r,
-                    src: src, isFar: isFar, weights: packed, bias: bias, dst: dst, maps: maps, next: next)
+                    src: src, srcStep: p.ic, isFar: isFar, weights: packed, bias: bias, dst: dst, dstStep: dstStep, next: next)
             }
         }
     })
@@ -58,7 +58,6 @@ let pointwiseTileBlocked = Kernel(
         for i in 0..<p.ic / block { taps[i] = Tap(a: i * block * pixels, b: i * block * panels.width) }
         let (m, k, r) = (c["m"], c["k"], c["r"])
         let grid = TileGrid(rows: p.batch * pixels, tileRows: m, panels: panels.panels, threads: inputs.threads)
-        let maps = PointwiseMaps(srcStep: block, dstStep: block, blocks: .init(step: block * pixels, taps: taps))
         let isFar = liesFar(p, inputs)
         return Kernel.Plan { [bias = inputs.bias, pool = inputs.pool] src, dst in
             pool.run { index in
@@ -69,8 +68,8 @@ let pointwiseTileBlocked = Kernel(
                     let end = min(rows.upperBound, (image + 1) * pixels)
                     runPointwiseBlocks(
                         p, rows: row - image * pixels..<end - image * pixels, panelRange: grid.panels(of: index), panels: panels, m: m,
-                        depthBlock: k, rowBlock: r, src: src + image * pixels * p.ic, isFar: isFar, weights: packed, bias: bias,
-                        dst: dst + image * pixels * p.oc, maps: maps)
+                        depthBlock: k, rowBlock: r, src: src + image * pixels * p.ic, srcStep: block, isFar: isFar, weights: packed,
+                        bias: bias, dst: dst + image * pixels * p.oc, dstStep: block, blocks: (block * pixels, UnsafePointer(taps)))
                     row = end
                 }
             }
@@ -92,24 +91,9 @@ private func tileSpace(constraint: String, admits: @escaping @Sendable (Configur
         constraint: constraint, admits: { c in isCompiledTile(c["m"], c["n"]) && admits(c) })
 }
 
-/// How src and dst of a product lie.
-struct PointwiseMaps {
-    /// Floats from one pixel to the next.
-    var srcStep, dstStep: Int
-    /// nil in NHWC.
-    var blocks: Blocks? = nil
-
-    /// Of channels: floats from one to the next in src and dst alike, and a tap for each of src.
-    struct Blocks {
-        var step: Int
-        var taps: UnsafePointer<Tap>
-    }
-
-    /// Where the map begins that holds a channel.
-    func offset(channel: Int) -> Int {
-        blocks.map { channel / Layout.blockChannels * $0.step + channel % Layout.blockChannels } ?? channel
-    }
-}
+/// Blocks of channels: floats from one to the next in src and dst alike, and a tap for each of src. A tuple, since the copying of a struct
+/// of this size becomes a shared function with instructions of this level.
+typealias ChannelBlocks = (step: Int, taps: UnsafePointer<Tap>)
 
 /// Whether src is so large that L2 does not hold it; of few channels it needs no help to be there in time, unless others ran in between.
 func liesFar(_ p: Problem, _ inputs: Kernel.PlanInputs) -> Bool {
@@ -120,22 +104,25 @@ func liesFar(_ p: Problem, _ inputs: Kernel.PlanInputs) -> Bool {
 /// on 80 × 80 pixels took 1.2 times as long on a Zen 5; when every panel asks, 4096 to 1024 on 20 × 20 1.06 times.
 private let farthestAhead = 120
 
-/// Pixels `rows` × panels `panelRange` of the product; src and dst lie as `maps` says. `isFar`, of NHWC: src lies beyond the private caches. While a block of rows is multiplied, the source of the next is asked for then,
+/// Pixels `rows` × panels `panelRange` of the product; the pixels of src and dst lie `srcStep` and `dstStep` floats apart. `isFar`: src lies beyond the private caches. While a block of rows is multiplied, the source of the next is asked for then,
 /// and behind the last what `next` names.
 @inline(never)
 func runPointwiseBlocks(
     _ p: Problem, rows: Range<Int>, panelRange: Range<Int>, panels: PackedPanels, m: Int, depthBlock: Int,
-    rowBlock: Int, src: UnsafePointer<Float>, isFar: Bool, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
-    dst: UnsafeMutablePointer<Float>, maps: PointwiseMaps, next: UnsafeBufferPointer<Float>? = nil
+    rowBlock: Int, src: UnsafePointer<Float>, srcStep: Int, isFar: Bool, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
+    dst: UnsafeMutablePointer<Float>, dstStep: Int, blocks: ChannelBlocks? = nil, next: UnsafeBufferPointer<Float>? = nil
 ) {
     // More threads than panels, over which the grid may be cut all the same.
     guard !panelRange.isEmpty else { return }
+    func offset(channel: Int) -> Int {
+        blocks.map { channel / Layout.blockChannels * $0.step + channel % Layout.blockChannels } ?? channel
+    }
     var tap = Tap(a: 0, b: 0)
     withUnsafePointer(to: &tap) { tap in
         var rowStart = rows.lowerBound
         while rowStart < rows.upperBound {
             let rowEnd = min(rowStart + rowBlock, rows.upperBound)
-            let ahead = !isFar || maps.blocks != nil ? nil : rowEnd < rows.upperBound
+            let ahead = !isFar || blocks != nil ? nil : rowEnd < rows.upperBound
                 ? UnsafeBufferPointer(start: src + rowEnd * p.ic, count: min(rowBlock, rows.upperBound - rowEnd) * p.ic)
                 : next
             // An equal part of it with every tile.
@@ -152,27 +139,27 @@ func runPointwiseBlocks(
                     let vectors = (columns + lanes - 1) / lanes
                     let start: TileArguments.Start =
                         depthStart > 0 ? .partial : bias.map { .columns($0 + column) } ?? .zero
-                    let (a, c) = (src + maps.offset(channel: depthStart), dst + maps.offset(channel: column))
+                    let (a, c) = (src + offset(channel: depthStart), dst + offset(channel: column))
                     var t = TileArguments(
                         a: a, b: weights + panel * panels.panelCount + depthStart * panels.width, c: c,
-                        taps: tap, tapCount: 1, depth: depth, aRow: maps.srcStep, aStep: 1, bStep: panels.width,
-                        cRow: maps.dstStep, start: start, finish: depthStart + depth == p.ic, activation: p.activation,
-                        lastLanes: columns - (vectors - 1) * lanes, prefetchesC: maps.blocks == nil && maps.dstStep != p.oc,
+                        taps: tap, tapCount: 1, depth: depth, aRow: srcStep, aStep: 1, bStep: panels.width,
+                        cRow: dstStep, start: start, finish: depthStart + depth == p.ic, activation: p.activation,
+                        lastLanes: columns - (vectors - 1) * lanes, prefetchesC: blocks == nil && dstStep != p.oc,
                         aheadStep: (part + depth - 1) / depth, aheadTileStep: part)
-                    if let blocks = maps.blocks {
+                    if let blocks {
                         (t.taps, t.tapCount, t.depth) = (blocks.taps, depth / Layout.blockChannels, Layout.blockChannels)
                         if lanes == Layout.blockChannels { t.cVector = blocks.step }
                     }
                     // The panels after the first find it in L2.
-                    let asks = maps.blocks != nil && isFar && panel == panelRange.lowerBound
+                    let asks = blocks != nil && isFar && panel == panelRange.lowerBound
                     func run(_ m: Int, tiles: Int, from row: Int) {
                         t.tiles = tiles
-                        t.a = a + row * maps.srcStep
-                        t.c = c + row * maps.dstStep
+                        t.a = a + row * srcStep
+                        t.c = c + row * dstStep
                         if asks {
                             // The lines of as many pixels of the same block, in the time of its terms.
-                            t.ahead = t.a + min(rowBlock, farthestAhead) * maps.srcStep
-                            (t.aheadStep, t.aheadTileStep, t.aheadFollowsTaps) = (m, m * maps.srcStep, true)
+                            t.ahead = t.a + min(rowBlock, farthestAhead) * srcStep
+                            (t.aheadStep, t.aheadTileStep, t.aheadFollowsTaps) = (m, m * srcStep, true)
                         }
                         if let ahead, asked < ahead.count {
                             t.ahead = ahead.baseAddress! + asked

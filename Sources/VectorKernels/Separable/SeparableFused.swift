@@ -58,8 +58,8 @@ let separableFused = SeparableKernel(
                     }
                     runPointwiseBlocks(
                         pw, rows: 0..<(part.count * dw.ow), panelRange: 0..<panels.panels, panels: panels, m: m,
-                        depthBlock: k, rowBlock: part.count * dw.ow, src: buffer, isFar: isFar, weights: packed, bias: bias,
-                        dst: dst + first * dw.ow * dstStep, maps: PointwiseMaps(srcStep: pw.ic, dstStep: dstStep),
+                        depthBlock: k, rowBlock: part.count * dw.ow, src: buffer, srcStep: pw.ic, isFar: isFar, weights: packed, bias: bias,
+                        dst: dst + first * dw.ow * dstStep, dstStep: dstStep,
                         next: next.isEmpty ? nil : UnsafeBufferPointer(start: src + next.lowerBound, count: next.count))
                 }
             }
