@@ -38,14 +38,18 @@ struct ControlFlow {
         dominators = Self.dominators(successors, predecessors)
     }
 
-    /// Loops that hold no other loop's head, by their indices into the instructions.
-    var innermostLoops: [[Int]] {
+    /// Every loop without the loops inside it, in the order of their heads: their indices into the instructions, and whether there are none
+    /// inside.
+    var loops: [(own: [Int], isInnermost: Bool)] {
         var bodies: [Int: Set<Int>] = [:]
         for b in blocks.indices {
             for head in successors[b] where dominates(head, b) { bodies[head, default: [head]].formUnion(body(from: b, to: head)) }
         }
-        return bodies.sorted { $0.key < $1.key }.filter { head, body in !bodies.keys.contains { $0 != head && body.contains($0) } }
-            .map { $0.value.sorted().flatMap { blocks[$0] } }
+        return bodies.sorted { $0.key < $1.key }.map { head, body in
+            let inner = bodies.filter { $0.key != head && body.contains($0.key) }
+            let own = inner.values.reduce(body) { $0.subtracting($1) }
+            return (own.sorted().flatMap { blocks[$0] }, inner.isEmpty)
+        }
     }
 
     /// The blocks that reach `end` without passing the head.

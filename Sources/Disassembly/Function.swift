@@ -11,8 +11,14 @@ public struct Function: Sendable {
     }
 
     /// Loops that hold no other, in the order of their heads.
-    public var innermostLoops: [Loop] {
-        instructions.isEmpty ? [] : ControlFlow(instructions).innermostLoops.map { Loop(instructions: $0.map { instructions[$0] }) }
+    public var innermostLoops: [Loop] { loops { $0 } }
+    /// Loops of all depths, each without those inside it.
+    public var loops: [Loop] { loops { _ in true } }
+
+    private func loops(_ isWanted: (_ isInnermost: Bool) -> Bool) -> [Loop] {
+        guard !instructions.isEmpty else { return [] }
+        return ControlFlow(instructions).loops.filter { isWanted($0.isInnermost) && !$0.own.isEmpty }
+            .map { Loop(instructions: $0.own.map { instructions[$0] }) }
     }
 }
 
@@ -35,7 +41,18 @@ public struct Loop: Sendable {
     public var loads: Int { count(\.loads) }
     public var broadcasts: Int { count(\.broadcasts) }
     public var stores: Int { count(\.stores) }
-    public var spills: Int { count(\.spills) }
+    /// Vectors on their way to memory or back that should have stayed in registers: through the stack, or through an address that the loop
+    /// both writes and reads and that stays the same.
+    public var spills: Int {
+        let vectors = instructions.filter { $0.holdsVector && $0.addressText != nil }
+        let written = Set(vectors.lazy.filter(\.stores).map { $0.addressText! })
+        let read = Set(vectors.lazy.filter(\.loads).map { $0.addressText! })
+        let changed = Set(instructions.compactMap(\.writtenRegister))
+        let kept = written.intersection(read).filter { address in
+            address.split { "(,)".contains($0) }.filter { $0.hasPrefix("%") }.allSatisfy { !changed.contains(Instruction.wholeRegister($0.dropFirst())) }
+        }
+        return vectors.count { $0.spills || ($0.loads || $0.stores) && kept.contains($0.addressText!) }
+    }
     public var divisions: Int { count(\.isDivision) }
     public var calls: Int { count(\.isCall) }
 

@@ -63,8 +63,31 @@ public struct Instruction: Sendable, Equatable {
     }
     /// Whether a vector goes to the stack or comes from it: a register that did not suffice.
     public var spills: Bool {
-        (loads || stores) && ["%xmm", "%ymm", "%zmm"].contains { operands.contains($0) }
+        (loads || stores) && holdsVector
             && (operands.contains("(%rsp") || operands.contains("(%rbp"))
+    }
+    /// The address in its operands, such as `0x40(%rdx,%rax,8)`.
+    var addressText: Substring? {
+        guard let open = operands.lastIndex(of: "("), let close = operands[open...].firstIndex(of: ")") else { return nil }
+        let start = operands[..<open].lastIndex(of: ",").map { operands.index(after: $0) } ?? operands.startIndex
+        return operands[start...close]
+    }
+    var holdsVector: Bool { ["%xmm", "%ymm", "%zmm"].contains { operands.contains($0) } }
+    /// The general register that it writes, such as `rdx`, whatever part of it; nil for comparisons.
+    var writtenRegister: String? {
+        guard !["cmp", "test", "push"].contains(where: mnemonic.hasPrefix), memory != .destination,
+            let last = operands.split(separator: ",").last?.trimmingPrefix(" "), last.hasPrefix("%")
+        else { return nil }
+        return Self.wholeRegister(last.dropFirst())
+    }
+    /// `edx`, `dx` and `dl` are parts of `rdx`, `r9d` of `r9`.
+    static func wholeRegister(_ name: Substring) -> String {
+        if name.hasPrefix("r"), name.dropFirst().first?.isNumber == true { return "r" + name.dropFirst().prefix { $0.isNumber } }
+        var core = name
+        if core.count == 3, let first = core.first, first == "r" || first == "e" { core = core.dropFirst() }
+        if core.hasSuffix("l") && core.count <= 3 { core = core.dropLast() }
+        if core.count == 1 { return "r\(core)x" }
+        return "r\(core)"
     }
     public var broadcasts: Bool { loads && (mnemonic.contains("broadcast") || operands.contains("{1to")) }
 

@@ -29,6 +29,12 @@ import Testing
         #expect(loops.map(\.addresses) == [0x1004...0x1030])
     }
 
+    /// What multiplies in the outer loop belongs to no inner one.
+    @Test func aLoopIsSeenWithoutThoseInsideIt() {
+        #expect(Self.nested.loops.map { $0.instructions.map(\.address) } == [[0x1000, 0x1032, 0x1037, 0x103c], Self.nested.innermostLoops[0].instructions.map(\.address)])
+        #expect(Self.nested.loops[0].scalarFMAs == 1)
+    }
+
     @Test func instructionsAreCountedByWhatTheyDo() throws {
         let loop = try #require(Self.nested.innermostLoops.first)
         #expect(loop.multiplyAdds == 2)
@@ -85,6 +91,38 @@ import Testing
             """).innermostLoops
         #expect(loops.map { $0.instructions.map(\.address) } == [[0x04, 0x08, 0x0c, 0x10, 0x14, 0x18, 0x40, 0x44]])
         #expect(loops.first?.multiplyAdds == 2)
+    }
+
+    /// Sums that were left in memory, and beside them a row that is added to as the loop walks along it.
+    @Test func sumsInMemoryAreSpills() {
+        let loops = Self.function("""
+              00:\tvmovups 0x40(%rdx,%r9,8),%zmm1
+              04:\tvfmadd231ps (%rsi),%zmm4,%zmm1
+              08:\tvmovups %zmm1,0x40(%rdx,%r9,8)
+              0c:\tvmovups (%rdi),%zmm2
+              10:\tvfmadd231ps (%rsi),%zmm5,%zmm2
+              14:\tvmovups %zmm2,(%rdi)
+              18:\tadd    $0x40,%edi
+              1c:\tcmp    %rdx,%rsi
+              20:\tjne    00 <f>
+            """).innermostLoops
+        #expect(loops.map(\.spills) == [2])
+    }
+
+    /// A part of a register that an address is made of changes the address.
+    @Test(arguments: [("%rdi", "%edi"), ("%rdi", "%dil"), ("%rdx", "%dl"), ("%rax", "%ax"), ("%r9", "%r9d"), ("%rbx", "%bl")])
+    func anAddressThatMovesHoldsNoSum(base: String, part: String) {
+        func spills(_ changed: String) -> [Int] {
+            Self.function("""
+                  00:\tvmovups (\(base)),%zmm1
+                  04:\tvfmadd231ps (%rsi),%zmm4,%zmm1
+                  08:\tvmovups %zmm1,(\(base))
+                  0c:\tadd    $0x40,\(changed)
+                  10:\tjne    00 <f>
+                """).innermostLoops.map(\.spills)
+        }
+        #expect(spills(part) == [0])
+        #expect(spills("%rcx") == [2])
     }
 
     /// Entered at its condition, which stands below: what falls into it closes the loop.

@@ -25,8 +25,8 @@ let depthwiseStage = Kernel(
             Parameter("w", [10, 20, 40], standard: 20, "most columns of a strip"),
             Parameter("v", [1, 2, 4, 8, 16], standard: 64 / lanes, "vectors of channels in the ring"),
         ],
-        constraint: "t·r ≤ \(largestStageSums(taps: 3)) sums in registers, w·v·lanes ≤ \(largestStageRow) floats in a row of the ring",
-        admits: { $0["t"] * $0["r"] <= largestStageSums(taps: 3) && $0["w"] * $0["v"] * lanes <= largestStageRow }),
+        constraint: "t ≤ \(largestStagePixels(taps: 3, rows: 1)), with two rows \(largestStagePixels(taps: 3, rows: 2)): sums in registers; w·v·lanes ≤ \(largestStageRow) floats in a row of the ring",
+        admits: { $0["t"] <= largestStagePixels(taps: 3, rows: $0["r"]) && $0["w"] * $0["v"] * lanes <= largestStageRow }),
     supports: { p in
         guard vectorRegisters < 32 else { return .no(reason: "it is for 16 registers; with 32 dw-phase passes it") }
         guard p.strideH == 1, p.strideW == 1, p.oh == p.ih, p.ow == p.iw, p.kh % 2 == 1, p.kw % 2 == 1,
@@ -46,7 +46,7 @@ let depthwiseStage = Kernel(
         let rows = tileRows(p, c)
         let job = StageJob(
             p, ring: ring(p, c), strips: PhaseStrips(p, stripWidth: c["w"], tileRows: rows),
-            mostPixels: min(c["t"], largestStageSums(taps: p.kw) / rows), weights: weights, bias: inputs.bias)
+            mostPixels: min(c["t"], largestStagePixels(taps: p.kw, rows: rows)), weights: weights, bias: inputs.bias)
         let scratch = inputs.scratch
         return Kernel.Plan { [pool = inputs.pool] src, dst in
             pool.run { index in

@@ -182,20 +182,26 @@ private func place<let K: Int, let T: Int, let R: Int>(
 private func run<let A: Int, let B: Int, let T: Int, let R: Int>(
     _ a: borrowing StageTileArguments, _ shape: StageShape<A, B, T, R>.Type
 ) {
-    guard fitsStage(taps: A, T * R) else { return }
+    guard fitsStage(taps: A, pixels: T, rows: R) else { return }
     stageTile(a, shape)
 }
 
-/// Whether so many sums fit the registers beside so many weights and an input. With 32 registers the kernel takes no problem.
+/// Whether the sums fit the registers beside so many weights and an input; of more than four pixels in two rows the compiler spills some.
+/// With 32 registers the kernel takes no problem.
 @inline(__always)
-private func fitsStage(taps: Int, _ sums: Int) -> Bool { vectorRegisters < 32 && sums + taps < vectorRegisters }
+private func fitsStage(taps: Int, pixels: Int, rows: Int) -> Bool {
+    vectorRegisters < 32 && pixels &* rows &+ taps < vectorRegisters && (rows == 1 || pixels <= 4)
+}
 
 /// The columns of taps that are taken first; the rest follow in the same registers.
 @inline(__always)
 private func firstColumns(_ k: Int) -> Int { k <= 3 ? k : (k + 1) / 2 }
 
-/// The most sums of a tile of `k` columns of taps.
-func largestStageSums(taps k: Int) -> Int { vectorRegisters - 1 - firstColumns(k) }
+/// The most pixels of a tile of `k` columns of taps and so many rows.
+func largestStagePixels(taps k: Int, rows: Int) -> Int {
+    let most = (vectorRegisters - 1 - firstColumns(k)) / rows
+    return rows == 1 ? most : min(4, most)
+}
 
 /// Runs the tile of `k` columns of taps × `t` pixels × `r` rows.
 @inline(__always)

@@ -67,7 +67,7 @@ private func hottest(_ functions: [Function], _ counts: [UInt64: Int]) -> (Funct
 /// Fewer multiply-adds than these are a border or a rest, no micro-kernel.
 private let smallestMicroKernel = 4
 
-/// Every innermost loop of the vector kernels that multiplies: it may not spill, call, or fall back to single values.
+/// Every loop of the vector kernels that multiplies itself: it may not spill, keep its sums in memory, call, or fall back to single values.
 private func checkMicroKernels(_ values: Values) throws -> ExitCode {
     let modules = [InstructionSet.baseline: "KernelsBaseline", .v3: "KernelsX86V3", .v4: "KernelsX86V4"]
     let levels = try values.words("isa", among: InstructionSet.allCases.map(\.rawValue)) ?? InstructionSet.allCases.map(\.rawValue)
@@ -79,7 +79,7 @@ private func checkMicroKernels(_ values: Values) throws -> ExitCode {
         let functions = try Objdump.functions(of: program) { $0.contains("\(module.utf8.count)\(module)") }
         var (checked, dividing) = (0, 0)
         for function in functions {
-            for loop in function.innermostLoops {
+            for loop in function.loops {
                 let scalar = loop.scalarFMAs > 0
                 // A loop that divides is an activation, whose polynomial has more constants than AVX2 has registers.
                 guard scalar || loop.multiplyAdds >= smallestMicroKernel else { continue }
