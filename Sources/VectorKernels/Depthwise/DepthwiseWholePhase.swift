@@ -146,6 +146,88 @@ private func run<let M: Int, let N: Int, let P: Int, let Q: Int>(
     wholePhase(a, shape)
 }
 
+/// Whether A × B weights fit the registers beside all inputs, all sums and what these begin with.
+@inline(__always)
+private func holdsWeights(_ m: Int, _ n: Int, _ a: Int, _ b: Int) -> Bool { 2 &* m &* n &+ a &* b &+ 2 <= vectorRegisters }
+
+/// The same under A × B taps for phases that share their weights, those of a block of channels: the weights stay in registers, too, and
+/// of what M · N = 4 outputs load, 13 inputs and weights, 4 are left. Asking for the outputs of later phases before the sums: no gain.
+@inline(__always)
+private func alikePhases<let M: Int, let N: Int, let A: Int, let B: Int>(
+    _ a: borrowing PhaseTileArguments, _ taps: TileShape<A, B>.Type, _ phase: TileShape<M, N>.Type
+) {
+    var firstSrc = a.src + (A / 2) &* a.rowStep + (B / 2) &* a.step
+    var firstDst = a.dst
+    let activation = a.activation
+    let start = a.bias.map { load($0) } ?? Vector(repeating: 0)
+    var weight = TileShape<A, B>(repeating: InlineArray(repeating: start))
+    for i in 0..<A {
+        for j in 0..<B { weight[i][j] = load(a.weights + (i &* a.weightRowStep &+ j &* lanes)) }
+    }
+    for _ in 0..<a.repeats {
+        var src = firstSrc
+        var dst = firstDst
+        for _ in 0..<a.groups {
+            var sum = TileShape<M, N>(repeating: InlineArray(repeating: start))
+            var x = sum
+            for m in 0..<M {
+                for n in 0..<N { x[m][n] = load(src + (m &* a.rowStep &+ n &* a.step)) }
+            }
+            heldTapRow(0, x, weight, &sum)
+            heldTapRow(1, x, weight, &sum)
+            heldTapRow(2, x, weight, &sum)
+            heldTapRow(3, x, weight, &sum)
+            heldTapRow(4, x, weight, &sum)
+            if activation == .relu {
+                for m in 0..<M {
+                    for n in 0..<N { sum[m][n] = larger(sum[m][n], Vector(repeating: 0)) }
+                }
+            }
+            for m in 0..<M {
+                for n in 0..<N { store(dst + (m &* a.dstRowStep &+ n &* a.dstStep), sum[m][n]) }
+            }
+            src += a.srcGroupStep
+            dst += a.dstGroupStep
+        }
+        activateStored(
+            rows: M, pixels: N, firstDst, rowStep: a.dstRowStep, step: a.dstStep, groups: a.groups, groupStep: a.dstGroupStep, activation)
+        firstSrc += a.srcRepeatStep
+        firstDst += a.dstRepeatStep
+    }
+}
+
+@inline(__always)
+private func heldTapRow<let M: Int, let N: Int, let A: Int, let B: Int>(
+    _ row: Int, _ x: borrowing TileShape<M, N>, _ weight: borrowing TileShape<A, B>, _ sum: inout TileShape<M, N>
+) {
+    heldTap(row, 0, x, weight, &sum)
+    heldTap(row, 1, x, weight, &sum)
+    heldTap(row, 2, x, weight, &sum)
+    heldTap(row, 3, x, weight, &sum)
+    heldTap(row, 4, x, weight, &sum)
+}
+
+@inline(__always)
+private func heldTap<let M: Int, let N: Int, let A: Int, let B: Int>(
+    _ row: Int, _ column: Int, _ x: borrowing TileShape<M, N>, _ weight: borrowing TileShape<A, B>, _ sum: inout TileShape<M, N>
+) {
+    guard row < A, column < B else { return }
+    for m in 0..<M {
+        for n in 0..<N {
+            let (i, j) = (m + row - A / 2, n + column - B / 2)
+            if i >= 0, i < M, j >= 0, j < N { sum[m][n] = multiplyAdd(x[i][j], weight[row][column], sum[m][n]) }
+        }
+    }
+}
+
+@inline(never)
+private func runAlike<let M: Int, let N: Int, let A: Int, let B: Int>(
+    _ a: borrowing PhaseTileArguments, _ taps: TileShape<A, B>.Type, _ phase: TileShape<M, N>.Type
+) {
+    guard holdsWeights(M, N, A, B) else { return }
+    alikePhases(a, taps, phase)
+}
+
 /// The number of a tile's extent along an axis; nil where it is no whole phase, or one that is not compiled.
 func wholePhaseExtent(_ tile: Axis.PhaseTile) -> Int? {
     guard let radius = tile.wholePhaseRadius else { return nil }
@@ -161,6 +243,17 @@ func wholePhaseExtent(_ tile: Axis.PhaseTile) -> Int? {
 /// Runs the tile of a phase whose extents along the rows and along a row have these numbers.
 @inline(__always)
 func runWholePhase(_ rows: Int, _ columns: Int, _ a: borrowing PhaseTileArguments) {
+    if vectorRegisters == 32, a.weightGroupStep == 0 {
+        switch rows &* 4 &+ columns {
+        case 5: return runAlike(a, TileShape<3, 3>.self, TileShape<2, 2>.self)
+        case 6: return runAlike(a, TileShape<3, 3>.self, TileShape<2, 3>.self)
+        case 7: return runAlike(a, TileShape<3, 5>.self, TileShape<2, 3>.self)
+        case 9: return runAlike(a, TileShape<3, 3>.self, TileShape<3, 2>.self)
+        case 10: return runAlike(a, TileShape<3, 3>.self, TileShape<3, 3>.self)
+        case 13: return runAlike(a, TileShape<5, 3>.self, TileShape<3, 2>.self)
+        default: break
+        }
+    }
     switch rows &* 4 &+ columns {
     case 0: run(a, WholePhaseShape<1, 1, 0, 0>.self)
     case 1: run(a, WholePhaseShape<1, 2, 0, 1>.self)
