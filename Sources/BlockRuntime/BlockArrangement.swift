@@ -21,6 +21,9 @@ struct BlockArrangement {
         _ stages: [BlockStage], units: [BlockUnit], size: BlockSize, threads: Int, input: Layout, output: Layout
     ) throws {
         precondition(stages.flatMap(\.units) == Array(units.indices), "the stages are not the block's units in order")
+        for (end, layout, channels) in [("input", input, size.cin), ("output", output, units.last!.oc)] where !layout.holds(channels: channels) {
+            throw BlockError.noWholeBlocks(end, channels)
+        }
         try stages.checkBands(units: units, size: size)
         try stages.checkConcatenation(units: units)
         let problems = try stages.map { try $0.problems(units, at: size) }
@@ -62,17 +65,24 @@ struct BlockArrangement {
 
 extension [BlockStage] {
     /// Throws ``PlanError`` where the concatenation is to lie in blocks of channels, and one of those that end there has half a block.
-    fileprivate func checkConcatenation(units: [BlockUnit]) throws(PlanError) {
-        guard let reader = first(where: { units[$0.units.lowerBound].inputs.count > 1 }) else { return }
-        let unit = units[reader.units.lowerBound]
-        for case .unit(let part) in unit.inputs where !reader.kernel.layout.holds(channels: units[part].oc) {
+    func checkConcatenation(units: [BlockUnit]) throws(PlanError) {
+        for stage in self {
+            let unit = units[stage.units.lowerBound]
+            guard let part = units.part(of: stage.units.lowerBound, notIn: stage.kernel.layout) else { continue }
             throw PlanError.unsupported(
-                unit: unit.name, kernel: reader.kernel.name, "\(units[part].name), which ends in its input, has \(units[part].oc) channels, no whole blocks of \(Layout.blockChannels)")
+                unit: unit.name, kernel: stage.kernel.name, "\(part.name), which ends in its input, has \(part.oc) channels, no whole blocks of \(Layout.blockChannels)")
         }
     }
 }
 
 extension [BlockUnit] {
+    /// One of the units whose concatenation this unit reads that a layout cannot hold; nil where it holds all, or the unit reads one map.
+    package func part(of reader: Int, notIn layout: Layout) -> BlockUnit? {
+        guard self[reader].inputs.count > 1 else { return nil }
+        for case .unit(let part) in self[reader].inputs where !layout.holds(channels: self[part].oc) { return self[part] }
+        return nil
+    }
+
     /// What the maps and the scratch of a block of these units should stay within, in bytes: as much as its input, its output, the map
     /// behind compress and the concatenation take together. On a map of a few hundred pixels the kernels' own scratch, a tile per
     /// thread, may outgrow that.

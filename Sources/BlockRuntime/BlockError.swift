@@ -12,6 +12,7 @@ public enum BlockError: Error, Equatable, CustomStringConvertible {
     case unevenPadding(String, kernel: Int, dilation: Int)
     case badEpsilon(Double)
     case noInputWidth
+    case noWholeBlocks(String, Int)
     case noMiddle(cin: Int)
     case contradictoryWidth(String, given: Int, own: Int)
     case badSize(String)
@@ -48,6 +49,8 @@ public enum BlockError: Error, Equatable, CustomStringConvertible {
         case .badEpsilon(let epsilon):
             "the batch-norm epsilon is \(epsilon); write 0 or a positive number, such as 1e-3"
         case .noInputWidth: "the block's input channels are not known; give cin in the block file or in the size"
+        case .noWholeBlocks(let what, let channels):
+            "the \(what) has \(channels) channels, no whole blocks of \(Layout.blockChannels); take it as nchw or nhwc"
         case .noMiddle(let cin): "⌊cin/2⌋ of cin \(cin) leaves no channel; give mid, or a cin of 2 or more"
         case .contradictoryWidth(let key, let given, let own):
             "\(key) \(given) contradicts the block's own \(key) of \(own); write \(own) or leave it out"

@@ -179,6 +179,11 @@ public struct BlockPlan: Sendable, Equatable {
         } catch let error as PlanError {
             throw PlanError.malformed(file: source, line: line(rows.firstIndex { $0.band != nil } ?? 0), "\(error)")
         }
+        do {
+            try stages.checkConcatenation(units: units)
+        } catch {
+            throw PlanError.malformed(file: source, line: line(stages.firstIndex { units[$0.units.lowerBound].inputs.count > 1 }!), "\(error)")
+        }
         return stages
     }
 

@@ -133,8 +133,8 @@ struct BlockProgram {
                 results[index] = (own, 0, whole)
                 available[Key(source: stage.units.upperBound - 1, layout: layout)] = (own, last.oc, stage.band != nil)
                 if isEnd, stage.band != nil {
-                    let target = MapView(planes: last.oc, pixels: extent.pixels, of: pixels)
-                    add(Step(work: .convert(whole, target), from: own, to: .output, toAdvance: Advance(pixel: 1, image: last.oc * pixels)))
+                    let target = MapView(output, channels: last.oc, pixels: extent.pixels, ofPixels: pixels)
+                    add(Step(work: .convert(whole, target), from: own, to: .output, toAdvance: Advance(pixel: target.steps.pixel, image: last.oc * pixels)))
                 } else if isEnd {
                     let target = MapView(output, channels: last.oc, of: last.oc, batch: batch, pixels: pixels)
                     add(Step(work: .convert(whole, target), from: own, to: .output))

@@ -20,9 +20,9 @@ struct MapView {
         imageStep = total * pixels
     }
 
-    /// `pixels` neighbours of planes that have `whole` of them, in one image.
-    init(planes channels: Int, pixels: Int, of whole: Int) {
-        layout = .nchw
+    /// `pixels` neighbours out of a map of one image that has `whole` of them.
+    init(_ layout: Layout, channels: Int, pixels: Int, ofPixels whole: Int) {
+        self.layout = layout
         self.channels = channels
         batch = 1
         self.pixels = pixels
@@ -47,6 +47,7 @@ enum MapConversion {
     ) {
         // Channels that lie one step apart in both.
         let block = from.layout == .nchw16c || to.layout == .nchw16c ? Layout.blockChannels : from.channels
+        precondition(from.channels % block == 0, "\(from.channels) channels are no whole blocks")
         let blocks = from.channels / block
         // Units of some rows of the copy.
         let rows = from.rowsArePixels ? from.pixels : block

@@ -164,7 +164,7 @@ public final class PlannedBlock {
                 address(place, band.thread, input, output) + offset + band.image * advance.image + band.pixel * advance.pixel, view,
                 to: copy.floats + band.image * view.channels * pixels + band.pixel,
                 isBand
-                    ? MapView(planes: view.channels, pixels: view.pixels, of: pixels)
+                    ? MapView(.nchw, channels: view.channels, pixels: view.pixels, ofPixels: pixels)
                     : MapView(.nchw, channels: view.channels, of: view.channels, batch: size.batch, pixels: pixels),
                 pool: pool)
             if isBand { banded[unit] = copy } else { observe(unit, UnsafeBufferPointer(start: copy.floats, count: count)) }

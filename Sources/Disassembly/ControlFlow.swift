@@ -38,9 +38,8 @@ struct ControlFlow {
         dominators = Self.dominators(successors, predecessors)
     }
 
-    /// Every loop without the loops inside it, in the order of their heads: their indices into the instructions, and whether there are none
-    /// inside.
-    var loops: [(own: [Int], isInnermost: Bool)] {
+    /// Every loop in the order of their heads, by indices into the instructions: without the loops inside it, and with them.
+    var loops: [(own: [Int], whole: [Int])] {
         var bodies: [Int: Set<Int>] = [:]
         for b in blocks.indices {
             for head in successors[b] where dominates(head, b) { bodies[head, default: [head]].formUnion(body(from: b, to: head)) }
@@ -48,7 +47,7 @@ struct ControlFlow {
         return bodies.sorted { $0.key < $1.key }.map { head, body in
             let inner = bodies.filter { $0.key != head && body.contains($0.key) }
             let own = inner.values.reduce(body) { $0.subtracting($1) }
-            return (own.sorted().flatMap { blocks[$0] }, inner.isEmpty)
+            return (own.sorted().flatMap { blocks[$0] }, body.sorted().flatMap { blocks[$0] })
         }
     }
 

@@ -11,14 +11,15 @@ public struct Function: Sendable {
     }
 
     /// Loops that hold no other, in the order of their heads.
-    public var innermostLoops: [Loop] { loops { $0 } }
+    public var innermostLoops: [Loop] { loops { $0.own.count == $0.whole.count } }
     /// Loops of all depths, each without those inside it.
-    public var loops: [Loop] { loops { _ in true } }
+    public var loops: [Loop] { loops { !$0.own.isEmpty } }
 
-    private func loops(_ isWanted: (_ isInnermost: Bool) -> Bool) -> [Loop] {
+    private func loops(_ isWanted: ((own: [Int], whole: [Int])) -> Bool) -> [Loop] {
         guard !instructions.isEmpty else { return [] }
-        return ControlFlow(instructions).loops.filter { isWanted($0.isInnermost) && !$0.own.isEmpty }
-            .map { Loop(instructions: $0.own.map { instructions[$0] }) }
+        return ControlFlow(instructions).loops.filter(isWanted).map { loop in
+            Loop(instructions: loop.own.map { instructions[$0] }, changed: Set(loop.whole.compactMap { instructions[$0].writtenRegister }))
+        }
     }
 }
 
@@ -26,8 +27,13 @@ public struct Function: Sendable {
 public struct Loop: Sendable {
     /// By address; the compiler may have put other code between them.
     public let instructions: [Instruction]
+    /// The registers that it or a loop inside it writes.
+    private let changed: Set<String>
 
-    public init(instructions: [Instruction]) { self.instructions = instructions }
+    init(instructions: [Instruction], changed: Set<String>) {
+        self.instructions = instructions
+        self.changed = changed
+    }
 
     /// From the first to the last.
     public var addresses: ClosedRange<UInt64> { instructions.first!.address...instructions.last!.address }
@@ -47,7 +53,6 @@ public struct Loop: Sendable {
         let vectors = instructions.filter { $0.holdsVector && $0.addressText != nil }
         let written = Set(vectors.lazy.filter(\.stores).map { $0.addressText! })
         let read = Set(vectors.lazy.filter(\.loads).map { $0.addressText! })
-        let changed = Set(instructions.compactMap(\.writtenRegister))
         let kept = written.intersection(read).filter { address in
             address.split { "(,)".contains($0) }.filter { $0.hasPrefix("%") }.allSatisfy { !changed.contains(Instruction.wholeRegister($0.dropFirst())) }
         }

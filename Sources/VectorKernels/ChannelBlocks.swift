@@ -12,3 +12,14 @@ func wholeBlocks(_ channels: Int, insteadOf other: String) -> Kernel.Support {
     }
     return .yes
 }
+
+/// Whether the blocks of all images can be shared out whole, or nearly: else threads need smaller units of work, as a call computes a part of
+/// a block.
+func sharesMaps(_ p: Problem, threads: Int) -> Bool {
+    let maps = p.batch * p.ic / Layout.blockChannels
+    return maps % threads == 0 || maps >= 8 * threads
+}
+
+/// Of a product: floats from one block to the next in src and dst alike, and a tap for each of src. A tuple, since the copying of a struct
+/// of this size becomes a shared function with instructions of this level.
+typealias ChannelBlocks = (step: Int, taps: UnsafePointer<Tap>)

@@ -1,22 +1,24 @@
 import ConvCore
 
 /// Every kernel of this instruction-set level. To add one: write its file, add its line.
+/// The first tiled kernel of a layer is what a block runs unplanned, the last that takes a problem what is named where nothing is known of it:
+/// both take problems of any width.
 /// Touch this only after the CPU check: its initialiser is code of this level.
 public let kernels: [Kernel] = [
     depthwiseDirect,
     depthwiseTile,
+    depthwisePhaseBlocked,
+    depthwiseRollBlocked,
+    depthwiseScaleBlocked,
     depthwisePhase,
     depthwiseStage,
     depthwiseRoll,
     depthwiseScale,
-    depthwisePhaseBlocked,
-    depthwiseRollBlocked,
-    depthwiseScaleBlocked,
     pointwiseDirect,
     pointwiseTile,
+    pointwiseTileBlocked,
     pointwisePanel,
     pointwiseStrassen,
-    pointwiseTileBlocked,
     denseDirect,
     denseTile,
 ]

@@ -1,7 +1,7 @@
 import CVector
 
 /// target[c][r] = source[r][c] over `rows` × `columns`, rows of source `step` floats apart, of target `targetStep`: the way
-/// between NCHW and NHWC.
+/// between NCHW and the layouts whose channels lie side by side.
 ///
 /// In squares that are turned over in registers. Where the rows of source are long (planes), each is read as a stream that the
 /// prefetcher needs help with, since there are many; where they are short (pixels), it is the lines of target that lie far apart

@@ -192,6 +192,16 @@ struct PlannedBlockTests {
         let ends = (AlignedMemory(floats: input.count), AlignedMemory(floats: block.outputCount), AlignedMemory(floats: block.outputCount))
         Layout.convert(input, from: .nchw, to: ends.0.floats, as: .nchw16c, batch: batch, channels: 64, pixels: 66)
         turned.run(ends.0.floats, ends.1.floats)
+        let banded = try #require(try BlockPlan.stages(family: .tiled, isa: Self.registry.level.rawValue, units: units, size: size, registry: Self.registry)?
+            .inBands(of: 4, units: units, size: size))
+        for layout in Layout.allCases {
+            let block = try PlannedBlock(parameters, size: size, stages: banded, pool: pool, output: layout)
+            let (out, plain) = (AlignedMemory(floats: block.outputCount), AlignedMemory(floats: block.outputCount))
+            input.withUnsafeBufferPointer { block.run($0.baseAddress!, out.floats) }
+            Layout.convert(out.floats, from: layout, to: plain.floats, as: .nchw, batch: batch, channels: 48, pixels: 66)
+            let expected = try PlannedBlock(parameters, size: size, stages: banded, pool: pool).run(input)
+            #expect(Array(plain.floatBuffer.prefix(block.outputCount)) == expected, "\(layout)")
+        }
         Layout.convert(ends.1.floats, from: .nchw16c, to: ends.2.floats, as: .nchw, batch: batch, channels: 48, pixels: 66)
         #expect(Array(ends.2.floatBuffer.prefix(block.outputCount)) == block.run(input))
     }
@@ -209,6 +219,12 @@ struct PlannedBlockTests {
         }
         #expect(Fixtures.message { _ = try PlannedBlock(parameters, size: size, stages: stages, pool: ThreadPool(threads: 1)) }
             .contains("branches.0.pw, which ends in its input, has 40 channels, no whole blocks of 16"))
+        let plan = try BlockPlan(parsing: BlockPlan(stages, units: units, size: size, threads: 1).text, file: "plan")
+        #expect(Fixtures.message { _ = try plan.stages(units: units, size: size, registry: Self.registry) }.hasPrefix("plan:\(reader + 2): "))
+        // Nor can an end of the block.
+        let plain = try BlockPlan.standardStages(units: units, size: size, threads: 1, registry: Self.registry)
+        #expect(Fixtures.message { _ = try PlannedBlock(parameters, size: size, stages: plain, pool: ThreadPool(threads: 1), output: .nchw16c) }
+            == "the output has 40 channels, no whole blocks of 16; take it as nchw or nhwc")
     }
 
     @Test("memory stays below input, output, mid and concatenation", arguments: names)

@@ -262,10 +262,9 @@ public struct BlockPlanner {
     /// Where to climb from: of the blocks of tiled kernels, every unit's fastest single stage, of those with fused separables the
     /// fastest of either, and of those in blocks of channels the fastest.
     private func fastestStages(_ blocks: [Proved], _ timing: BlockTiming) -> [(name: String, stages: [BlockStage])] {
-        [("tiled, climbed", Layout.nhwc, 1), ("fused, climbed", .nhwc, 2), ("blocked, climbed", .nchw16c, 1)].compactMap { name, layout, most in
+        var result: [(name: String, stages: [BlockStage])] = []
+        for (layout, shapes) in [(Layout.nhwc, [("tiled, climbed", 1), ("fused, climbed", 2)]), (.nchw16c, [("blocked, climbed", 1)])] {
             let climbing = blocks.filter { $0.block.stages.allSatisfy { $0.kernel.layout == layout } }
-            let shape = climbing.first { $0.block.stages.map(\.units.count).max() == most }?.block.stages
-            guard let shape else { return nil }
             var fastest: [Range<Int>: (stage: BlockStage, ns: Double)] = [:]
             for (one, times) in zip(climbing, timing.parts(of: climbing.map(\.block), runs: 5)) {
                 for (part, samples) in zip(one.block.parts, times) {
@@ -274,8 +273,12 @@ public struct BlockPlanner {
                     if ns < fastest[stage.units]?.ns ?? .infinity { fastest[stage.units] = (stage, ns) }
                 }
             }
-            return (name, shape.map { fastest[$0.units]!.stage })
+            for (name, most) in shapes {
+                guard let shape = climbing.first(where: { $0.block.stages.map(\.units.count).max() == most })?.block.stages else { continue }
+                result.append((name, shape.map { fastest[$0.units]!.stage }))
+            }
         }
+        return result
     }
 
     /// nil of none.
@@ -319,7 +322,7 @@ public struct BlockPlanner {
         let problems = try units.map { try $0.problem(at: size) }
         // Every other tiled kernel in its turn: units that have fewer stay with their last.
         let able = problems.map { registry.split(for: $0).able.filter { $0.family == .tiled && $0.isa == isa } }
-        let tiledKernels = able.map { $0.filter { $0.layout == .nhwc } }
+        let tiledKernels = able.map { $0.filter { $0.layout != .nchw16c } }
         for turn in 1..<max(2, tiledKernels.map(\.count).max() ?? 0) {
             result.append(
                 ("tiled, kernels \(turn + 1)", tiled.map { stage in
@@ -341,7 +344,8 @@ public struct BlockPlanner {
         for exact in [true, false] {
             result.append(
                 (exact ? "tuned" : "tuned, nearest shapes", tiled.map { stage in
-                    guard let choice = tuned(problems[stage.units.lowerBound]), choice.source.isExact || !exact, choice.expectedLoss != nil
+                    guard let choice = tuned(problems[stage.units.lowerBound]), choice.source.isExact || !exact, choice.expectedLoss != nil,
+                        units.part(of: stage.units.lowerBound, notIn: choice.candidate.kernel.layout) == nil
                     else { return stage }
                     return BlockStage(units: stage.units, kernel: .layer(choice.candidate))
                 }))

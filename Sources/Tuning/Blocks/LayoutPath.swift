@@ -43,7 +43,7 @@ package struct LayoutPath {
     /// nil where some unit has no stage.
     package func best() -> Route? {
         var best: Route?
-        for layout in Layout.allCases where concatenated.allSatisfy({ layout.holds(channels: units[$0].oc) }) {
+        for layout in Layout.allCases {
             var memo: [State: (ns: Double, choice: BlockStage)?] = [:]
             let start = State(unit: 0, input: Self.bit(.nchw), trunk: 0, last: 0)
             guard let ns = cheapest(start, concatenation: layout, &memo), best == nil || ns < best!.ns else { continue }
@@ -64,7 +64,7 @@ package struct LayoutPath {
         guard state.unit < units.count else { return 0 }
         if let known = memo[state] { return known?.ns }
         var best: (ns: Double, choice: BlockStage)?
-        for cost in costs[state.unit] {
+        for cost in costs[state.unit] where units.part(of: state.unit, notIn: cost.stage.kernel.layout) == nil {
             let (next, conversions) = step(state, cost.stage, concatenation: concatenation)
             guard let rest = cheapest(next, concatenation: concatenation, &memo) else { continue }
             let ns = cost.ns + conversions + rest

@@ -28,7 +28,7 @@ let depthwisePhase = Kernel(
     },
     memory: { p, _, _ in Kernel.Memory(packed: 4 * p.kh * p.kw * paddedChannels(p)) },
     plan: { p, c, inputs in
-        planPhases(p, inputs) { PhaseJob(p, .nhwc, pixels: c["t"], sums: c["s"], passVectors: c["g"], weights: $0, bias: inputs.bias) }
+        planPhases(p, inputs) { PhaseJob(p, .nhwc, pixels: c["t"], sums: c["s"], passVectors: c["g"], threads: inputs.threads, weights: $0, bias: inputs.bias) }
     })
 
 /// The same register tiles on blocks of 16 channels, each a map of its own: a line per pixel, one next to the other. Nothing hangs on how
@@ -45,7 +45,7 @@ let depthwisePhaseBlocked = Kernel(
     },
     memory: { p, _, _ in Kernel.Memory(packed: 4 * p.weightCount) },
     plan: { p, c, inputs in
-        planPhases(p, inputs) { PhaseJob(p, .nchw16c, pixels: c["t"], sums: c["s"], passVectors: 0, weights: $0, bias: inputs.bias) }
+        planPhases(p, inputs) { PhaseJob(p, .nchw16c, pixels: c["t"], sums: c["s"], passVectors: 0, threads: inputs.threads, weights: $0, bias: inputs.bias) }
     })
 
 private let tileParameters = [
@@ -101,7 +101,7 @@ private final class PhaseJob: Sendable {
 
     /// `layout`: NHWC or blocks of channels. `passVectors`: 0 for as many as is good.
     init(
-        _ p: Problem, _ layout: Layout, pixels: Int, sums: Int, passVectors: Int, weights: UnsafePointer<Float>,
+        _ p: Problem, _ layout: Layout, pixels: Int, sums: Int, passVectors: Int, threads: Int, weights: UnsafePointer<Float>,
         bias: UnsafePointer<Float>?
     ) {
         problem = p
@@ -116,7 +116,7 @@ private final class PhaseJob: Sendable {
         if p.kw == 3 { most = max(1, min(most, sums / 2)) }
         let longest = min(most, p.columns.longestPhase)
         grid = PhaseGrid(
-            p, most: longest, room: phaseRoom(pixels: longest), rowsPerRun: isBlocked ? max(2, Self.rowBytes / (4 * p.iw * pixelStep)) : 1,
+            p, most: longest, room: phaseRoom(pixels: longest), rowsPerRun: isBlocked && sharesMaps(p, threads: threads) ? max(2, Self.rowBytes / (4 * p.iw * pixelStep)) : 1,
             isWidth: isPhaseWidth, rowsOfTile: { phaseRows(taps: $0, pixels: $1, sums: sums) })
         if isBlocked {
             self.passVectors = blockVectors

@@ -64,7 +64,8 @@ private func rollKernel(
             for channel in 0..<p.ic { starts[channel] = inputs.bias?[channel] ?? 0 }
             let isBlocked = layout == .nchw16c
             let job = RollJob(
-                p, layout, mostPixels: c["t"], together: c["h"], passVectors: isBlocked ? blockVectors : c["g"], weights: weights, starts: starts)
+                p, layout, mostPixels: c["t"], together: c["h"], passVectors: isBlocked ? blockVectors : c["g"], threads: inputs.threads,
+                weights: weights, starts: starts)
             return Kernel.Plan { [pool = inputs.pool] src, dst in
                 pool.run { index in
                     job.run(ThreadPool.share(of: job.units, index: index, parts: pool.threads), src: src, dst: dst)
@@ -92,7 +93,7 @@ private final class RollJob: Sendable {
     let pixelStep: Int
 
     init(
-        _ p: Problem, _ layout: Layout, mostPixels: Int, together: Int, passVectors: Int, weights: UnsafePointer<Float>,
+        _ p: Problem, _ layout: Layout, mostPixels: Int, together: Int, passVectors: Int, threads: Int, weights: UnsafePointer<Float>,
         starts: UnsafePointer<Float>
     ) {
         problem = p
@@ -100,7 +101,7 @@ private final class RollJob: Sendable {
         self.starts = starts
         phaseRows = min(p.dilationH, p.oh)
         isBlocked = layout == .nchw16c
-        columns = PhaseColumn.all(width: p.ow, dilation: p.dilationW, most: mostPixels, inRuns: isBlocked)
+        columns = PhaseColumn.all(width: p.ow, dilation: p.dilationW, most: mostPixels, inRuns: isBlocked && sharesMaps(p, threads: threads))
         vectors = p.ic / lanes
         self.together = together
         self.passVectors = min(passVectors, vectors)

@@ -91,10 +91,6 @@ private func tileSpace(constraint: String, admits: @escaping @Sendable (Configur
         constraint: constraint, admits: { c in isCompiledTile(c["m"], c["n"]) && admits(c) })
 }
 
-/// Blocks of channels: floats from one to the next in src and dst alike, and a tap for each of src. A tuple, since the copying of a struct
-/// of this size becomes a shared function with instructions of this level.
-typealias ChannelBlocks = (step: Int, taps: UnsafePointer<Tap>)
-
 /// Whether src is so large that L2 does not hold it; of few channels it needs no help to be there in time, unless others ran in between.
 func liesFar(_ p: Problem, _ inputs: Kernel.PlanInputs) -> Bool {
     inputs.srcIsPart || p.ic >= 128 && 4 * p.ic * p.batch * p.ih * p.iw > 1 << 20
