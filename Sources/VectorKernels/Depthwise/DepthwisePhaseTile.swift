@@ -91,152 +91,6 @@ private func phaseTile<let K: Int, let T: Int, let R: Int>(
     }
 }
 
-/// Whether the weights of two rows fit the registers beside all sums and an input.
-@inline(__always)
-private func goTogether(taps k: Int, pixels t: Int) -> Bool { 2 &* k &+ 2 &* t &+ 2 <= vectorRegisters }
-
-/// Two rows of outputs under the same inputs: each is loaded once for both, and twice as many sums are under way. In one row by itself
-/// there are at most K, of which each waits for the one before: 4 cycles, in which two units could do 8.
-@inline(__always)
-private func pairTile<let K: Int, let T: Int>(_ a: borrowing PhaseTileArguments, _ shape: PhaseShape<K, T, 2>.Type) {
-    var firstSrc = a.src + a.rows.lowerBound &* a.rowStep
-    var firstDst = a.dst
-    let activation = a.activation
-    for _ in 0..<a.repeats {
-        var src = firstSrc
-        var weights = a.weights
-        var dst = firstDst
-        var bias = a.bias
-        for _ in 0..<a.groups {
-            let start = bias.map { load($0) } ?? Vector(repeating: 0)
-            var upper = InlineArray<T, Vector>(repeating: start)
-            var lower = InlineArray<T, Vector>(repeating: start)
-            if a.resumes {
-                for t in 0..<T {
-                    upper[t] = load(dst + t &* a.dstStep)
-                    lower[t] = load(dst + (a.dstRowStep &+ t &* a.dstStep))
-                }
-            }
-            var x = src
-            var w = weights + a.rows.lowerBound &* a.weightRowStep
-            for row in a.rows {
-                if row == 0 {
-                    single(x, w, a, &upper, shape)
-                } else if row < a.rowTaps {
-                    double(x, w, a, &upper, &lower, shape)
-                } else {
-                    single(x, w - a.weightRowStep, a, &lower, shape)
-                }
-                x += a.rowStep
-                w += a.weightRowStep
-            }
-            if activation == .relu {
-                for t in 0..<T { upper[t] = larger(upper[t], Vector(repeating: 0)) }
-                for t in 0..<T { lower[t] = larger(lower[t], Vector(repeating: 0)) }
-            }
-            for t in 0..<T { store(dst + t &* a.dstStep, upper[t]) }
-            for t in 0..<T { store(dst + (a.dstRowStep &+ t &* a.dstStep), lower[t]) }
-            src += a.srcGroupStep
-            weights += a.weightGroupStep
-            dst += a.dstGroupStep
-            if let p = bias { bias = p + a.biasGroupStep }
-        }
-        activateStored(
-            rows: 2, pixels: T, firstDst, rowStep: a.dstRowStep, step: a.dstStep, groups: a.groups, groupStep: a.dstGroupStep, activation)
-        firstSrc += a.srcRepeatStep
-        firstDst += a.dstRepeatStep
-    }
-}
-
-/// A row of inputs under the taps of `w`, into one row of sums.
-@inline(__always)
-private func single<let K: Int, let T: Int>(
-    _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>, _ a: borrowing PhaseTileArguments, _ sum: inout InlineArray<T, Vector>,
-    _ shape: PhaseShape<K, T, 2>.Type
-) {
-    var weight = InlineArray<K, Vector>(repeating: Vector(repeating: 0))
-    for k in 0..<K { weight[k] = load(w + k &* lanes) }
-    var x = x
-    singlePlace(0, &x, weight, a, &sum)
-    singlePlace(1, &x, weight, a, &sum)
-    singlePlace(2, &x, weight, a, &sum)
-    singlePlace(3, &x, weight, a, &sum)
-    singlePlace(4, &x, weight, a, &sum)
-    singlePlace(5, &x, weight, a, &sum)
-    singlePlace(6, &x, weight, a, &sum)
-    singlePlace(7, &x, weight, a, &sum)
-    singlePlace(8, &x, weight, a, &sum)
-    singlePlace(9, &x, weight, a, &sum)
-    singlePlace(10, &x, weight, a, &sum)
-    singlePlace(11, &x, weight, a, &sum)
-    singlePlace(12, &x, weight, a, &sum)
-    singlePlace(13, &x, weight, a, &sum)
-}
-
-@inline(__always)
-private func singlePlace<let K: Int, let T: Int>(
-    _ j: Int, _ x: inout UnsafePointer<Float>, _ weight: borrowing InlineArray<K, Vector>, _ a: borrowing PhaseTileArguments,
-    _ sum: inout InlineArray<T, Vector>
-) {
-    guard j < T + K - 1 else { return }
-    if a.live & (1 << UInt32(j)) != 0 {
-        let value = load(x)
-        for k in 0..<K {
-            let t = j - k
-            if t >= 0, t < T { sum[t] = multiplyAdd(value, weight[k], sum[t]) }
-        }
-    }
-    x += a.step
-}
-
-/// The same into two rows of sums: under the taps of `w` in the upper one, under those of the row before in the lower one.
-@inline(__always)
-private func double<let K: Int, let T: Int>(
-    _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>, _ a: borrowing PhaseTileArguments, _ upper: inout InlineArray<T, Vector>,
-    _ lower: inout InlineArray<T, Vector>, _ shape: PhaseShape<K, T, 2>.Type
-) {
-    var weight = InlineArray<K, Vector>(repeating: Vector(repeating: 0))
-    var before = InlineArray<K, Vector>(repeating: Vector(repeating: 0))
-    for k in 0..<K { weight[k] = load(w + k &* lanes) }
-    let v = w - a.weightRowStep
-    for k in 0..<K { before[k] = load(v + k &* lanes) }
-    var x = x
-    doublePlace(0, &x, weight, before, a, &upper, &lower)
-    doublePlace(1, &x, weight, before, a, &upper, &lower)
-    doublePlace(2, &x, weight, before, a, &upper, &lower)
-    doublePlace(3, &x, weight, before, a, &upper, &lower)
-    doublePlace(4, &x, weight, before, a, &upper, &lower)
-    doublePlace(5, &x, weight, before, a, &upper, &lower)
-    doublePlace(6, &x, weight, before, a, &upper, &lower)
-    doublePlace(7, &x, weight, before, a, &upper, &lower)
-    doublePlace(8, &x, weight, before, a, &upper, &lower)
-    doublePlace(9, &x, weight, before, a, &upper, &lower)
-    doublePlace(10, &x, weight, before, a, &upper, &lower)
-    doublePlace(11, &x, weight, before, a, &upper, &lower)
-    doublePlace(12, &x, weight, before, a, &upper, &lower)
-    doublePlace(13, &x, weight, before, a, &upper, &lower)
-}
-
-@inline(__always)
-private func doublePlace<let K: Int, let T: Int>(
-    _ j: Int, _ x: inout UnsafePointer<Float>, _ weight: borrowing InlineArray<K, Vector>, _ before: borrowing InlineArray<K, Vector>,
-    _ a: borrowing PhaseTileArguments, _ upper: inout InlineArray<T, Vector>, _ lower: inout InlineArray<T, Vector>
-) {
-    guard j < T + K - 1 else { return }
-    if a.live & (1 << UInt32(j)) != 0 {
-        let value = load(x)
-        for k in 0..<K {
-            let t = j - k
-            if t >= 0, t < T { upper[t] = multiplyAdd(value, weight[k], upper[t]) }
-        }
-        for k in 0..<K {
-            let t = j - k
-            if t >= 0, t < T { lower[t] = multiplyAdd(value, before[k], lower[t]) }
-        }
-    }
-    x += a.step
-}
-
 /// What window row `row` gives to output row `r`.
 @inline(__always)
 private func windowRow<let K: Int, let T: Int, let R: Int>(
@@ -246,53 +100,62 @@ private func windowRow<let K: Int, let T: Int, let R: Int>(
     guard r < R else { return }
     let tap = row &- r
     guard UInt(bitPattern: tap) < UInt(bitPattern: a.rowTaps) else { return }
-    let w = weights + tap &* a.weightRowStep
+    feedRow(x, weights + tap &* a.weightRowStep, a, &sum[r], shape)
+}
+
+/// A row of inputs under a row of taps, into a row of sums.
+@inline(__always)
+func feedRow<let K: Int, let T: Int, let R: Int>(
+    _ x: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, _ a: borrowing PhaseTileArguments, _ sum: inout InlineArray<T, Vector>,
+    _ shape: PhaseShape<K, T, R>.Type
+) {
     var weight = InlineArray<K, Vector>(repeating: Vector(repeating: 0))
-    for k in 0..<K { weight[k] = load(w + k &* lanes) }
-    let live = a.live
-    let step = a.step
+    for k in 0..<K { weight[k] = load(weights + k &* lanes) }
     var x = x
     // Written out: the optimiser would give up unrolling a loop over places around one over taps, and with it the
     // registers.
-    place(0, r, &x, step, live, weight, &sum, shape)
-    place(1, r, &x, step, live, weight, &sum, shape)
-    place(2, r, &x, step, live, weight, &sum, shape)
-    place(3, r, &x, step, live, weight, &sum, shape)
-    place(4, r, &x, step, live, weight, &sum, shape)
-    place(5, r, &x, step, live, weight, &sum, shape)
-    place(6, r, &x, step, live, weight, &sum, shape)
-    place(7, r, &x, step, live, weight, &sum, shape)
-    place(8, r, &x, step, live, weight, &sum, shape)
-    place(9, r, &x, step, live, weight, &sum, shape)
-    place(10, r, &x, step, live, weight, &sum, shape)
-    place(11, r, &x, step, live, weight, &sum, shape)
-    place(12, r, &x, step, live, weight, &sum, shape)
-    place(13, r, &x, step, live, weight, &sum, shape)
+    place(0, &x, weight, a, &sum)
+    place(1, &x, weight, a, &sum)
+    place(2, &x, weight, a, &sum)
+    place(3, &x, weight, a, &sum)
+    place(4, &x, weight, a, &sum)
+    place(5, &x, weight, a, &sum)
+    place(6, &x, weight, a, &sum)
+    place(7, &x, weight, a, &sum)
+    place(8, &x, weight, a, &sum)
+    place(9, &x, weight, a, &sum)
+    place(10, &x, weight, a, &sum)
+    place(11, &x, weight, a, &sum)
+    place(12, &x, weight, a, &sum)
+    place(13, &x, weight, a, &sum)
     if K > 5 {
-        place(14, r, &x, step, live, weight, &sum, shape)
-        place(15, r, &x, step, live, weight, &sum, shape)
-        place(16, r, &x, step, live, weight, &sum, shape)
-        place(17, r, &x, step, live, weight, &sum, shape)
-        place(18, r, &x, step, live, weight, &sum, shape)
-        place(19, r, &x, step, live, weight, &sum, shape)
+        place(14, &x, weight, a, &sum)
+        place(15, &x, weight, a, &sum)
+        place(16, &x, weight, a, &sum)
+        place(17, &x, weight, a, &sum)
+        place(18, &x, weight, a, &sum)
+        place(19, &x, weight, a, &sum)
     }
 }
 
-/// One input: into the sum of every output that it lies under.
+/// One input, if it lies in the image.
 @inline(__always)
-private func place<let K: Int, let T: Int, let R: Int>(
-    _ j: Int, _ r: Int, _ x: inout UnsafePointer<Float>, _ step: Int, _ live: UInt32,
-    _ weight: borrowing InlineArray<K, Vector>, _ sum: inout TileShape<R, T>, _ shape: PhaseShape<K, T, R>.Type
+private func place<let K: Int, let T: Int>(
+    _ j: Int, _ x: inout UnsafePointer<Float>, _ weight: borrowing InlineArray<K, Vector>, _ a: borrowing PhaseTileArguments,
+    _ sum: inout InlineArray<T, Vector>
 ) {
     guard j < T + K - 1 else { return }
-    if live & (1 << UInt32(j)) != 0 {
-        let value = load(x)
-        for k in 0..<K {
-            let t = j - k
-            if t >= 0, t < T { sum[r][t] = multiplyAdd(value, weight[k], sum[r][t]) }
-        }
+    if a.live & (1 << UInt32(j)) != 0 { feed(j, load(x), weight, &sum) }
+    x += a.step
+}
+
+/// The input at place `j`: into the sum of every output that it lies under.
+@inline(__always)
+func feed<let K: Int, let T: Int>(_ j: Int, _ value: Vector, _ weight: borrowing InlineArray<K, Vector>, _ sum: inout InlineArray<T, Vector>) {
+    for k in 0..<K {
+        let t = j - k
+        if t >= 0, t < T { sum[t] = multiplyAdd(value, weight[k], sum[t]) }
     }
-    x += step
 }
 
 /// The most columns of taps of a compiled tile.
@@ -329,12 +192,6 @@ private func several<let K: Int, let T: Int, let R: Int>(
 ) {
     guard K < 7, T * R <= largestSeveralRows(taps: K), R > 2 || !goTogether(taps: K, pixels: T) else { return }
     phaseTile(a, several: true, shape)
-}
-
-@inline(never)
-private func pair<let K: Int, let T: Int>(_ a: borrowing PhaseTileArguments, _ shape: PhaseShape<K, T, 2>.Type) {
-    guard goTogether(taps: K, pixels: T) else { return }
-    pairTile(a, shape)
 }
 
 /// Runs the tile of `k` columns of taps × `t` pixels × `r` rows.
@@ -396,23 +253,6 @@ private func runSeveralRows<let K: Int>(
     case 67: several(a, PhaseShape<K, 3, 4>.self)
     case 68: several(a, PhaseShape<K, 4, 4>.self)
     case 69: several(a, PhaseShape<K, 5, 4>.self)
-    default: preconditionFailure("no such tile")
-    }
-}
-
-@inline(__always)
-private func runPair<let K: Int>(_ t: Int, _ a: borrowing PhaseTileArguments, _ taps: InlineArray<K, Vector>.Type) {
-    switch t {
-    case 1: pair(a, PhaseShape<K, 1, 2>.self)
-    case 2: pair(a, PhaseShape<K, 2, 2>.self)
-    case 3: pair(a, PhaseShape<K, 3, 2>.self)
-    case 4: pair(a, PhaseShape<K, 4, 2>.self)
-    case 5: pair(a, PhaseShape<K, 5, 2>.self)
-    case 6: pair(a, PhaseShape<K, 6, 2>.self)
-    case 7: pair(a, PhaseShape<K, 7, 2>.self)
-    case 8: pair(a, PhaseShape<K, 8, 2>.self)
-    case 9: pair(a, PhaseShape<K, 9, 2>.self)
-    case 10: pair(a, PhaseShape<K, 10, 2>.self)
     default: preconditionFailure("no such tile")
     }
 }

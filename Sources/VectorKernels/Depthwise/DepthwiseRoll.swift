@@ -342,16 +342,6 @@ private func column<let T: Int, let W: Int, let H: Int>(
     }
 }
 
-@inline(__always)
-private func finishSums<let T: Int>(
-    _ sum: inout InlineArray<T, Vector>, _ out: UnsafeMutablePointer<Float>, _ step: Int, _ activation: Activation
-) {
-    if activation == .relu {
-        for t in 0..<T { sum[t] = larger(sum[t], Vector(repeating: 0)) }
-    }
-    for t in 0..<T { store(out + t &* step, sum[t]) }
-}
-
 @inline(never)
 private func roll<let T: Int, let W: Int, let H: Int>(_ a: borrowing RollArguments, _ shape: RollShape<T, W, H>.Type) {
     guard fitsRoll(pixels: T, vectors: H) else { return }

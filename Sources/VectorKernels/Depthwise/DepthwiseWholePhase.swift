@@ -178,14 +178,7 @@ private func alikePhases<let M: Int, let N: Int, let A: Int, let B: Int>(
             heldTapRow(2, x, weight, &sum)
             heldTapRow(3, x, weight, &sum)
             heldTapRow(4, x, weight, &sum)
-            if activation == .relu {
-                for m in 0..<M {
-                    for n in 0..<N { sum[m][n] = larger(sum[m][n], Vector(repeating: 0)) }
-                }
-            }
-            for m in 0..<M {
-                for n in 0..<N { store(dst + (m &* a.dstRowStep &+ n &* a.dstStep), sum[m][n]) }
-            }
+            finishTile(&sum, dst, rowStep: a.dstRowStep, step: a.dstStep, activation)
             src += a.srcGroupStep
             dst += a.dstGroupStep
         }

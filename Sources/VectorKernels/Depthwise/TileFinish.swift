@@ -18,6 +18,17 @@ func finishTile<let R: Int, let T: Int>(
     }
 }
 
+/// The same of one row.
+@inline(__always)
+func finishSums<let T: Int>(
+    _ sum: inout InlineArray<T, Vector>, _ out: UnsafeMutablePointer<Float>, _ step: Int, _ activation: Activation
+) {
+    if activation == .relu {
+        for t in 0..<T { sum[t] = larger(sum[t], Vector(repeating: 0)) }
+    }
+    for t in 0..<T { store(out + t &* step, sum[t]) }
+}
+
 /// Whether the activation runs over stored sums, needing registers of its own: see `matrixTile`.
 @inline(__always)
 func activatesStored(_ activation: Activation) -> Bool { activation == .silu || activation == .hardswish }
