@@ -66,6 +66,9 @@ public struct Kernel: Sendable {
     public enum Support: Sendable, Equatable {
         case yes
         case no(reason: String)
+
+        /// The first reason against it; the other is not asked where this one has one.
+        public func and(_ other: @autoclosure () -> Support) -> Support { self == .yes ? other() : self }
     }
 
     /// What the rounding errors of an output grow with; `ErrorBound` derives how far.

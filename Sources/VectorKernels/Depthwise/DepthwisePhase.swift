@@ -23,8 +23,7 @@ let depthwisePhase = Kernel(
             + [Parameter("g", [0, 1, 2, 4, 8, 16, 1000], standard: 0, "vectors of channels per pass over the map; 0: as their weights ask")],
         constraint: tileConstraint, admits: admitsTile),
     supports: { p in
-        guard case .yes = supportsPhases(p) else { return supportsPhases(p) }
-        return p.ic >= lanes ? .yes : .no(reason: "\(p.ic) channels are less than a vector of \(lanes); dw-tile takes them")
+        supportsPhases(p).and(p.ic >= lanes ? .yes : .no(reason: "\(p.ic) channels are less than a vector of \(lanes); dw-tile takes them"))
     },
     memory: { p, _, _ in Kernel.Memory(packed: 4 * p.kh * p.kw * paddedChannels(p)) },
     plan: { p, c, inputs in
@@ -39,10 +38,7 @@ let depthwisePhaseBlocked = Kernel(
     runsInPlace: overwrites,
     summary: "register tile of pixels × rows a dilation apart on blocks of channels, an input loaded once for all the taps of a row",
     space: ConfigurationSpace(tileParameters, constraint: tileConstraint, admits: admitsTile),
-    supports: { p in
-        guard case .yes = supportsPhases(p) else { return supportsPhases(p) }
-        return wholeBlocks(p.ic, insteadOf: "dw-phase")
-    },
+    supports: { p in supportsPhases(p).and(wholeBlocks(p.ic, insteadOf: "dw-phase")) },
     memory: { p, _, _ in Kernel.Memory(packed: 4 * p.weightCount) },
     plan: { p, c, inputs in
         planPhases(p, inputs) { PhaseJob(p, .nchw16c, pixels: c["t"], sums: c["s"], passVectors: 0, threads: inputs.threads, weights: $0, bias: inputs.bias) }

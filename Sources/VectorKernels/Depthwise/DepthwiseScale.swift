@@ -15,8 +15,7 @@ let depthwiseScale = Kernel(
     summary: "a factor and a bias per channel on NHWC, large outputs stored past the caches",
     space: scaleSpace,
     supports: { p in
-        guard case .yes = supportsScale(p) else { return supportsScale(p) }
-        return p.ic % lanes == 0 ? .yes : .no(reason: "\(p.ic) channels are no whole vectors of \(lanes); dw-tile takes them")
+        supportsScale(p).and(p.ic % lanes == 0 ? .yes : .no(reason: "\(p.ic) channels are no whole vectors of \(lanes); dw-tile takes them"))
     },
     memory: { p, _, _ in Kernel.Memory(packed: 8 * p.ic) },
     plan: { p, c, inputs in
@@ -40,10 +39,7 @@ let depthwiseScaleBlocked = Kernel(
     runsInPlace: overwrites,
     summary: "a factor and a bias per channel on blocks of channels, large outputs stored past the caches",
     space: scaleSpace,
-    supports: { p in
-        guard case .yes = supportsScale(p) else { return supportsScale(p) }
-        return wholeBlocks(p.ic, insteadOf: "dw-scale")
-    },
+    supports: { p in supportsScale(p).and(wholeBlocks(p.ic, insteadOf: "dw-scale")) },
     memory: { p, _, _ in Kernel.Memory(packed: 8 * p.ic) },
     plan: { p, c, inputs in
         let block = Layout.blockChannels

@@ -43,10 +43,7 @@ let pointwiseTileBlocked = Kernel(
     space: tileSpace(constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers, a compiled tile, and panels that part no block") { c in
         lanes == Layout.blockChannels || Layout.blockChannels % (c["n"] * lanes) == 0
     },
-    supports: { p in
-        guard case .yes = wholeBlocks(p.ic, insteadOf: "pw-tile") else { return wholeBlocks(p.ic, insteadOf: "pw-tile") }
-        return wholeBlocks(p.oc, insteadOf: "pw-tile")
-    },
+    supports: { p in wholeBlocks(p.ic, insteadOf: "pw-tile").and(wholeBlocks(p.oc, insteadOf: "pw-tile")) },
     memory: { p, c, _ in Kernel.Memory(packed: panelBytes(p, c) + p.ic / Layout.blockChannels * MemoryLayout<Tap>.stride) },
     plan: { p, c, inputs in
         let panels = PackedPanels(p, width: c["n"] * lanes)
@@ -100,8 +97,9 @@ func liesFar(_ p: Problem, _ inputs: Kernel.PlanInputs) -> Bool {
 /// on 80 × 80 pixels took 1.2 times as long on a Zen 5; when every panel asks, 4096 to 1024 on 20 × 20 1.06 times.
 private let farthestAhead = 120
 
-/// Pixels `rows` × panels `panelRange` of the product; the pixels of src and dst lie `srcStep` and `dstStep` floats apart. `isFar`: src lies beyond the private caches. While a block of rows is multiplied, the source of the next is asked for then,
-/// and behind the last what `next` names.
+/// Pixels `rows` × panels `panelRange` of the product; the pixels of src and dst lie `srcStep` and `dstStep` floats apart. `isFar`: src
+/// lies beyond the private caches. While a block of rows is multiplied, the source of the next is asked for then, and behind the last what
+/// `next` names.
 @inline(never)
 func runPointwiseBlocks(
     _ p: Problem, rows: Range<Int>, panelRange: Range<Int>, panels: PackedPanels, m: Int, depthBlock: Int,
