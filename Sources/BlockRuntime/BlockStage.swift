@@ -20,7 +20,7 @@ public enum StageKernel: Sendable {
         }
     }
 
-    /// `pw-tile-v4@m8n2k512r120`
+    /// `pw-tile-v4@m8n2k4096r120`
     public var name: String {
         configuration.entries.isEmpty ? kernelName : "\(kernelName)@\(configuration)"
     }

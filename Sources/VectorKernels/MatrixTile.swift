@@ -52,6 +52,10 @@ struct TileArguments {
     var aheadTileStep = 0
     /// Whether every tap begins to ask anew, as far on as its A.
     var aheadFollowsTaps = false
+    /// What further tiles need from beyond L2, likewise: asked for into L2, `laterStep` floats further with every term.
+    var later: UnsafePointer<Float>? = nil
+    var laterStep = 0
+    var laterTileStep = 0
 
     enum Start {
         /// From the sums that C holds (a later block of a split reduction).
@@ -75,7 +79,7 @@ typealias TileShape<let MR: Int, let NR: Int> = InlineArray<MR, InlineArray<NR, 
 @inline(__always)
 private func matrixTile<let MR: Int, let NR: Int>(
     _ t: borrowing TileArguments, a tileA: UnsafePointer<Float>, c: UnsafeMutablePointer<Float>, ahead: UnsafePointer<Float>,
-    maskedB: Bool, as shape: TileShape<MR, NR>.Type
+    later: UnsafePointer<Float>, maskedB: Bool, as shape: TileShape<MR, NR>.Type
 ) {
     var sum = TileShape<MR, NR> { _ in InlineArray { _ in Vector(repeating: 0) } }
     let last = t.lastLanes
@@ -110,6 +114,7 @@ private func matrixTile<let MR: Int, let NR: Int>(
         }
     }
     var asked = ahead
+    var askedLater = later
     for tap in 0..<t.tapCount {
         var a = tileA + t.taps[tap].a
         if t.aheadFollowsTaps { asked = ahead + t.taps[tap].a }
@@ -126,6 +131,8 @@ private func matrixTile<let MR: Int, let NR: Int>(
             if multiplyAddIsFused {
                 atrous_prefetch(asked)
                 asked += t.aheadStep
+                atrous_prefetch_far(askedLater)
+                askedLater += t.laterStep
             }
             a += t.aStep
             b += t.bStep
@@ -164,20 +171,23 @@ private func packed<let MR: Int, let NR: Int>(_ t: borrowing TileArguments, _ sh
     var c = t.c
     var ahead = t.a
     if let elsewhere = t.ahead { ahead = elsewhere }
+    var later = t.a
+    if let elsewhere = t.later { later = elsewhere }
     // Without fused instructions the optimiser gives up on the sums inside a further loop, and on a prefetch beside them: the
     // caller repeats the tile.
     for _ in 0..<(multiplyAddIsFused ? t.tiles : 1) {
-        matrixTile(t, a: a, c: c, ahead: ahead, maskedB: false, as: shape)
+        matrixTile(t, a: a, c: c, ahead: ahead, later: later, maskedB: false, as: shape)
         a += MR &* t.aRow
         c += MR &* t.cRow
         ahead += t.aheadTileStep
+        later += t.laterTileStep
     }
 }
 
 /// B read in place: its last vector may end with the matrix.
 @inline(never)
 private func inPlace<let MR: Int>(_ t: borrowing TileArguments, _ shape: TileShape<MR, 1>.Type) {
-    matrixTile(t, a: t.a, c: t.c, ahead: t.a, maskedB: true, as: shape)
+    matrixTile(t, a: t.a, c: t.c, ahead: t.a, later: t.a, maskedB: true, as: shape)
 }
 
 /// The most rows of a compiled tile, by its vectors: with larger ones the optimiser gives up unrolling, and the sums go

@@ -91,6 +91,8 @@ ATROUS_INLINE const float *atrous_loaded_anew(const float *p) {
     __asm__ volatile("" : "+r"(p));
     return p;
 }
+// Asks for the cache line at p, to be read later on: it comes into L2.
+ATROUS_INLINE void atrous_prefetch_far(const void *p) { __builtin_prefetch(p, 0, 2); }
 // Asks for the cache line at p, to be read.
 ATROUS_INLINE void atrous_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
 
