@@ -7,13 +7,15 @@ public struct Throughput: Sendable {
     let probe: ISAProbe
     /// Nanoseconds that the reference loop takes on one thread at the measured peak.
     let expectedNs: Double
+    let flops: Double
     /// About 25 µs: long beside a fork and join, short beside a sample.
     static let rounds = 8_000
 
     /// `probe` is that of the level whose peak the profile holds for one thread.
     public init(_ probe: ISAProbe, peakGflops: Double) {
         self.probe = probe
-        expectedNs = Double(Self.rounds * probe.multiplyAddsPerRound * probe.lanes * 2) / peakGflops
+        flops = Double(Self.rounds * probe.multiplyAddsPerRound * probe.lanes * 2)
+        expectedNs = flops / peakGflops
     }
 }
 
@@ -31,6 +33,8 @@ struct DisturbanceWatch {
         let stealTicks: Int
         let switches: Int
         let slow: Bool
+        /// GFLOP/s of all threads together in the loop of multiply-adds.
+        let gflops: Double?
     }
 
     init(_ pool: ThreadPool, _ throughput: Throughput?) {
@@ -39,31 +43,48 @@ struct DisturbanceWatch {
     }
 
     func snapshot() -> Snapshot {
-        Snapshot(stealTicks: StealTime.shared.ticks, switches: ThreadPool.forcedSwitches, slow: isSlow())
+        let rate = throughput.map { _ in self.rate() }
+        return Snapshot(
+            stealTicks: StealTime.shared.ticks, switches: ThreadPool.forcedSwitches, slow: rate?.slow ?? false, gflops: rate?.gflops)
     }
 
     func disturbed(from a: Snapshot, to b: Snapshot) -> Bool {
         b.stealTicks != a.stealTicks || b.switches != a.switches || a.slow || b.slow
     }
 
+    /// A batch of so many runs between two snapshots.
+    func sample(round: Int, ns: Double, runs: Int, from a: Snapshot, to b: Snapshot) -> Sample {
+        let gflops = a.gflops.flatMap { before in b.gflops.map { (before + $0) / 2 } }
+        return Sample(round: round, ns: ns, runs: runs, disturbed: disturbed(from: a, to: b), multiplyAddGflops: gflops)
+    }
+
     /// Waits until all threads reach their rate, at most a quarter of a second; a pause also lets the host place its virtual CPUs
     /// anew.
     func waitForCores() {
         for _ in 0..<5 {
-            guard isSlow() else { return }
+            guard throughput != nil, rate().slow else { return }
             usleep(50_000)
         }
     }
 
-    private func isSlow() -> Bool {
-        guard let throughput else { return false }
+    /// Whether the threads are slower than they can be, and what they reach, each by its own clock: fork and join do not count there.
+    private func rate() -> (slow: Bool, gflops: Double) {
+        let throughput = throughput!
         // The better of two: the first may have woken a sleeping worker.
-        return min(time(throughput.probe), time(throughput.probe)) > throughput.expectedNs * Self.slowdown
+        let (a, b) = (time(throughput), time(throughput))
+        return (min(a.ns, b.ns) > throughput.expectedNs * Self.slowdown, max(a.gflops, b.gflops))
     }
 
-    private func time(_ probe: ISAProbe) -> Double {
-        let start = Clock.now()
-        pool.run { _ in keepAlive(probe.multiplyAdds(Throughput.rounds)) }
-        return Double(Clock.now() - start)
+    private func time(_ throughput: Throughput) -> (ns: Double, gflops: Double) {
+        withUnsafeTemporaryAllocation(of: Double.self, capacity: pool.threads) { own in
+            let start = Clock.now()
+            pool.run { index in
+                let start = Clock.now()
+                keepAlive(throughput.probe.multiplyAdds(Throughput.rounds))
+                own[index] = Double(Clock.now() - start)
+            }
+            let ns = Double(Clock.now() - start)
+            return (ns, (0..<pool.threads).reduce(0) { $0 + throughput.flops / own[$1] })
+        }
     }
 }

@@ -35,6 +35,9 @@ public struct Sample: Sendable {
     /// Runs in the batch.
     public let runs: Int
     public let disturbed: Bool
+    /// GFLOP/s of a loop of multiply-adds on the same threads, mean of one just before and one just after: the FMA peak at the clock
+    /// that the batch had. Nil where nothing watches the threads.
+    public let multiplyAddGflops: Double?
 }
 
 /// What a verified candidate takes.
@@ -46,6 +49,8 @@ public struct Measurement: Sendable {
     public let intervalNs: ClosedRange<Double>
     /// Median nanoseconds that planning took (packing weights).
     public let planNs: Double
+    /// Median of the samples'; see ``Sample/multiplyAddGflops``.
+    public let multiplyAddGflops: Double?
     public var disturbedCount: Int { samples.lazy.filter(\.disturbed).count }
 
     /// Undisturbed samples only, unless fewer than three of them are left: then all, and the count says so.
@@ -53,7 +58,10 @@ public struct Measurement: Sendable {
         self.verified = verified
         self.samples = samples
         let clean = samples.filter { !$0.disturbed }
-        let used = (clean.count >= 3 ? clean : samples).map(\.ns)
+        let counted = clean.count >= 3 ? clean : samples
+        let used = counted.map(\.ns)
+        let rates = counted.compactMap(\.multiplyAddGflops)
+        multiplyAddGflops = rates.isEmpty ? nil : Statistics.median(rates)
         medianNs = Statistics.median(used)
         madNs = Statistics.medianAbsoluteDeviation(used)
         minNs = used.min() ?? .nan

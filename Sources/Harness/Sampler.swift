@@ -114,7 +114,7 @@ public struct Sampler {
         if warmRuns == 1, warmNs > Self.longRunNs, options.cache == .warm {
             // Long enough to be a sample of its own: what the caches held before does not show.
             let after = watch.snapshot()
-            run.add(Sample(round: round, ns: warmNs, runs: 1, disturbed: watch.disturbed(from: before, to: after)))
+            run.add(watch.sample(round: round, ns: warmNs, runs: 1, from: before, to: after))
             return
         }
         let estimate = run.estimateNs ?? warmNs / warmRuns
@@ -142,9 +142,7 @@ public struct Sampler {
             ns = Double(sum)
         }
         let end = watch.snapshot()
-        run.add(
-            Sample(
-                round: round, ns: ns / Double(count), runs: count, disturbed: watch.disturbed(from: start, to: end)))
+        run.add(watch.sample(round: round, ns: ns / Double(count), runs: count, from: start, to: end))
     }
     /// Brings the caches into the state that the options' mode names, before each run.
     private func disturbCaches(_ neighbour: Neighbour?) {

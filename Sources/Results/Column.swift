@@ -35,6 +35,7 @@ struct Column: Sendable {
     /// Of a result file, behind the others.
     private static let added: [Column] = [
         number("reference_ns", \.referenceNs), number("predicted_ns", \.predictedNs), count("attempts", \.attempts),
+        number("fma_gflops", \.multiplyAddGflops),
     ]
 
     /// Of a tuning store, behind the others.

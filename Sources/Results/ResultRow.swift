@@ -58,6 +58,9 @@ public struct ResultRow: Sendable, Equatable {
     /// that and the whole agreed.
     public var predictedNs: Double?
     public var attempts: Int?
+    /// GFLOP/s of a loop of multiply-adds on the same threads, run before and after every sample, median: the FMA peak at the clock that
+    /// the samples had, where `attainable` is held to the machine's best.
+    public var multiplyAddGflops: Double?
     /// What a tuner adds; empty in rows of others.
     public var tuning = TuningFields()
 

@@ -16,6 +16,23 @@ import ThreadPool
             .run(measuring: MeasurementOptions(minTime: 0.001, rounds: 3))[1].outcome
     }
 
+    @Test(arguments: [1, 2])
+    func theRateOfMultiplyAddsIsKeptWithEverySample(threads: Int) throws {
+        let probe = KernelRegistry(level: .baseline).probes[0]
+        func measured(_ throughput: Throughput?) throws -> Harness.Measurement {
+            let trial = try Trial(ProblemData(problem, seed: 1), candidates: [Candidate(good)], pool: ThreadPool(threads: threads))
+            guard case .measured(let m) = try trial.run(measuring: MeasurementOptions(minTime: 0.001, rounds: 3), throughput: throughput)[0].outcome
+            else { throw CancellationError() }
+            return m
+        }
+        #expect(try measured(nil).multiplyAddGflops == nil)
+        // So low a peak that no sample counts as disturbed by it.
+        let m = try measured(Throughput(probe, peakGflops: 1e-3))
+        let rates = m.samples.compactMap(\.multiplyAddGflops)
+        #expect(rates.count == m.samples.count && rates.allSatisfy { $0 > 0 && $0.isFinite })
+        #expect(try #require(m.multiplyAddGflops) >= rates.min()! && m.multiplyAddGflops! <= rates.max()!)
+    }
+
     @Test func wrongStrayAndSkippingKernelsAreCaughtAndNotTimed() throws {
         let faults = faultyKernels(breaking: good)
         #expect(faults.map(\.name) == ["dw-wrong-fault", "dw-stray-fault", "dw-skipping-fault"])

@@ -97,6 +97,7 @@ extension ResultRow {
         maxError = m.verified.maxError
         disturbed = m.disturbedCount
         planNs = m.planNs
+        multiplyAddGflops = m.multiplyAddGflops
         verdict = "PASSED"
     }
 }
