@@ -43,7 +43,7 @@ struct DisturbanceWatch {
     }
 
     func snapshot() -> Snapshot {
-        let rate = throughput.map { _ in self.rate() }
+        let rate = rate()
         return Snapshot(
             stealTicks: StealTime.shared.ticks, switches: ThreadPool.forcedSwitches, slow: rate?.slow ?? false, gflops: rate?.gflops)
     }
@@ -62,14 +62,15 @@ struct DisturbanceWatch {
     /// anew.
     func waitForCores() {
         for _ in 0..<5 {
-            guard throughput != nil, rate().slow else { return }
+            guard rate()?.slow == true else { return }
             usleep(50_000)
         }
     }
 
     /// Whether the threads are slower than they can be, and what they reach, each by its own clock: fork and join do not count there.
-    private func rate() -> (slow: Bool, gflops: Double) {
-        let throughput = throughput!
+    /// Nil where nothing is known of what they can do.
+    private func rate() -> (slow: Bool, gflops: Double)? {
+        guard let throughput else { return nil }
         // The better of two: the first may have woken a sleeping worker.
         let (a, b) = (time(throughput), time(throughput))
         return (min(a.ns, b.ns) > throughput.expectedNs * Self.slowdown, max(a.gflops, b.gflops))
