@@ -11,8 +11,13 @@ public struct Throughput: Sendable {
     /// About 25 µs: long beside a fork and join, short beside a sample.
     static let rounds = 8_000
 
-    /// `probe` is that of the level whose peak the profile holds for one thread.
-    public init(_ probe: ISAProbe, peakGflops: Double) {
+    /// At the last of the levels that a profile was measured with.
+    public init(_ probes: [ISAProbe], on machine: MachineProfile) {
+        self.init(probes.last!, peakGflops: machine.peakGflops(isa: probes.last!.name))
+    }
+
+    /// `peakGflops` is of one thread.
+    package init(_ probe: ISAProbe, peakGflops: Double) {
         self.probe = probe
         flops = Double(Self.rounds * probe.multiplyAddsPerRound * probe.lanes * 2)
         expectedNs = flops / peakGflops
@@ -22,14 +27,14 @@ public struct Throughput: Sendable {
 /// Notices that something else had the processor during a sample: time that the hypervisor took (steal), a forced switch
 /// to another process, or a loop of multiply-adds, run on all threads at once, that is slower than it can be: a lower clock,
 /// a stranger on the sibling of a core, or, in a virtual machine, two of its CPUs on one core.
-struct DisturbanceWatch {
+public struct DisturbanceWatch {
     private let pool: ThreadPool
     private let throughput: Throughput?
 
     /// A slower loop than this marks a sample: a shared core shows as 100 %, a clock step as 10 % and more.
     static let slowdown = 1.15
 
-    struct Snapshot {
+    public struct Snapshot {
         let stealTicks: Int
         let switches: Int
         let slow: Bool
@@ -37,12 +42,13 @@ struct DisturbanceWatch {
         let gflops: Double?
     }
 
-    init(_ pool: ThreadPool, _ throughput: Throughput?) {
+    /// Without `throughput` a slow core goes unnoticed.
+    public init(_ pool: ThreadPool, _ throughput: Throughput?) {
         self.pool = pool
         self.throughput = throughput
     }
 
-    func snapshot() -> Snapshot {
+    public func snapshot() -> Snapshot {
         let rate = rate()
         return Snapshot(
             stealTicks: StealTime.shared.ticks, switches: ThreadPool.forcedSwitches, slow: rate?.slow ?? false, gflops: rate?.gflops)
@@ -53,7 +59,7 @@ struct DisturbanceWatch {
     }
 
     /// A batch of so many runs between two snapshots.
-    func sample(round: Int, ns: Double, runs: Int, from a: Snapshot, to b: Snapshot) -> Sample {
+    public func sample(round: Int, ns: Double, runs: Int, from a: Snapshot, to b: Snapshot) -> Sample {
         let gflops = a.gflops.flatMap { before in b.gflops.map { (before + $0) / 2 } }
         return Sample(round: round, ns: ns, runs: runs, disturbed: disturbed(from: a, to: b), multiplyAddGflops: gflops)
     }

@@ -40,23 +40,19 @@ public struct Sample: Sendable {
     public let multiplyAddGflops: Double?
 }
 
-/// What a verified candidate takes.
-public struct Measurement: Sendable {
-    public let verified: Verified
-    public let samples: [Sample]
+/// What samples of one thing say together.
+public struct SampleSummary: Sendable {
+    public let count, disturbedCount: Int
     public let medianNs, madNs, minNs, meanNs: Double
     /// 95 % bootstrap interval of the median over the rounds (each round has other physical pages).
     public let intervalNs: ClosedRange<Double>
-    /// Median nanoseconds that planning took (packing weights).
-    public let planNs: Double
     /// Median of the samples'; see ``Sample/multiplyAddGflops``.
     public let multiplyAddGflops: Double?
-    public var disturbedCount: Int { samples.lazy.filter(\.disturbed).count }
 
-    /// Undisturbed samples only, unless fewer than three of them are left: then all, and the count says so.
-    init(verified: Verified, samples: [Sample], planNs: [Double], seed: UInt64) {
-        self.verified = verified
-        self.samples = samples
+    /// Of undisturbed samples only, unless fewer than three of them are left: then of all, and the count says so.
+    public init(_ samples: [Sample], seed: UInt64) {
+        count = samples.count
+        disturbedCount = samples.lazy.filter(\.disturbed).count
         let clean = samples.filter { !$0.disturbed }
         let counted = clean.count >= 3 ? clean : samples
         let used = counted.map(\.ns)
@@ -67,11 +63,29 @@ public struct Measurement: Sendable {
         minNs = used.min() ?? .nan
         meanNs = Statistics.mean(used)
         intervalNs = Statistics.bootstrapMedianInterval(used, seed: seed)
+    }
+}
+
+/// What a verified candidate takes.
+@dynamicMemberLookup
+public struct Measurement: Sendable {
+    public let verified: Verified
+    public let samples: [Sample]
+    public let summary: SampleSummary
+    /// Median nanoseconds that planning took (packing weights).
+    public let planNs: Double
+
+    init(verified: Verified, samples: [Sample], planNs: [Double], seed: UInt64) {
+        self.verified = verified
+        self.samples = samples
         self.planNs = Statistics.median(planNs)
+        summary = SampleSummary(samples, seed: seed)
     }
 
+    public subscript<Value>(dynamicMember member: KeyPath<SampleSummary, Value>) -> Value { summary[keyPath: member] }
+
     /// FLOPs per nanosecond are GFLOP/s; every tap counts.
-    public var nominalGflops: Double { verified.problem.nominalFLOPs / medianNs }
-    public var effectiveGflops: Double { verified.problem.effectiveFLOPs / medianNs }
-    public var gigabytesPerSecond: Double { verified.problem.compulsoryBytes / medianNs }
+    public var nominalGflops: Double { verified.problem.nominalFLOPs / summary.medianNs }
+    public var effectiveGflops: Double { verified.problem.effectiveFLOPs / summary.medianNs }
+    public var gigabytesPerSecond: Double { verified.problem.compulsoryBytes / summary.medianNs }
 }

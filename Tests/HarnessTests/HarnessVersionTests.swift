@@ -6,7 +6,7 @@ import Testing
 /// pass for times of the way now.
 @Suite struct HarnessVersionTests {
     /// What the code of ``files`` was when somebody last judged it. The one line to change: the test says what to write.
-    private let judged = (version: 2, code: "b6d17610dcd11981")
+    private let judged = (version: 2, code: "97db867f3c2ee853")
 
     /// Where what a sample holds comes from, under Sources.
     private let files = [

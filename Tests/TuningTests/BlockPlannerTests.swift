@@ -146,7 +146,9 @@ struct BlockPlannerTests {
         let parameters = try BlockParameters(random: BlockDescription(.literal), cin: 64, cout: nil, seed: 1)
         let units = parameters.units.map(\.unit)
         var told: [String] = []
-        let outcome = try BlockPlanner(parameters, size: size, registry: Self.registry, threads: threads, seed: 1)
+        // So low a peak that no run counts as disturbed by it.
+        let throughput = Throughput(try #require(Self.registry.probes.last), peakGflops: 1e-3)
+        let outcome = try BlockPlanner(parameters, size: size, registry: Self.registry, threads: threads, seed: 1, throughput: throughput)
             .choose(runs: 3, naive: true) { told.append($0) }
         let stages = try outcome.plan.stages(units: units, size: size, registry: Self.registry)
         #expect(stages.flatMap(\.units) == Array(units.indices))
@@ -157,8 +159,11 @@ struct BlockPlannerTests {
         #expect(outcome.agrees || outcome.attempts == 4)
         #expect(outcome.rivals.contains { $0.name == "planned" } && told.contains("all naive"))
         let naive = try #require(outcome.rivals.first { $0.name == "all naive" })
-        #expect(naive.samplesNs.count == 3 && naive.stages.allSatisfy { $0.kernel.isa == "scalar" })
+        #expect(naive.samples.count == 3 && naive.stages.allSatisfy { $0.kernel.isa == "scalar" })
         #expect(outcome.parts.count { if case .stage = $0.part { true } else { false } } == stages.count)
-        for rival in outcome.rivals { #expect(rival.samplesNs.allSatisfy { $0 > 0 } && rival.maxError < 1e-3) }
+        for rival in outcome.rivals {
+            #expect(rival.samples.allSatisfy { $0.ns > 0 && $0.multiplyAddGflops ?? 0 > 0 } && rival.maxError < 1e-3)
+            #expect(rival.summary.count == rival.samples.count)
+        }
     }
 }

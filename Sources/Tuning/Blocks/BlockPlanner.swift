@@ -17,9 +17,12 @@ public struct BlockPlanner {
     let seed: UInt64
     /// What a tuning store says of a layer.
     let tuned: (Problem) -> TunedChoice?
+    /// Notices runs on threads that something else slowed down.
+    let watch: DisturbanceWatch
 
+    /// Without `throughput` a slow core goes unnoticed.
     public init(
-        _ parameters: BlockParameters, size: BlockSize, registry: KernelRegistry, threads: Int, seed: UInt64,
+        _ parameters: BlockParameters, size: BlockSize, registry: KernelRegistry, threads: Int, seed: UInt64, throughput: Throughput? = nil,
         tuned: @escaping (Problem) -> TunedChoice? = { _ in nil }
     ) {
         self.tuned = tuned
@@ -27,6 +30,7 @@ public struct BlockPlanner {
         self.size = size
         self.registry = registry
         pool = ThreadPool(threads: threads, pinned: true)
+        watch = DisturbanceWatch(pool, throughput)
         self.seed = seed
     }
 
@@ -35,8 +39,8 @@ public struct BlockPlanner {
         public let name: String
         public let stages: [BlockStage]
         /// Of whole runs.
-        public let samplesNs: [Double]
-        public var medianNs: Double { Statistics.median(samplesNs) }
+        public let samples: [Sample]
+        public let summary: SampleSummary
         /// The largest |value − oracle| of any unit.
         public let maxError: Double
         public let memory: PlannedBlock.Memory
@@ -82,7 +86,7 @@ public struct BlockPlanner {
             let src = AlignedMemory(floats: input.count)
             src.floats.update(from: input, count: input.count)
             let dst = AlignedMemory(floats: size.batch * units.last!.oc * size.height * size.width)
-            let timing = BlockTiming(input: src.floats, output: dst.floats, seed: seed)
+            let timing = BlockTiming(input: src.floats, output: dst.floats, watch: watch, seed: seed)
             var blocks: [Proved] = []
             for (name, stages) in variants {
                 progress(name)
@@ -177,8 +181,7 @@ public struct BlockPlanner {
         blocks.append(try proved("planned", route.stages, check))
         let samples = timing.samples(blocks.map(\.block), runs: runs)
         // A round's runs stand under the same conditions: what differs is compared within it.
-        let medians = samples.map(Statistics.median)
-        func ratio(_ a: Int, _ b: Int) -> Double { Statistics.median(zip(samples[a], samples[b]).map { $0 / $1 }) }
+        func ratio(_ a: Int, _ b: Int) -> Double { medianRatio(samples[a], samples[b]) }
         let planned = blocks.count - 1
         // Another is taken only where it is faster by more than the noise of a tie, and holds no more memory than it may.
         let able = blocks.indices.dropLast().filter { blocks[$0].block.memory.fits(bound) || !blocks[planned].block.memory.fits(bound) }
@@ -191,12 +194,12 @@ public struct BlockPlanner {
         plan.predictedNs = predicted
         let rivals = blocks.indices.map {
             Rival(
-                name: blocks[$0].name, stages: blocks[$0].block.stages, samplesNs: samples[$0],
+                name: blocks[$0].name, stages: blocks[$0].block.stages, samples: samples[$0], summary: SampleSummary(samples[$0], seed: seed),
                 maxError: blocks[$0].maxError, memory: blocks[$0].block.memory, ratio: ratio($0, chosen))
         }
         let own = timing.parts(of: [blocks[chosen].block], runs: runs)[0].map(Statistics.median)
         return Outcome(
-            plan: plan, predictedNs: predicted, measuredNs: medians[chosen], rivals: rivals.sorted { $0.ratio < $1.ratio },
+            plan: plan, predictedNs: predicted, measuredNs: rivals[chosen].summary.medianNs, rivals: rivals.sorted { $0.ratio < $1.ratio },
             parts: Array(zip(blocks[chosen].block.parts, own)), memory: blocks[chosen].block.memory, memoryBound: bound)
     }
 
@@ -247,16 +250,16 @@ public struct BlockPlanner {
         progress(name)
         let own = try proved(name, stages, check)
         let plan = try proved("planned", outcome.plan.stages(units: units, size: size, registry: registry), check)
-        var samples: [[Double]] = [[], []]
-        for _ in 0..<Self.naiveRuns {
+        var samples: [[Sample]] = [[], []]
+        for round in 0..<Self.naiveRuns {
             // The plan's caches are emptied by the naive run: it has one run more to fill them again.
-            samples[0].append(timing.run(own.block))
-            _ = timing.run(plan.block)
-            samples[1].append(timing.run(plan.block))
+            samples[0].append(timing.run(own.block, round: round))
+            _ = timing.run(plan.block, round: round)
+            samples[1].append(timing.run(plan.block, round: round))
         }
         return Rival(
-            name: name, stages: stages, samplesNs: samples[0], maxError: own.maxError, memory: own.block.memory,
-            ratio: Statistics.median(zip(samples[0], samples[1]).map { $0 / $1 }))
+            name: name, stages: stages, samples: samples[0], summary: SampleSummary(samples[0], seed: seed), maxError: own.maxError,
+            memory: own.block.memory, ratio: medianRatio(samples[0], samples[1]))
     }
 
     /// Where to climb from: of the blocks of tiled kernels, every unit's fastest single stage, of those with fused separables the
@@ -281,9 +284,12 @@ public struct BlockPlanner {
         return result
     }
 
+    /// The median over rounds of what one takes by what the other takes.
+    private func medianRatio(_ a: [Sample], _ b: [Sample]) -> Double { Statistics.median(zip(a, b).map { $0.ns / $1.ns }) }
+
     /// nil of none.
     private func fastest(_ blocks: [Proved], _ timing: BlockTiming) -> Proved? {
-        let times = timing.samples(blocks.map(\.block), runs: 5).map(Statistics.median)
+        let times = timing.samples(blocks.map(\.block), runs: 5).map { SampleSummary($0, seed: seed).medianNs }
         return times.indices.min { times[$0] < times[$1] }.map { blocks[$0] }
     }
 

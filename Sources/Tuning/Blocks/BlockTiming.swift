@@ -7,32 +7,38 @@ public struct BlockTiming {
     public let input: UnsafePointer<Float>
     public let output: UnsafeMutablePointer<Float>
     public var seed: UInt64
+    /// Of the threads that the blocks run on.
+    let watch: DisturbanceWatch
 
     /// The buffers must fit every block that is timed.
-    public init(input: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, seed: UInt64 = 1) {
+    public init(
+        input: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, watch: DisturbanceWatch, seed: UInt64 = 1
+    ) {
         self.input = input
         self.output = output
+        self.watch = watch
         self.seed = seed
     }
 
-    /// Nanoseconds of one run.
-    public func run(_ block: PlannedBlock) -> Double {
+    /// One run. A block takes long enough for the clock.
+    public func run(_ block: PlannedBlock, round: Int) -> Sample {
+        let before = watch.snapshot()
         let start = Clock.now()
         block.run(input, output)
-        return Double(Clock.now() - start)
+        let ns = Double(Clock.now() - start)
+        return watch.sample(round: round, ns: ns, runs: 1, from: before, to: watch.snapshot())
     }
 
-    /// Nanoseconds of each run, by block: `runs` shuffled rounds behind one that is not counted. A sample is a single run: a
-    /// block takes long enough for the clock.
-    public func samples(_ blocks: [PlannedBlock], runs: Int) -> [[Double]] {
-        var result = [[Double]](repeating: [], count: blocks.count)
+    /// Single runs, by block: `runs` shuffled rounds behind one that is not counted.
+    public func samples(_ blocks: [PlannedBlock], runs: Int) -> [[Sample]] {
+        var result = [[Sample]](repeating: [], count: blocks.count)
         var random = RandomSource(seed: seed)
         for round in 0...runs {
             for index in blocks.indices.shuffled(using: &random) {
                 // Once untimed: the others have emptied the caches of what this one keeps there.
                 if blocks.count > 1 { blocks[index].run(input, output) }
-                let ns = run(blocks[index])
-                if round > 0 { result[index].append(ns) }
+                let sample = run(blocks[index], round: round)
+                if round > 0 { result[index].append(sample) }
             }
         }
         return result

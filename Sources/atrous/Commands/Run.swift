@@ -36,7 +36,7 @@ func runRun(_ values: Values) throws -> ExitCode {
         let pool = ThreadPool(threads: threads, pinned: true)
         try BlockError.require(pool, threads: threads)
         let planned = try PlannedBlock(block.parameters, size: block.size, stages: stages, pool: pool)
-        return try RunReport(block, planned, threads: threads, repeats: repeats, seed: seed, parts: values.flag("profile"))
+        return try RunReport(block, planned, pool, repeats: repeats, seed: seed, parts: values.flag("profile"))
     }
     if let out = values.string("output") {
         let shape = [block.size.batch, block.parameters.cout, block.size.height, block.size.width]
@@ -63,28 +63,26 @@ final class RunReport {
     let planned: PlannedBlock
     let threads: Int
     let output: [Float]
-    let ns: [Double]
+    let times: SampleSummary
     /// Median of each part; empty without --profile.
     let partNs: [Double]
     var machine: MachineProfile?
 
     init(
-        _ block: BlockInput, _ planned: PlannedBlock, threads: Int, repeats: Int, seed: UInt64, parts: Bool
+        _ block: BlockInput, _ planned: PlannedBlock, _ pool: ThreadPool, repeats: Int, seed: UInt64, parts: Bool
     ) throws {
         self.block = block
         self.planned = planned
-        self.threads = threads
+        threads = pool.threads
         let size = block.size
         let result = AlignedMemory(floats: size.batch * planned.cout * size.height * size.width)
         let input = AlignedMemory(floats: block.values.count)
         input.floats.update(from: block.values, count: block.values.count)
-        let timing = BlockTiming(input: input.floats, output: result.floats, seed: seed)
-        ns = timing.samples([planned], runs: repeats)[0]
+        let timing = BlockTiming(input: input.floats, output: result.floats, watch: DisturbanceWatch(pool, nil), seed: seed)
+        times = SampleSummary(timing.samples([planned], runs: repeats)[0], seed: seed)
         partNs = parts ? timing.parts(of: [planned], runs: max(repeats, 11))[0].map(Statistics.median) : []
         output = Array(result.floatBuffer)
     }
-
-    var medianNs: Double { Statistics.median(ns) }
 
     private func problems(_ stage: BlockStage) -> [Problem] {
         planned.units[stage.units].map { try! $0.problem(at: block.size) }
@@ -97,8 +95,8 @@ final class RunReport {
     var summary: String {
         let memory = planned.memory
         return """
-            \(block.name) at \(block.size.description), \(threads) thread\(threads == 1 ? "" : "s"): median \(Format.ms(medianNs)) ms, \
-            min \(Format.ms(ns.min()!)) ms of \(ns.count) runs; \(Format.number(effectiveFLOPs / medianNs, digits: 3)) GFLOP/s effective
+            \(block.name) at \(block.size.description), \(threads) thread\(threads == 1 ? "" : "s"): median \(Format.ms(times.medianNs)) ms, \
+            min \(Format.ms(times.minNs)) ms of \(times.count) runs; \(Format.number(effectiveFLOPs / times.medianNs, digits: 3)) GFLOP/s effective
             \(planned.bandRows.map { "from the concatenation's parts on in bands of \($0) row\($0 == 1 ? "" : "s")\n" } ?? "")\
             memory: maps \(Format.bytes(memory.maps)), scratch \(Format.bytes(memory.scratch)), weights \(Format.bytes(memory.weights))
             """
@@ -173,8 +171,8 @@ final class RunReport {
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         return try encoder.encode(
             Document(
-                block: block.name, size: block.size.description, threads: threads, runs: ns.count,
-                median_ms: medianNs / 1e6, min_ms: ns.min()! / 1e6, effective_flops: effectiveFLOPs,
+                block: block.name, size: block.size.description, threads: threads, runs: times.count,
+                median_ms: times.medianNs / 1e6, min_ms: times.minNs / 1e6, effective_flops: effectiveFLOPs,
                 maps_bytes: planned.memory.maps, scratch_bytes: planned.memory.scratch,
                 weights_bytes: planned.memory.weights, peak_bytes: SystemMemory.processPeak,
                 plan: plan.rows.map {

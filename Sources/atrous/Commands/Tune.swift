@@ -63,9 +63,8 @@ func runTune(_ values: Values) throws -> ExitCode {
     var settings = Tuner.Settings(effort: options.effort, limits: limits, strategy: strategy, seed: session.seed)
     settings.trustVerify = values.flag("trust-verify")
     settings.retune = values.flag("retune")
-    let probe = kernels.registry.probes.last!
     let tuner = Tuner(
-        store, machine: machine, throughput: Throughput(probe, peakGflops: machine.peakGflops(isa: probe.name)), settings: settings,
+        store, machine: machine, throughput: Throughput(kernels.registry.probes, on: machine), settings: settings,
         candidates: { kernels.candidates(for: $0, threads: $1).able },
         resolve: { row, subject in kernels.registered(row.kernel, row.config, for: subject.problem, threads: subject.threads) },
         makeRow: { candidate, subject, measurement in

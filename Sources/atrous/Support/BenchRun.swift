@@ -63,8 +63,7 @@ struct BenchRun {
         let progress = Progress(total: problems.count, quiet: session.quiet)
         defer { progress.finish() }
         let pools = session.threads.map { ThreadPool(threads: $0, pinned: true) }
-        let probe = kernels.registry.probes.last!
-        let throughput = Throughput(probe, peakGflops: machine.peakGflops(isa: probe.name))
+        let throughput = Throughput(kernels.registry.probes, on: machine)
         var allPassed = true
         for (step, problem) in problems.enumerated() {
             progress.update(step: step, problem.description)

@@ -25,6 +25,7 @@ func benchBlocks(_ presets: [Preset], _ values: Values) throws -> ExitCode {
         return .fine
     }
     let machine = bench.profile()
+    let throughput = Throughput(kernels.registry.probes, on: machine)
     let sink = try ResultSink(values.string("out") ?? "results/\(machine.slug)/blocks.csv", raw: nil)
     let tuned = try Store.openTuned(nil, machine: machine, registry: kernels.registry, quiet: session.quiet)
     let choices = TunedChoices(lookup: TunedLookup(tuned, machine: machine), kernels: kernels, regime: .warm)
@@ -35,7 +36,7 @@ func benchBlocks(_ presets: [Preset], _ values: Values) throws -> ExitCode {
         let parameters = try BlockParameters(random: one.block, cin: one.size.cin, cout: one.size.cout, seed: session.seed)
         for threads in session.threads {
             let planner = BlockPlanner(
-                parameters, size: one.size, registry: kernels.registry, threads: threads, seed: session.seed,
+                parameters, size: one.size, registry: kernels.registry, threads: threads, seed: session.seed, throughput: throughput,
                 tuned: { choices.inBlock($0, threads) })
             let outcome = try planner.choose(machine: machine.slug, naive: true) { progress.update(step: step, "\(one.name): \($0)") }
             outcome.warn(one.name, threads: threads)
@@ -73,7 +74,6 @@ private struct BlockRows {
         }
         let nominal = problems.reduce(0) { $0 + $1.nominalFLOPs }
         let effective = problems.reduce(0) { $0 + $1.effectiveFLOPs }
-        let floor = effective / machine.peakGflops(threads: threads)
         let text = "\(one.block.name) \(one.size.description) \(one.block.activation.rawValue)"
         let ends = Double(4 * one.size.batch * one.size.height * one.size.width * (parameters.cin + parameters.cout))
         var base = ResultRow()
@@ -105,16 +105,10 @@ private struct BlockRows {
             row.nominalFLOPs = nominal
             row.effectiveFLOPs = effective
             row.bytes = ends + Double(4 * base.parameters!)
-            row.samples = rival.samplesNs.count
-            row.medianNs = rival.medianNs
-            row.madNs = Statistics.medianAbsoluteDeviation(rival.samplesNs)
-            row.minNs = rival.samplesNs.min()
-            row.meanNs = Statistics.mean(rival.samplesNs)
-            let interval = Statistics.bootstrapMedianInterval(rival.samplesNs, seed: session.seed)
-            (row.ciLowNs, row.ciHighNs) = (interval.lowerBound, interval.upperBound)
-            row.gflops = nominal / rival.medianNs
-            row.gbps = row.bytes! / rival.medianNs
-            row.attainable = floor / rival.medianNs
+            row.fill(rival.summary)
+            row.gflops = nominal / rival.summary.medianNs
+            row.gbps = row.bytes! / rival.summary.medianNs
+            row.attainable = 1 / timesFloor(rival.summary)
             row.maxError = rival.maxError
             row.scratchBytes = rival.memory.maps + rival.memory.scratch
             row.packedBytes = rival.memory.weights
@@ -144,11 +138,15 @@ private struct BlockRows {
             }
             all.append(row)
         }
+        // What is left of the effective FLOPs' time at the FMA peak beside the very runs: a clock that wanders moves both.
+        func timesFloor(_ summary: SampleSummary) -> Double {
+            summary.medianNs * (summary.multiplyAddGflops ?? machine.peakGflops(threads: threads)) / effective
+        }
         func ratio(_ name: String) -> String { Format.times(outcome.rivals.first { $0.name == name }?.ratio) }
         summary = [
             one.name, "\(threads)", Format.ms(outcome.measuredNs),
             String(format: "%+.1f %%", 100 * (outcome.predictedNs / outcome.measuredNs - 1)),
-            Format.times(outcome.measuredNs / floor), ratio("all tiled"), ratio("all simd"), ratio("all im2col"), ratio("all naive"),
+            Format.times(planned.map { timesFloor($0.summary) }), ratio("all tiled"), ratio("all simd"), ratio("all im2col"), ratio("all naive"),
         ]
     }
 }

@@ -43,7 +43,7 @@ func writeBlockPlan(
         Console.table(
             ["block", "ms", "× plan", "maps and scratch"],
             outcome.rivals.map {
-                [$0.name, Format.ms($0.medianNs), Format.number($0.ratio, digits: 4), Format.bytes($0.memory.maps + $0.memory.scratch)]
+                [$0.name, Format.ms($0.summary.medianNs), Format.number($0.ratio, digits: 4), Format.bytes($0.memory.maps + $0.memory.scratch)]
             }, right: [1, 2, 3]))
     if !session.quiet { Console.note("plan in \(out)") }
 }

@@ -83,21 +83,25 @@ struct Session {
 }
 
 extension ResultRow {
+    mutating func fill(_ summary: SampleSummary) {
+        samples = summary.count
+        disturbed = summary.disturbedCount
+        medianNs = summary.medianNs
+        madNs = summary.madNs
+        minNs = summary.minNs
+        meanNs = summary.meanNs
+        ciLowNs = summary.intervalNs.lowerBound
+        ciHighNs = summary.intervalNs.upperBound
+        multiplyAddGflops = summary.multiplyAddGflops
+    }
+
     mutating func fill(_ m: Harness.Measurement, roofline: Roofline, cold: Bool) {
-        samples = m.samples.count
-        medianNs = m.medianNs
-        madNs = m.madNs
-        minNs = m.minNs
-        meanNs = m.meanNs
-        ciLowNs = m.intervalNs.lowerBound
-        ciHighNs = m.intervalNs.upperBound
+        fill(m.summary)
         gflops = m.nominalGflops
         gbps = m.gigabytesPerSecond
         attainable = roofline.floorNs(m.verified.problem, cold: cold) / m.medianNs
         maxError = m.verified.maxError
-        disturbed = m.disturbedCount
         planNs = m.planNs
-        multiplyAddGflops = m.multiplyAddGflops
         verdict = "PASSED"
     }
 }
