@@ -1,5 +1,6 @@
 import BlockRuntime
 import ConvCore
+import Harness
 import KernelRegistry
 import Testing
 import ThreadPool
