@@ -11,7 +11,7 @@ import ThreadPool
 ///
 /// Of the FMA peak of a Zen 4, maps in L1: 98 to 100 % at 16 lanes, 80 to 88 % at 8 from 10 rows on; of that a column of 10 rows
 /// loses 35 to 60 cycles, and at 8 lanes there are twice as many columns. On YOLOv5's maps of 40 × 40 and more, dilation 2 to 5, 83
-/// to 91 % and 57 to 63 % (`dw-phase` at 8 lanes 53 to 58). On phases of three rows `dw-phase` passes it.
+/// to 91 % and 54 to 63 % (`dw-phase` at 8 lanes 53 to 58). On phases of three rows `dw-phase` passes it.
 ///
 /// `h` = 2 walks two vectors down together. With 8 lanes, where it would take both vectors of a line, no tile of two is left that does
 /// not spill.
