@@ -46,6 +46,14 @@ public struct BlockPlanner {
         public let memory: PlannedBlock.Memory
         /// The median of the ratio to the plan's run of the same round.
         public let ratio: Double
+
+        init(_ proved: Proved, _ samples: [Sample], ratio: Double, seed: UInt64) {
+            (name, maxError) = (proved.name, proved.maxError)
+            (stages, memory) = (proved.block.stages, proved.block.memory)
+            self.samples = samples
+            self.ratio = ratio
+            summary = SampleSummary(samples, seed: seed)
+        }
     }
 
     public struct Outcome: Sendable {
@@ -192,11 +200,7 @@ public struct BlockPlanner {
         var plan = try BlockPlan(stages, units: units, size: size, threads: pool.threads, ns: ns, machine: machine)
         let predicted = chosen == planned ? route.ns : parts[chosen].reduce(0, +)
         plan.predictedNs = predicted
-        let rivals = blocks.indices.map {
-            Rival(
-                name: blocks[$0].name, stages: blocks[$0].block.stages, samples: samples[$0], summary: SampleSummary(samples[$0], seed: seed),
-                maxError: blocks[$0].maxError, memory: blocks[$0].block.memory, ratio: ratio($0, chosen))
-        }
+        let rivals = blocks.indices.map { Rival(blocks[$0], samples[$0], ratio: ratio($0, chosen), seed: seed) }
         let own = timing.parts(of: [blocks[chosen].block], runs: runs)[0].map(Statistics.median)
         return Outcome(
             plan: plan, predictedNs: predicted, measuredNs: rivals[chosen].summary.medianNs, rivals: rivals.sorted { $0.ratio < $1.ratio },
@@ -257,9 +261,7 @@ public struct BlockPlanner {
             _ = timing.run(plan.block, round: round)
             samples[1].append(timing.run(plan.block, round: round))
         }
-        return Rival(
-            name: name, stages: stages, samples: samples[0], summary: SampleSummary(samples[0], seed: seed), maxError: own.maxError,
-            memory: own.block.memory, ratio: medianRatio(samples[0], samples[1]))
+        return Rival(own, samples[0], ratio: medianRatio(samples[0], samples[1]), seed: seed)
     }
 
     /// Where to climb from: of the blocks of tiled kernels, every unit's fastest single stage, of those with fused separables the

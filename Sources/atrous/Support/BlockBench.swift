@@ -138,7 +138,7 @@ private struct BlockRows {
             }
             all.append(row)
         }
-        // What is left of the effective FLOPs' time at the FMA peak beside the very runs: a clock that wanders moves both.
+        // The time in that of the effective FLOPs at the FMA peak beside the very runs: a clock that wanders moves both.
         func timesFloor(_ summary: SampleSummary) -> Double {
             summary.medianNs * (summary.multiplyAddGflops ?? machine.peakGflops(threads: threads)) / effective
         }
