@@ -1,8 +1,8 @@
-/// What one tile position of a Strassen–Winograd product takes, step by step.
+/// What one panel of a Strassen–Winograd product takes, step by step.
 ///
 /// With L levels both matrices are cut into 2ᴸ × 2ᴸ blocks, and 7ᴸ products of combinations of blocks give all 4ᴸ blocks
 /// of the result. Product p multiplies combination p of A's blocks by combination p of B's (``StrassenCombinations``). All
-/// products of one tile position follow each other, so that the sums between them are a few tiles that stay in L1, and
+/// products of one panel follow each other, so that the sums between them are a few tiles that stay near, and
 /// each block of the result is written once, as in a plain product.
 ///
 /// Winograd's form: Strassen's 7 products with 15 additions (Higham, *Accuracy and Stability of Numerical Algorithms*,

@@ -116,7 +116,9 @@ private func matrixTile<let MR: Int, let NR: Int>(
     var asked = ahead
     var askedLater = later
     for tap in 0..<t.tapCount {
-        var a = tileA + t.taps[tap].a
+        let first = tileA + t.taps[tap].a
+        var a = InlineArray<4, UnsafePointer<Float>>(repeating: first)
+        for i in 1..<4 { a[i] = first + 3 &* i &* t.aRow }
         if t.aheadFollowsTaps { asked = ahead + t.taps[tap].a }
         var b = t.b + t.taps[tap].b
         for _ in 0..<t.depth {
@@ -124,17 +126,16 @@ private func matrixTile<let MR: Int, let NR: Int>(
             for n in 0..<NR {
                 column[n] = maskedB && n == NR - 1 ? loadLanes(b + n &* lanes, 0, last) : load(b + n &* lanes)
             }
-            for m in 0..<MR {
-                let value = broadcast(a + m &* t.aRow)
-                for n in 0..<NR { sum[m][n] = multiplyAdd(value, column[n], sum[m][n]) }
-            }
+            threeRows(0, &a, t.aRow, t.aStep, column, &sum)
+            threeRows(1, &a, t.aRow, t.aStep, column, &sum)
+            threeRows(2, &a, t.aRow, t.aStep, column, &sum)
+            threeRows(3, &a, t.aRow, t.aStep, column, &sum)
             if multiplyAddIsFused {
                 atrous_prefetch(asked)
                 asked += t.aheadStep
                 atrous_prefetch_far(askedLater)
                 askedLater += t.laterStep
             }
-            a += t.aStep
             b += t.bStep
         }
     }
@@ -160,6 +161,25 @@ private func matrixTile<let MR: Int, let NR: Int>(
     } else {
         for n in 0..<NR { activateTile(c + n * t.cVector, rows: MR, columns: lanes, stride: t.cRow, activation) }
     }
+}
+
+/// A term of the sums of three rows. They share a pointer, from which the others lie one and two steps away, as an address can say:
+/// with a pointer each, those of ten rows and more lie in memory, at 70 % of the FMA peak of a Zen 5.
+@inline(__always)
+private func threeRows<let MR: Int, let NR: Int>(
+    _ three: Int, _ a: inout InlineArray<4, UnsafePointer<Float>>, _ row: Int, _ step: Int, _ column: borrowing InlineArray<NR, Vector>,
+    _ sum: inout TileShape<MR, NR>
+) {
+    guard 3 * three < MR else { return }
+    // Else the compiler makes a pointer of each row all the same.
+    let x = loadedAnew(a[three])
+    for i in 0..<3 {
+        let m = 3 * three + i
+        guard m < MR else { continue }
+        let value = broadcast(x + i &* row)
+        for n in 0..<NR { sum[m][n] = multiplyAdd(value, column[n], sum[m][n]) }
+    }
+    a[three] = x + step
 }
 
 /// B packed: its vectors are whole (zero-filled), only C may end inside the last one.
