@@ -44,37 +44,63 @@ public struct PhaseGrid: Sendable {
     }
 }
 
-/// Outputs of one phase side by side under three columns of taps, and whether the inputs beside them lie in the image: of a map that keeps
-/// its width.
-public struct PhaseColumn: Sendable {
-    public let first, count: Int
+/// Columns of outputs of one phase side by side under three columns of taps, from its first row to its last, of a map that keeps its
+/// size; with all that differ from it in their place alone.
+public struct PhaseWalk: Sendable {
+    /// Number of the first output's pixel.
+    public let first: Int
+    public let pixels, rows: Int
+    /// Whether the inputs beside them lie in the image.
     public let hasLeft, hasRight: Bool
-    /// Columns that differ in their place alone.
-    public let run: TileRun
+    /// The same of neighbouring phases, or further along the row; with `rowRun` of the rows.
+    public let columnRun, rowRun: TileRun
 
-    /// Of at most `most` outputs each, phases innermost. `inRuns`: those alike put together.
-    public static func all(width: Int, dilation: Int, most: Int, inRuns: Bool) -> [PhaseColumn] {
+    /// Of at most `most` outputs side by side, phases innermost; rows outermost. `inRuns`: those alike put together, of at most so many
+    /// rows of outputs where there are several of one column.
+    public static func all(_ p: Problem, most: Int, inRuns: Bool, mostRows: Int) -> [PhaseWalk] {
+        let columns = columns(width: p.ow, dilation: p.dilationW, most: most)
+        let tops = Array(0..<min(p.dilationH, p.oh))
+        func rows(_ top: Int) -> Int { (p.oh - top + p.dilationH - 1) / p.dilationH }
+        let columnRuns = runs(columns.map(\.first), inRuns) { columns[$0].isAlike(columns[$1]) }
+        let rowRuns = runs(tops, inRuns) { rows($0) == rows($1) }.flatMap { run in
+            run.parts(most: max(1, mostRows / rows(run.first))) { run.first + $0 }
+        }
+        return rowRuns.flatMap { rowRun in
+            columnRuns.map { columnRun in
+                let (top, column) = (tops[rowRun.first], columns[columnRun.first])
+                return PhaseWalk(
+                    first: top * p.ow + column.first, pixels: column.count, rows: rows(top), hasLeft: column.hasLeft, hasRight: column.hasRight,
+                    columnRun: columnRun, rowRun: rowRun)
+            }
+        }
+    }
+
+    private static func runs(_ places: [Int], _ inRuns: Bool, alike: (Int, Int) -> Bool) -> [TileRun] {
+        inRuns ? TileRun.runs(places: places, alike: alike) : places.indices.map { TileRun(first: $0, count: 1, step: 0) }
+    }
+
+    private struct Column {
+        var first, count: Int
+        var hasLeft, hasRight: Bool
+
+        func isAlike(_ other: Column) -> Bool { count == other.count && hasLeft == other.hasLeft && hasRight == other.hasRight }
+    }
+
+    private static func columns(width: Int, dilation: Int, most: Int) -> [Column] {
         let longest = (width + dilation - 1) / dilation
         let parts = (longest + most - 1) / most
-        var columns: [PhaseColumn] = []
+        var columns: [Column] = []
         for part in 0..<parts {
             for left in 0..<min(dilation, width) {
                 let outputs = (width - left + dilation - 1) / dilation
                 let own = outputs * part / parts..<outputs * (part + 1) / parts
                 guard !own.isEmpty else { continue }
                 columns.append(
-                    PhaseColumn(
-                        first: left + own.lowerBound * dilation, count: own.count, hasLeft: own.lowerBound > 0, hasRight: own.upperBound < outputs,
-                        run: TileRun(first: columns.count, count: 1, step: 0)))
+                    Column(
+                        first: left + own.lowerBound * dilation, count: own.count, hasLeft: own.lowerBound > 0,
+                        hasRight: own.upperBound < outputs))
             }
         }
-        guard inRuns else { return columns }
-        return TileRun.runs(places: columns.map(\.first)) { a, b in
-            let (a, b) = (columns[a], columns[b])
-            return a.count == b.count && a.hasLeft == b.hasLeft && a.hasRight == b.hasRight
-        }.map { run in
-            let column = columns[run.first]
-            return PhaseColumn(first: column.first, count: column.count, hasLeft: column.hasLeft, hasRight: column.hasRight, run: run)
-        }
+        return columns
     }
 }

@@ -119,6 +119,32 @@ import Testing
         #expect(TileRun.runs(places: [0, 1, 2]) { _, _ in true } == [TileRun(first: 0, count: 3, step: 1)])
     }
 
+    @Test func walksMeetEveryOutputOnceAndKnowTheirSides() throws {
+        for (height, width, dilation, most) in [(20, 20, 3, 8), (40, 40, 2, 8), (13, 7, 4, 3), (5, 5, 9, 8), (1, 17, 2, 2), (80, 80, 1, 6)] {
+            let p = try Problem(parsing: "g16ic16oc16ih\(height)iw\(width)kh3kw3dh\(dilation - 1)dw\(dilation - 1)ph\(dilation)pw\(dilation)")
+            for (inRuns, mostRows) in [(false, 1), (true, height), (true, 9), (true, 1)] {
+                var met = [Int](repeating: 0, count: height * width)
+                for walk in PhaseWalk.all(p, most: most, inRuns: inRuns, mostRows: mostRows) {
+                    #expect(walk.pixels <= most)
+                    #expect(walk.rowRun.count == 1 || walk.rowRun.count * walk.rows <= mostRows)
+                    for i in 0..<walk.rowRun.count {
+                        for j in 0..<walk.columnRun.count {
+                            let first = walk.first + i * walk.rowRun.step * width + j * walk.columnRun.step
+                            let (row, column) = (first / width, first % width)
+                            #expect(row < dilation && row + walk.rows * dilation >= height)
+                            #expect(walk.hasLeft == (column >= dilation))
+                            #expect(walk.hasRight == (column + walk.pixels * dilation < width))
+                            for y in 0..<walk.rows {
+                                for x in 0..<walk.pixels { met[first + (y * width + x) * dilation] += 1 }
+                            }
+                        }
+                    }
+                }
+                #expect(met.allSatisfy { $0 == 1 }, "\(height) × \(width), dilation \(dilation), in runs \(inRuns)")
+            }
+        }
+    }
+
     @Test func layoutsHoldEveryValueAtItsPlace() {
         let (batch, channels, pixels) = (2, 48, 21)
         let plain = AlignedMemory(floats: batch * channels * pixels)

@@ -11,20 +11,25 @@ import ThreadPool
 ///
 /// Of the FMA peak of a Zen 4, maps in L1: 98 to 100 % at 16 lanes, 80 to 88 % at 8 from 10 rows on; of that a column of 10 rows
 /// loses 35 to 60 cycles, and at 8 lanes there are twice as many columns. On YOLOv5's maps of 40 × 40 and more, dilation 2 to 5, 83
-/// to 91 % and 54 to 63 % (`dw-phase` at 8 lanes 53 to 58). On phases of three rows `dw-phase` passes it.
+/// to 91 % and 54 to 63 % (`dw-phase` at 8 lanes 53 to 58). On phases of three rows `dw-phase` passes it. A Zen 5 computes twice as fast
+/// and reads L2 no faster: 96 to 98 % from L1 with rows of seven, 55 to 80 % of YOLOv5's maps. There rows of at most eight pixels in place
+/// of six, of which a phase of seven needs one column in place of two, are 1.1 to 1.25 times as fast.
 ///
 /// `h` = 2 walks two vectors down together. With 8 lanes, where it would take both vectors of a line, no tile of two is left that does
 /// not spill.
 ///
 /// Lost: asking for the outputs of a row before its sums, or for inputs or outputs of the next vectors (up to 13 % slower at 16
-/// lanes, 18 % at 8); rows of seven and eight sums at 16 lanes (2 to 4 % slower per output); at 8 lanes, the two vectors of a line
+/// lanes, 18 % at 8; for those of the row of phases below, on a Zen 5, 3 to 25 %); at 8 lanes, the two vectors of a line
 /// taking turns every 1 to 8 rows (5 to 40 % slower) or column (5 to 25 %), and weights or inputs as operands from L1, which the
 /// compiler spills; walking along the rows of the map, tiles lying down it (within 3 % on the mean, on any map).
 ///
 /// Hangs on where dst lies: see `AlignedMemory.mapSpacing`.
 let depthwiseRoll = rollKernel(
     "dw-roll", .nhwc, summary: "3×3 taps: three rows of sums rolled down a column of pixels, every input loaded once",
-    further: [Parameter("g", [4, 8, 16, 1000], standard: 1000, "most vectors of channels in a unit of work")]
+    further: [
+        Parameter("h", [1, 2], standard: 1, "neighbouring vectors of channels walked down together"),
+        Parameter("g", [4, 8, 16, 1000], standard: 1000, "most vectors of channels in a unit of work"),
+    ]
 ) { p in
     p.ic % lanes == 0 ? .yes : .no(reason: "\(p.ic) channels are no whole vectors of \(lanes); dw-phase takes them")
 }
@@ -44,12 +49,11 @@ private func rollKernel(
         name: "\(algorithm)-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: layout, threaded: true, summary: summary,
         space: ConfigurationSpace(
             [
-                Parameter("t", [2, 3, 4, 5, 6], standard: vectorRegisters == 32 ? 6 : 3, "most pixels in a row of sums"),
-                Parameter("h", [1, 2], standard: 1, "neighbouring vectors of channels walked down together"),
+                Parameter("t", [2, 3, 4, 5, 6, 7, 8], standard: vectorRegisters == 32 ? 8 : 3, "most pixels in a row of sums"),
             ] + further,
             constraint:
                 "3·h·t + 7 ≤ \(rollRegisters) registers: of each vector 2·t sums and t inputs; seven for weights and inputs beside the tile",
-            admits: { fitsRoll(pixels: $0["t"], vectors: $0["h"]) && (layout == .nhwc || $0["h"] <= blockVectors) }),
+            admits: { fitsRoll(pixels: $0["t"], vectors: layout == .nhwc ? $0["h"] : 1) }),
         supports: { p in
             guard p.kh == 3, p.kw == 3 else { return .no(reason: "\(p.kh)×\(p.kw) taps; it takes 3×3; dw-phase takes others") }
             guard p.strideH == 1, p.strideW == 1, p.oh == p.ih, p.ow == p.iw, p.padTop == p.dilationH, p.padLeft == p.dilationW
@@ -64,7 +68,7 @@ private func rollKernel(
             for channel in 0..<p.ic { starts[channel] = inputs.bias?[channel] ?? 0 }
             let isBlocked = layout == .nchw16c
             let job = RollJob(
-                p, layout, mostPixels: c["t"], together: c["h"], passVectors: isBlocked ? blockVectors : c["g"], threads: inputs.threads,
+                p, layout, mostPixels: c["t"], together: isBlocked ? 1 : c["h"], passVectors: isBlocked ? blockVectors : c["g"], threads: inputs.threads,
                 weights: weights, starts: starts)
             return Kernel.Plan { [pool = inputs.pool] src, dst in
                 pool.run { index in
@@ -74,16 +78,16 @@ private func rollKernel(
         })
 }
 
-/// The map cut into units of work: an image × channels × a row of phases × columns. A class, since the copying of a large struct becomes
-/// a shared function with instructions of this level.
+/// The map cut into units of work: an image × channels × one walk, or all of a map. A class, since the copying of a large struct becomes a
+/// shared function with instructions of this level.
 private final class RollJob: Sendable {
     let problem: Problem
     nonisolated(unsafe) let weights: UnsafePointer<Float>
     nonisolated(unsafe) let starts: UnsafePointer<Float>
-    /// Of the image.
-    let phaseRows: Int
-    /// In blocks of channels in runs of those alike.
-    let columns: [PhaseColumn]
+    /// Of a map.
+    let walks: [PhaseWalk]
+    /// Of a unit of work: one, or where the walks are put together in runs all.
+    let walksAtOnce: Int
     /// Of all channels, and those that go over the map together: in blocks of channels those of a block.
     let vectors, passVectors: Int
     /// Vectors that one tile walks down together.
@@ -99,77 +103,80 @@ private final class RollJob: Sendable {
         problem = p
         self.weights = weights
         self.starts = starts
-        phaseRows = min(p.dilationH, p.oh)
         isBlocked = layout == .nchw16c
-        columns = PhaseColumn.all(width: p.ow, dilation: p.dilationW, most: mostPixels, inRuns: isBlocked && sharesMaps(p, threads: threads))
+        let inRuns = isBlocked && sharesMaps(p, threads: threads)
         vectors = p.ic / lanes
         self.together = together
         self.passVectors = min(passVectors, vectors)
         pixelStep = layout.steps(channels: p.ic, pixels: p.ih * p.iw).pixel
+        walks = PhaseWalk.all(p, most: mostPixels, inRuns: inRuns, mostRows: repeatedBytes / (4 * p.iw * pixelStep))
+        walksAtOnce = inRuns ? walks.count : 1
     }
 
     private var passes: Int { (vectors + passVectors - 1) / passVectors }
 
-    var units: Int { problem.batch * passes * phaseRows * columns.count }
+    var units: Int { problem.batch * passes * (walks.count / walksAtOnce) }
 
     func run(_ share: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>) {
         let p = problem
+        let shares = walks.count / walksAtOnce
         for unit in share {
-            let tile = columns[unit % columns.count]
-            let run = tile.run
-            let top = unit / columns.count % phaseRows
-            let pass = unit / columns.count / phaseRows % passes
-            let image = unit / columns.count / phaseRows / passes
-            let first = top * p.iw + tile.first
-            let rows = (p.oh - top + p.dilationH - 1) / p.dilationH
+            let map = unit / shares
+            let pass = map % passes
             let own = pass * passVectors..<min(vectors, (pass + 1) * passVectors)
-            // Sums that are activated where they lie should not have left L1.
-            let most = activatesStored(p.activation) ? max(1, activatedBytes / (rows * tile.count * lanes * 4)) : Int.max
-            let map = isBlocked ? image * passes + pass : image
-            let offset = (map * p.oh * p.ow + first) * pixelStep - (isBlocked ? own.lowerBound * lanes : 0)
-            if isBlocked {
-                for vector in stride(from: own.lowerBound, to: own.upperBound, by: together) {
-                    var done = 0
-                    while done < run.count {
-                        let groups = min(most, run.count - done)
-                        walk(
-                            tile, vector, together, rows: rows, groups: groups, groupStep: run.step * pixelStep, weightGroupStep: 0, startGroupStep: 0,
-                            src: src + (offset + done * run.step * pixelStep), dst: dst + (offset + done * run.step * pixelStep))
-                        done += groups
-                    }
-                }
-            } else {
-                var vector = own.lowerBound
-                while vector < own.upperBound {
-                    // The odd one out is walked down alone.
-                    let remaining = own.upperBound - vector
-                    let abreast = min(together, remaining)
-                    let groups = max(1, min(most, remaining) / abreast)
-                    walk(
-                        tile, vector, abreast, rows: rows, groups: groups, groupStep: abreast * lanes, weightGroupStep: 9 * abreast * lanes,
-                        startGroupStep: abreast * lanes, src: src + offset, dst: dst + offset)
-                    vector += groups * abreast
-                }
+            // To the pass's first channel in blocks of channels, else to the image's.
+            let offset = (isBlocked ? map : map / passes) * p.oh * p.ow * pixelStep
+            for walk in unit % shares * walksAtOnce..<(unit % shares + 1) * walksAtOnce {
+                run(walks[walk], vectors: own, src: src + offset, dst: dst + offset)
             }
         }
     }
 
-    /// src and dst are the tile's first output's place, of the first channel.
-    private func walk(
-        _ tile: PhaseColumn, _ vector: Int, _ abreast: Int, rows: Int, groups: Int, groupStep: Int, weightGroupStep: Int, startGroupStep: Int,
-        src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>
-    ) {
+    private func run(_ walk: PhaseWalk, vectors own: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>) {
         let p = problem
         let step = p.dilationW * pixelStep
-        let channel = vector * lanes
-        runRollTile(
-            tile.count, abreast,
-            RollArguments(
-                src: src + (channel - step), weights: weights + channel * 9, starts: starts + channel, dst: dst + channel, rows: rows, step: step,
-                rowStep: p.dilationH * p.iw * pixelStep, hasLeft: tile.hasLeft, hasRight: tile.hasRight, groups: groups, groupStep: groupStep,
-                weightGroupStep: weightGroupStep, startGroupStep: startGroupStep, activation: p.activation))
+        let place = walk.first * pixelStep
+        let groupStep = isBlocked ? walk.columnRun.step * pixelStep : together * lanes
+        var a = RollArguments(
+            src: src, weights: weights, starts: starts, dst: dst, rows: walk.rows, step: step, rowStep: p.dilationH * p.iw * pixelStep,
+            hasLeft: walk.hasLeft, hasRight: walk.hasRight, groups: 1, groupStep: groupStep, weightGroupStep: isBlocked ? 0 : 9 * groupStep,
+            startGroupStep: isBlocked ? 0 : groupStep, repeats: walk.rowRun.count, repeatStep: walk.rowRun.step * p.ow * pixelStep,
+            activation: p.activation)
+        // Sums that are activated where they lie should not have left L1.
+        let most = activatesStored(p.activation) ? max(1, activatedBytes / (walk.rows * walk.pixels * lanes * 4)) : Int.max
+        var vector = own.lowerBound
+        while vector < own.upperBound {
+            // The odd one out is walked down alone.
+            let abreast = min(together, own.upperBound - vector)
+            let channel = vector * lanes
+            a.weights = weights + channel * 9
+            a.starts = starts + channel
+            let inMap = place + (isBlocked ? channel - own.lowerBound * lanes : channel)
+            guard isBlocked else {
+                a.groups = max(1, min(most, own.upperBound - vector) / abreast)
+                a.src = src + (inMap - step)
+                a.dst = dst + inMap
+                runRollTile(walk.pixels, abreast, a)
+                vector += a.groups * abreast
+                continue
+            }
+            var done = 0
+            while done < walk.columnRun.count {
+                a.groups = min(most, walk.columnRun.count - done)
+                a.src = src + (inMap + done * groupStep - step)
+                a.dst = dst + (inMap + done * groupStep)
+                runRollTile(walk.pixels, abreast, a)
+                done += a.groups
+            }
+            vector += abreast
+        }
     }
 }
+
+/// Of the rows of a map that one call computes for several rows of phases, column by column: with more, 80 × 80 pixels took up to 1.09
+/// times as long on a Zen 5; with one row of phases at a time, 20 × 20 up to 1.25 times. Where a line holds several vectors, the second
+/// would not find it in L1 any more.
+private let repeatedBytes = blockVectors == 1 ? 128 << 10 : 0
 
 /// Of a tile whose sums are activated where they lie: half of L1.
 private let activatedBytes = 16 << 10

@@ -18,6 +18,8 @@ struct RollArguments {
     var groups: Int
     /// From one of them to the next: in src and dst, in the weights, in the starts.
     var groupStep, weightGroupStep, startGroupStep: Int
+    /// How many times all of that, at other rows of the map, and from one to the next in src and dst.
+    var repeats, repeatStep: Int
     var activation: Activation
 }
 
@@ -37,31 +39,27 @@ let rollRegisters = vectorRegisters == 32 ? 32 : 16
 /// The sums stay in registers down all rows.
 @inline(__always)
 private func rollTile<let T: Int, let H: Int, let L: Int, let R: Int>(
-    _ a: borrowing RollArguments, _ shape: RollShape<T, H, L, R>.Type
+    _ a: borrowing RollArguments, _ shape: RollShape<T, H, L, R>.Type, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>
 ) {
-    var src = a.src
+    var src = src
     var weights = a.weights
     var start = a.starts
-    var dst = a.dst
+    var dst = dst
     let rowStep = a.rowStep
     for _ in 0..<a.groups {
         var above = zeros(TileShape<H, T>.self)
         var on = zeros(TileShape<H, T>.self)
         var x = src
         var out = dst
-        // Written out: see `windowRow` of the phase tile.
-        rollRow(0, x, out, weights, start, &above, &on, a, isFirst: true, isLast: false, shape)
-        rollRow(1, x, out, weights, start, &above, &on, a, isFirst: true, isLast: false, shape)
+        rollRow(x, out, weights, start, &above, &on, a, isFirst: true, isLast: false, shape)
         if a.rows > 1 {
             x += rowStep
             for _ in 2..<a.rows {
-                rollRow(0, x, out, weights, start, &above, &on, a, isFirst: false, isLast: false, shape)
-                rollRow(1, x, out, weights, start, &above, &on, a, isFirst: false, isLast: false, shape)
+                rollRow(x, out, weights, start, &above, &on, a, isFirst: false, isLast: false, shape)
                 x += rowStep
                 out += rowStep
             }
-            rollRow(0, x, out, weights, start, &above, &on, a, isFirst: false, isLast: true, shape)
-            rollRow(1, x, out, weights, start, &above, &on, a, isFirst: false, isLast: true, shape)
+            rollRow(x, out, weights, start, &above, &on, a, isFirst: false, isLast: true, shape)
             out += rowStep
         }
         for h in 0..<H { finishSums(&above[h], out + h &* lanes, a.step, a.activation) }
@@ -72,11 +70,23 @@ private func rollTile<let T: Int, let H: Int, let L: Int, let R: Int>(
     }
 }
 
+/// A row of inputs of every vector.
+@inline(__always)
+private func rollRow<let T: Int, let H: Int, let L: Int, let R: Int>(
+    _ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ weights: UnsafePointer<Float>, _ start: UnsafePointer<Float>,
+    _ above: inout TileShape<H, T>, _ on: inout TileShape<H, T>, _ a: borrowing RollArguments, isFirst: Bool, isLast: Bool,
+    _ shape: RollShape<T, H, L, R>.Type
+) {
+    // Written out: see `windowRow` of the phase tile.
+    rollVector(0, x, out, weights, start, &above, &on, a, isFirst: isFirst, isLast: isLast, shape)
+    rollVector(1, x, out, weights, start, &above, &on, a, isFirst: isFirst, isLast: isLast, shape)
+}
+
 /// A row of inputs of vector `h` goes into the rows of sums that lie under it: `above`, which is then stored to `out`, `on`, and the one
 /// below. One after the other, so that the last takes the registers of the first; by columns of taps all three are in them at once, and
 /// the compiler spills. `isFirst`: there is no row of outputs above, `isLast`: none below.
 @inline(__always)
-private func rollRow<let T: Int, let H: Int, let L: Int, let R: Int>(
+private func rollVector<let T: Int, let H: Int, let L: Int, let R: Int>(
     _ h: Int, _ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ weights: UnsafePointer<Float>,
     _ start: UnsafePointer<Float>, _ above: inout TileShape<H, T>, _ on: inout TileShape<H, T>, _ a: borrowing RollArguments,
     isFirst: Bool, isLast: Bool, _ shape: RollShape<T, H, L, R>.Type
@@ -131,9 +141,15 @@ private func roll<let T: Int, let H: Int, let L: Int, let R: Int>(
     _ a: borrowing RollArguments, _ shape: RollShape<T, H, L, R>.Type
 ) {
     guard fitsRoll(pixels: T, vectors: H) else { return }
-    rollTile(a, shape)
-    activateStored(
-        rows: a.rows, pixels: T, a.dst, rowStep: a.rowStep, step: a.step, groups: a.groups, vectors: H, groupStep: a.groupStep, a.activation)
+    var src = a.src
+    var dst = a.dst
+    for _ in 0..<a.repeats {
+        rollTile(a, shape, src: src, dst: dst)
+        activateStored(
+            rows: a.rows, pixels: T, dst, rowStep: a.rowStep, step: a.step, groups: a.groups, vectors: H, groupStep: a.groupStep, a.activation)
+        src += a.repeatStep
+        dst += a.repeatStep
+    }
 }
 
 @inline(__always)
@@ -156,6 +172,8 @@ func runRollTile(_ t: Int, _ h: Int, _ a: borrowing RollArguments) {
     case 12: roll(a, RollSize<4, 1>.self)
     case 13: roll(a, RollSize<5, 1>.self)
     case 14: roll(a, RollSize<6, 1>.self)
+    case 15: roll(a, RollSize<7, 1>.self)
+    case 16: roll(a, RollSize<8, 1>.self)
     case 17: roll(a, RollSize<1, 2>.self)
     case 18: roll(a, RollSize<2, 2>.self)
     case 19: roll(a, RollSize<3, 2>.self)
