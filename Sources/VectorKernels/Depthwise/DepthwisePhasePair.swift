@@ -64,6 +64,20 @@ private func double<let K: Int, let T: Int>(
     for k in 0..<K { weight[k] = load(w + k &* lanes) }
     let v = w - a.weightRowStep
     for k in 0..<K { before[k] = load(v + k &* lanes) }
+    if a.live == wholeRow(taps: K, pixels: T) {
+        let x = x + K / 2 &* a.step
+        wholePlacePair(0, x, weight, before, a, &upper, &lower)
+        wholePlacePair(1, x, weight, before, a, &upper, &lower)
+        wholePlacePair(2, x, weight, before, a, &upper, &lower)
+        wholePlacePair(3, x, weight, before, a, &upper, &lower)
+        wholePlacePair(4, x, weight, before, a, &upper, &lower)
+        wholePlacePair(5, x, weight, before, a, &upper, &lower)
+        wholePlacePair(6, x, weight, before, a, &upper, &lower)
+        wholePlacePair(7, x, weight, before, a, &upper, &lower)
+        wholePlacePair(8, x, weight, before, a, &upper, &lower)
+        wholePlacePair(9, x, weight, before, a, &upper, &lower)
+        return
+    }
     var x = x
     doublePlace(0, &x, weight, before, a, &upper, &lower)
     doublePlace(1, &x, weight, before, a, &upper, &lower)
@@ -79,6 +93,17 @@ private func double<let K: Int, let T: Int>(
     doublePlace(11, &x, weight, before, a, &upper, &lower)
     doublePlace(12, &x, weight, before, a, &upper, &lower)
     doublePlace(13, &x, weight, before, a, &upper, &lower)
+}
+
+@inline(__always)
+private func wholePlacePair<let K: Int, let T: Int>(
+    _ i: Int, _ x: UnsafePointer<Float>, _ weight: borrowing InlineArray<K, Vector>, _ before: borrowing InlineArray<K, Vector>,
+    _ a: borrowing PhaseTileArguments, _ upper: inout InlineArray<T, Vector>, _ lower: inout InlineArray<T, Vector>
+) {
+    guard i < T else { return }
+    let value = load(x + i &* a.step)
+    feed(i + K / 2, value, weight, &upper)
+    feed(i + K / 2, value, before, &lower)
 }
 
 @inline(__always)

@@ -111,6 +111,20 @@ func feedRow<let K: Int, let T: Int, let R: Int>(
 ) {
     var weight = InlineArray<K, Vector>(repeating: Vector(repeating: 0))
     for k in 0..<K { weight[k] = load(weights + k &* lanes) }
+    if a.live == wholeRow(taps: K, pixels: T) {
+        let x = x + K / 2 &* a.step
+        wholePlace(0, x, weight, a, &sum)
+        wholePlace(1, x, weight, a, &sum)
+        wholePlace(2, x, weight, a, &sum)
+        wholePlace(3, x, weight, a, &sum)
+        wholePlace(4, x, weight, a, &sum)
+        wholePlace(5, x, weight, a, &sum)
+        wholePlace(6, x, weight, a, &sum)
+        wholePlace(7, x, weight, a, &sum)
+        wholePlace(8, x, weight, a, &sum)
+        wholePlace(9, x, weight, a, &sum)
+        return
+    }
     var x = x
     // Written out: the optimiser would give up unrolling a loop over places around one over taps, and with it the
     // registers.
@@ -136,6 +150,20 @@ func feedRow<let K: Int, let T: Int, let R: Int>(
         place(18, &x, weight, a, &sum)
         place(19, &x, weight, a, &sum)
     }
+}
+
+/// The places that lie in the image where the tile's row is a whole phase: those under its outputs. Which they are is then settled at
+/// compile time, with half the instructions.
+@inline(__always)
+func wholeRow(taps k: Int, pixels t: Int) -> UInt32 { ((1 << UInt32(t)) &- 1) << UInt32(k / 2) }
+
+@inline(__always)
+private func wholePlace<let K: Int, let T: Int>(
+    _ i: Int, _ x: UnsafePointer<Float>, _ weight: borrowing InlineArray<K, Vector>, _ a: borrowing PhaseTileArguments,
+    _ sum: inout InlineArray<T, Vector>
+) {
+    guard i < T else { return }
+    feed(i + K / 2, load(x + i &* a.step), weight, &sum)
 }
 
 /// One input, if it lies in the image.
