@@ -38,9 +38,13 @@ public struct StrassenPanels: Sendable {
     public var products: Int { StrassenCombinations.products(levels: levels) }
     /// Floats of one combination of one panel.
     public var productCount: Int { depth * width }
-    public var panelCount: Int { products * productCount }
-    public var chunkCount: Int { panels * panelCount }
-    public var count: Int { chunks * chunkCount }
+    /// Of a group of seven products, for one panel.
+    public var groupCount: Int { 7 * productCount }
+    public var count: Int { chunks * panels * products * productCount }
+    /// Products go in groups of seven, as ``StrassenProgram/Step/group`` says: chunk by chunk all panels of a group, then those of the next.
+    public func offset(chunk: Int, panel: Int, product: Int) -> Int {
+        ((chunk * (products / 7) + product / 7) * panels + panel) * groupCount + product % 7 * productCount
+    }
     /// Floats of the bias, with zeros where channels are missing.
     public var biasCount: Int { columns << levels }
 
@@ -61,7 +65,7 @@ public struct StrassenPanels: Sendable {
                         let row = weights + channel * ic + firstTerm
                         for k in 0..<min(depth, ic - firstTerm) { sums[k] += Double(term.coefficient * row[k]) }
                     }
-                    let panel = target + chunk * chunkCount + column / width * panelCount + product * productCount
+                    let panel = target + offset(chunk: chunk, panel: column / width, product: product)
                     for k in 0..<depth { panel[k * width + column % width] = Float(sums[k]) }
                 }
             }

@@ -2,8 +2,8 @@
 ///
 /// With L levels both matrices are cut into 2ᴸ × 2ᴸ blocks, and 7ᴸ products of combinations of blocks give all 4ᴸ blocks
 /// of the result. Product p multiplies combination p of A's blocks by combination p of B's (``StrassenCombinations``). All
-/// products of one panel follow each other, so that the sums between them are a few tiles that stay near, and
-/// each block of the result is written once, as in a plain product.
+/// products of one panel follow each other, with two levels those of a group of seven, so that the sums between them are a few tiles that
+/// stay near, and each block of the result is written once, as in a plain product.
 ///
 /// Winograd's form: Strassen's 7 products with 15 additions (Higham, *Accuracy and Stability of Numerical Algorithms*,
 /// §23.1), of which 8 fall away here, half of them into the start of a product, half into the planning of B.
@@ -19,6 +19,8 @@ public struct StrassenProgram: Sendable {
         /// Numbers of sum tiles; at most two per level.
         public let addends: InlineArray<4, Int>
         public let addendCount: Int
+        /// Of the outermost level's seven products the one that this step belongs to, with two levels; else 0.
+        public let group: Int
         /// A sum tile, which may be one of the addends; −1: the tile of the result's block (row, column).
         public let sumTile: Int
         public let row, column: Int
@@ -50,6 +52,7 @@ public struct StrassenProgram: Sendable {
         var steps: [Step] = []
         var mostTiles = 0
         private var tiles = 0
+        private var group = 0
 
         /// out = addends + product, each a grid of 2ˡ × 2ˡ tiles.
         mutating func multiply(_ level: Int, product: Int, plus addends: [[Int]], to out: [Target]) {
@@ -74,13 +77,14 @@ public struct StrassenProgram: Sendable {
             }
             let first = 7 * product
             let xAndY = zip(x, y).map { [$0, $1] }
-            multiply(level - 1, product: first, plus: nothing, to: intoX)
-            multiply(level - 1, product: first + 1, plus: outer(0, 0, and: plusX), to: quadrant(out, 0, 0))
-            multiply(level - 1, product: first + 2, plus: plusX, to: intoX)
-            multiply(level - 1, product: first + 3, plus: nothing, to: y.map { .sum($0) })
-            multiply(level - 1, product: first + 4, plus: outer(0, 1, and: xAndY), to: quadrant(out, 0, 1))
-            multiply(level - 1, product: first + 5, plus: plusX, to: intoX)
-            multiply(level - 1, product: first + 6, plus: outer(1, 0, and: plusX), to: quadrant(out, 1, 0))
+            let sevenProducts: [(plus: [[Int]], to: [Target])] = [
+                (nothing, intoX), (outer(0, 0, and: plusX), quadrant(out, 0, 0)), (plusX, intoX), (nothing, y.map { .sum($0) }),
+                (outer(0, 1, and: xAndY), quadrant(out, 0, 1)), (plusX, intoX), (outer(1, 0, and: plusX), quadrant(out, 1, 0)),
+            ]
+            for (number, one) in sevenProducts.enumerated() {
+                if level == 2 { group = number }
+                multiply(level - 1, product: first + number, plus: one.plus, to: one.to)
+            }
             for (sums, target) in zip(outer(1, 1, and: xAndY), quadrant(out, 1, 1)) { append(-1, sums, target) }
             tiles -= 2 * count
         }
@@ -90,10 +94,10 @@ public struct StrassenProgram: Sendable {
             switch target {
             case .sum(let tile):
                 steps.append(
-                    Step(product: product, addends: list, addendCount: addends.count, sumTile: tile, row: 0, column: 0))
+                    Step(product: product, addends: list, addendCount: addends.count, group: group, sumTile: tile, row: 0, column: 0))
             case .block(let row, let column):
                 steps.append(
-                    Step(product: product, addends: list, addendCount: addends.count, sumTile: -1, row: row, column: column))
+                    Step(product: product, addends: list, addendCount: addends.count, group: group, sumTile: -1, row: row, column: column))
             }
         }
     }

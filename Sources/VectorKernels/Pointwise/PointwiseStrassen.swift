@@ -4,17 +4,20 @@ import ThreadPool
 /// Pointwise convolution as a Strassen–Winograd product, NHWC: with L levels 7ᴸ products of a 2⁻ᴸ part in each direction
 /// instead of 8ᴸ, so that nominal FLOPs pass the FMA peak (by 8/7 a level at most).
 ///
-/// The combinations of the weights are packed at plan time. Pixels go in blocks of r, whose combinations are written to scratch (12 · r
-/// · k bytes with two levels, in L2 or L3); then all 7ᴸ products of a panel run one after another, each over all tiles of the block, and
-/// the sums between them (10 · r / 4 rows of a panel with two levels) stay in L1 or L2 and start the next product. So dst is written
-/// once, with bias and activation, as in a plain product, and the additions cost A's 4 per level alone. Compute-bound. Threads share
-/// pixels × panels, each with its own scratch.
+/// The combinations of the weights are packed at plan time. Pixels go in blocks of r. With two levels the seven products of each product
+/// of the outer level are a group: the combinations of the pixels that they take are written to scratch (7/16 · r · k floats, in L2 up to
+/// 2048 channels); then panel by panel the seven run one after another, each over all tiles of the block, and the sums between them (10 ·
+/// r / 4 rows of a panel) start the next product. So dst is written once, with bias and activation, as in a plain product, and the
+/// additions cost A's alone: four per level, the outer ones again for every group. Compute-bound. Threads share pixels × panels, each with
+/// its own scratch.
 ///
 /// Weights are read once for every block of pixels, and asked for a product ahead: they come from L3 or, of 2048 channels and more,
 /// from memory. On a Zen 5, 20 × 20 pixels, against the order in which a tile goes through all products, with the weights not asked
 /// for: 4096 to 1024 channels 1.22 times as fast, 1024 to 1024 1.03 times, 512 to 512 0.97 times with blocks of 96 and 1.01 times
 /// with blocks of 200; reductions in parts of 2048 channels cost up to 6 %. Asking for what the splitting reads and for dst: 512
-/// to 512 channels on 40 × 40 pixels 1.10 times, on 20 × 20 0.99 times.
+/// to 512 channels on 40 × 40 pixels 1.10 times, on 20 × 20 0.99 times. All 49 combinations at once were up to 4 % faster with the
+/// machine to themselves, but seven times the scratch: beside the maps of a block there is room for blocks of 96 pixels and
+/// reductions of 512 channels, and L3 for less than that (YOLOv5s at P5 1.06 times as long).
 ///
 /// Rounding errors are larger than a plain product's, and bounded by the largest values and not term by term
 /// (`ErrorBound`). Source: Huang, Smith, Henry, van de Geijn, "Strassen's algorithm reloaded", SC 2016, from which it differs
@@ -67,6 +70,8 @@ private final class StrassenJob: Sendable {
     let grid: TileGrid
     let stepCount: Int
     let sumTiles: Int
+    /// The most panels of a thread.
+    let threadPanels: Int
 
     init(_ p: Problem, _ c: Configuration, threads: Int) {
         problem = p
@@ -79,6 +84,9 @@ private final class StrassenJob: Sendable {
         let program = StrassenProgram(levels: levels)
         stepCount = program.steps.count
         sumTiles = program.sumTiles
+        var most = 0
+        for index in 0..<threads { most = max(most, grid.panels(of: index).count) }
+        threadPanels = most
     }
 
     // What planning writes: the program, the bias, the weights; each from a cache line's start.
@@ -96,8 +104,7 @@ private final class StrassenJob: Sendable {
         panels.pack(weights, into: packed + weightsOffset)
     }
 
-    // What a thread works in: A's combinations, the rows between two levels of them, the sum tiles, and a tile for what does not fit
-    // dst.
+    // What a thread works in: A's combinations of a group of products, the sums, and a tile for what does not fit dst.
 
     /// Floats from one row of a combination to the next: no multiple of 1 KiB, at which the rows of a tile would share
     /// few cache sets.
@@ -107,15 +114,13 @@ private final class StrassenJob: Sendable {
     }
     /// Floats of one combination.
     private var combinationCount: Int { partRows * rowStride(panels.depth) }
-    /// Floats of one of seven combinations between two levels: the two rows that a row behind them is made of. More are never there
-    /// at once, so that they stay in L1, and leave the memory to what lasts.
-    private var betweenCount: Int { levels == 1 ? 0 : 2 * rowStride(2 * panels.depth) }
-    private var combinationsOffset: Int { AlignedMemory.rounded(4 * 7 * betweenCount) / 4 }
     private var tileCount: Int { tileRows * panels.width }
-    private var sumsOffset: Int {
-        combinationsOffset + AlignedMemory.rounded(4 * panels.products * combinationCount) / 4
-    }
-    var scratchCount: Int { sumsOffset + AlignedMemory.rounded(4 * (sumTiles * partRows * panels.width + tileCount)) / 4 }
+    private var sumsOffset: Int { AlignedMemory.rounded(4 * 7 * combinationCount) / 4 }
+    /// Floats of the sums of a block of pixels, of one panel.
+    private var panelSums: Int { sumTiles * partRows * panels.width }
+    /// Of all panels of a thread: a group of products leaves sums to the next.
+    private var sumsCount: Int { threadPanels * panelSums }
+    var scratchCount: Int { sumsOffset + AlignedMemory.rounded(4 * (sumsCount + tileCount)) / 4 }
 
     func run(
         _ index: Int, src: UnsafePointer<Float>, packed: UnsafePointer<Float>, scratch: UnsafeMutablePointer<Float>,
@@ -132,65 +137,53 @@ private final class StrassenJob: Sendable {
         while first < rows.upperBound {
             let count = min(side * part, rows.upperBound - first)
             for chunk in 0..<panels.chunks {
-                split(src + first * problem.ic, rows: count, part: part, chunk: chunk, into: scratch)
-                for panel in panelRange {
-                    multiply(
-                        part: part, rows: count, chunk: chunk, panel: panel, packed: packed, scratch: scratch,
-                        dst: dst + first * dstStep, dstStep: dstStep)
+                for group in 0..<(levels == 2 ? 7 : 1) {
+                    split(src + first * problem.ic, rows: count, part: part, chunk: chunk, group: group, into: scratch)
+                    for panel in panelRange {
+                        multiply(
+                            part: part, rows: count, chunk: chunk, group: group, panel: panel, packed: packed, scratch: scratch,
+                            sums: scratch + (sumsOffset + (panel - panelRange.lowerBound) * panelSums), dst: dst + first * dstStep,
+                            dstStep: dstStep)
+                    }
                 }
             }
             first += count
         }
     }
 
-    /// Writes the combinations of a block of pixels, `part` rows each.
+    /// Writes the combinations of a block of pixels that a group of products takes, `part` rows each.
     private func split(
-        _ src: UnsafePointer<Float>, rows: Int, part: Int, chunk: Int, into scratch: UnsafeMutablePointer<Float>
+        _ src: UnsafePointer<Float>, rows: Int, part: Int, chunk: Int, group: Int, into scratch: UnsafeMutablePointer<Float>
     ) {
         let depth = panels.depth
         let column = chunk * (depth << levels)
         let src = src + column
         let there = problem.ic - column
-        let combinations = scratch + combinationsOffset
-        guard levels == 2 else {
+        let (below, stride) = (part * problem.ic, rowStride(depth))
+        if levels == 2 {
+            splitStrassenTwice(
+                group, src, stride: problem.ic, below: below, rowsThere: rows, columnsThere: there, rows: part, depth: depth, into: scratch,
+                outStride: stride, block: combinationCount)
+        } else {
             splitStrassen(
-                src, stride: problem.ic, below: part * problem.ic, rowsThere: rows, lowerThere: rows - part, columnsThere: there,
-                rows: part, depth: depth, ahead: problem.ic, into: combinations, outStride: rowStride(depth), block: combinationCount)
-            return
-        }
-        let between = rowStride(2 * depth)
-        for row in 0..<part {
-            for half in 0..<2 {
-                let upper = row + half * part
-                splitStrassen(
-                    src + upper * problem.ic, stride: 0, below: 2 * part * problem.ic, rowsThere: rows - upper,
-                    lowerThere: rows - 2 * part - upper, columnsThere: there, rows: 1, depth: 2 * depth, ahead: problem.ic,
-                    into: scratch + half * between, outStride: 0, block: betweenCount)
-            }
-            for product in 0..<7 {
-                splitStrassen(
-                    scratch + product * betweenCount, stride: 0, below: between, rowsThere: 1, lowerThere: 1, columnsThere: 2 * depth,
-                    rows: 1, depth: depth, ahead: 0, into: combinations + product * 7 * combinationCount + row * rowStride(depth), outStride: 0,
-                    block: combinationCount)
-            }
+                src, stride: problem.ic, below: below, rowsThere: rows, lowerThere: rows - part, columnsThere: there, rows: part, depth: depth,
+                into: scratch, outStride: stride, block: combinationCount)
         }
     }
 
-    /// One panel of every block of columns × all tiles of pixels.
+    /// The products of a group: one panel of every block of columns × all tiles of pixels.
     private func multiply(
-        part: Int, rows: Int, chunk: Int, panel: Int, packed: UnsafePointer<Float>, scratch: UnsafeMutablePointer<Float>,
-        dst: UnsafeMutablePointer<Float>, dstStep: Int
+        part: Int, rows: Int, chunk: Int, group: Int, panel: Int, packed: UnsafePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+        sums: UnsafeMutablePointer<Float>, dst: UnsafeMutablePointer<Float>, dstStep: Int
     ) {
         let steps = UnsafeRawPointer(packed).assumingMemoryBound(to: StrassenProgram.Step.self)
         let column = panel * panels.width
         let width = min(panels.width, panels.columns - column)
-        let weights = packed + weightsOffset + chunk * panels.chunkCount + panel * panels.panelCount
-        let sums = scratch + sumsOffset
+        let weights = packed + (weightsOffset + panels.offset(chunk: chunk, panel: panel, product: 7 * group))
         let sumCount = partRows * panels.width
-        let spare = sums + sumTiles * sumCount
+        let spare = scratch + (sumsOffset + sumsCount)
         let last = chunk == panels.chunks - 1
         let stride = rowStride(panels.depth)
-        let combinations = UnsafePointer(scratch + combinationsOffset)
         let combinationCount = combinationCount
         var tap = Tap(a: 0, b: 0)
         var addends = InlineArray<5, Addend>(repeating: Addend(sums: sums, row: width))
@@ -202,10 +195,11 @@ private final class StrassenJob: Sendable {
                     bStep: panels.width, cRow: width, start: .zero, finish: false, activation: problem.activation,
                     lastLanes: lanes, addends: addends, addendCount: 0)
                 let tiles = (part + tileRows - 1) / tileRows
-                for index in 0..<stepCount {
+                for index in 0..<stepCount where steps[index].group == group {
                     let step = steps[index]
+                    let product = step.product - 7 * group
                     t.tapCount = step.product < 0 ? 0 : 1
-                    t.b = weights + step.product * panels.productCount
+                    t.b = weights + product * panels.productCount
                     t.laterStep = (width + tiles - 1) / tiles
                     for tile in 0..<tiles {
                         let share = ThreadPool.share(of: part, index: tile, parts: tiles)
@@ -214,9 +208,12 @@ private final class StrassenJob: Sendable {
                             addends[i] = Addend(sums: sums + step.addends[i] * sumCount + above, row: width)
                         }
                         t.addendCount = step.addendCount
-                        t.a = combinations + step.product * combinationCount + share.lowerBound * stride
+                        t.a = UnsafePointer(scratch) + (product * combinationCount + share.lowerBound * stride)
+                        // The next tile's, or the next product's first.
+                        t.ahead = t.a + share.count * stride
+                        t.aheadStep = (share.count * stride + panels.depth - 1) / panels.depth
                         // The next product's, and behind the last the next panel's.
-                        t.later = weights + (step.product + 1) * panels.productCount + tile * panels.depth * t.laterStep
+                        t.later = t.b + (panels.productCount + tile * panels.depth * t.laterStep)
                         guard step.sumTile < 0 else {
                             t.c = sums + step.sumTile * sumCount + above
                             t.cRow = width
