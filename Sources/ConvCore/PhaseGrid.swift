@@ -55,8 +55,8 @@ public struct PhaseWalk: Sendable {
     /// The same of neighbouring phases, or further along the row; with `rowRun` of the rows.
     public let columnRun, rowRun: TileRun
 
-    /// Of at most `most` outputs side by side, phases innermost; rows outermost. `inRuns`: those alike put together, of at most so many
-    /// rows of outputs where there are several of one column.
+    /// Of at most `most` outputs side by side, phases innermost; rows outermost. `inRuns`: those alike put together.
+    /// `mostRows`: the most rows of outputs of a run of several rows of phases.
     public static func all(_ p: Problem, most: Int, inRuns: Bool, mostRows: Int) -> [PhaseWalk] {
         let columns = columns(width: p.ow, dilation: p.dilationW, most: most)
         let tops = Array(0..<min(p.dilationH, p.oh))
@@ -67,7 +67,7 @@ public struct PhaseWalk: Sendable {
         }
         return rowRuns.flatMap { rowRun in
             columnRuns.map { columnRun in
-                let (top, column) = (tops[rowRun.first], columns[columnRun.first])
+                let (top, column) = (rowRun.first, columns[columnRun.first])
                 return PhaseWalk(
                     first: top * p.ow + column.first, pixels: column.count, rows: rows(top), hasLeft: column.hasLeft, hasRight: column.hasRight,
                     columnRun: columnRun, rowRun: rowRun)

@@ -2,8 +2,8 @@
 ///
 /// Input channels are cut into `chunks` products that are added up, each into 2ᴸ blocks of `depth` channels; output
 /// channels into 2ᴸ blocks of `columns`, a whole number of vectors, and those into panels of at most `width`. What is
-/// missing reads as zero. In memory: chunk by chunk, panel by panel, combination by combination, input channel by input
-/// channel, so that the products of one tile read one running stream.
+/// missing reads as zero. In memory: chunk by chunk, group by group of seven products, panel by panel, product by product, input channel by
+/// input channel, so that the products of one panel and group read one running stream.
 public struct StrassenPanels: Sendable {
     public let levels: Int
     public let width: Int
@@ -41,7 +41,7 @@ public struct StrassenPanels: Sendable {
     /// Of a group of seven products, for one panel.
     public var groupCount: Int { 7 * productCount }
     public var count: Int { chunks * panels * products * productCount }
-    /// Products go in groups of seven, as ``StrassenProgram/Step/group`` says: chunk by chunk all panels of a group, then those of the next.
+    /// Of a product's first float; products go in groups as ``StrassenProgram/Step/group`` says.
     public func offset(chunk: Int, panel: Int, product: Int) -> Int {
         ((chunk * (products / 7) + product / 7) * panels + panel) * groupCount + product % 7 * productCount
     }

@@ -2,27 +2,27 @@
 ///
 /// With L levels both matrices are cut into 2ᴸ × 2ᴸ blocks, and 7ᴸ products of combinations of blocks give all 4ᴸ blocks
 /// of the result. Product p multiplies combination p of A's blocks by combination p of B's (``StrassenCombinations``). All
-/// products of one panel follow each other, with two levels those of a group of seven, so that the sums between them are a few tiles that
-/// stay near, and each block of the result is written once, as in a plain product.
+/// products of one panel follow each other, with two levels those of a group of seven, so that the sums between them stay near (with two
+/// levels some wait for the next group), and each block of the result is written once, as in a plain product.
 ///
 /// Winograd's form: Strassen's 7 products with 15 additions (Higham, *Accuracy and Stability of Numerical Algorithms*,
 /// §23.1), of which 8 fall away here, half of them into the start of a product, half into the planning of B.
 public struct StrassenProgram: Sendable {
     public let steps: [Step]
-    /// Tiles that hold sums between steps.
-    public let sumTiles: Int
+    /// How many sums are held between steps, each a panel of a part of the pixels; the first `keptSums` of them from group to group.
+    public let sums, keptSums: Int
 
     /// target = Σ addends + product.
     public struct Step: Sendable {
         /// Number of the product; −1 where only sums are added.
         public let product: Int
-        /// Numbers of sum tiles; at most two per level.
+        /// Numbers of sums; at most two per level.
         public let addends: InlineArray<4, Int>
         public let addendCount: Int
         /// Of the outermost level's seven products the one that this step belongs to, with two levels; else 0.
         public let group: Int
-        /// A sum tile, which may be one of the addends; −1: the tile of the result's block (row, column).
-        public let sumTile: Int
+        /// The number of a sum, which may be one of the addends; −1: the result's block (row, column).
+        public let sum: Int
         public let row, column: Int
     }
 
@@ -45,12 +45,14 @@ public struct StrassenProgram: Sendable {
             levels, product: 0, plus: Array(repeating: [], count: side * side),
             to: (0..<(side * side)).map { .block(row: $0 / side, column: $0 % side) })
         steps = builder.steps
-        sumTiles = builder.mostTiles
+        sums = builder.mostSums
+        // X and Y of the outer level.
+        keptSums = levels == 2 ? 8 : 0
     }
 
     private struct Builder {
         var steps: [Step] = []
-        var mostTiles = 0
+        var mostSums = 0
         private var tiles = 0
         private var group = 0
 
@@ -61,7 +63,7 @@ public struct StrassenProgram: Sendable {
             let x = Array(tiles..<(tiles + count))
             let y = x.map { $0 + count }
             tiles += 2 * count
-            mostTiles = max(mostTiles, tiles)
+            mostSums = max(mostSums, tiles)
             let intoX = x.map { Target.sum($0) }
             let nothing = [[Int]](repeating: [], count: count)
             let plusX = x.map { [$0] }
@@ -94,10 +96,10 @@ public struct StrassenProgram: Sendable {
             switch target {
             case .sum(let tile):
                 steps.append(
-                    Step(product: product, addends: list, addendCount: addends.count, group: group, sumTile: tile, row: 0, column: 0))
+                    Step(product: product, addends: list, addendCount: addends.count, group: group, sum: tile, row: 0, column: 0))
             case .block(let row, let column):
                 steps.append(
-                    Step(product: product, addends: list, addendCount: addends.count, group: group, sumTile: -1, row: row, column: column))
+                    Step(product: product, addends: list, addendCount: addends.count, group: group, sum: -1, row: row, column: column))
             }
         }
     }

@@ -29,6 +29,10 @@ public struct TileGrid: Sendable {
         return (share.lowerBound * tileRows)..<min(share.upperBound * tileRows, rows)
     }
 
+    /// The most rows and panels of a thread.
+    public var mostRows: Int { min(rows, ((rows + tileRows - 1) / tileRows + rowCuts - 1) / rowCuts * tileRows) }
+    public var mostPanels: Int { (panelCount + panelCuts - 1) / panelCuts }
+
     public func panels(of index: Int) -> Range<Int> {
         ThreadPool.share(of: panelCount, index: index % panelCuts, parts: panelCuts)
     }

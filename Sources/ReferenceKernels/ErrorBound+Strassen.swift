@@ -47,10 +47,10 @@ extension ErrorBound {
         // Every block of the result as the worst of them, so that the chunks add up.
         var result: Bound = (norms.bias, 0)
         for _ in 0..<cut.chunks {
-            var sums = [Bound](repeating: (0, 0), count: program.sumTiles)
+            var sums = [Bound](repeating: (0, 0), count: program.sums)
             var worst = result
             for step in program.steps {
-                var start: Bound = step.sumTile < 0 ? result : (0, 0)
+                var start: Bound = step.sum < 0 ? result : (0, 0)
                 for i in 0..<step.addendCount {
                     start.magnitude += sums[step.addends[i]].magnitude
                     start.error += sums[step.addends[i]].error
@@ -65,8 +65,8 @@ extension ErrorBound {
                     value.error += u * (rounding + operands)
                 }
                 greatest = max(greatest, value.magnitude)
-                if step.sumTile >= 0 {
-                    sums[step.sumTile] = value
+                if step.sum >= 0 {
+                    sums[step.sum] = value
                 } else {
                     worst = (max(worst.magnitude, value.magnitude), max(worst.error, value.error))
                 }
@@ -77,7 +77,7 @@ extension ErrorBound {
     }
 
     /// The norm of a combination of blocks of norm 1, and its rounding error in units of u, in the order in which
-    /// `splitStrassen` adds.
+    /// `splitStrassen` and `splitStrassenTwice` add.
     private static func combinationOfA(levels: Int, product: Int) -> (norm: Double, error: Double) {
         // (norm, roundings) of A11, A12, S2 = S1 − A11, S1 = A21 + A22, S4 = A12 − S2, S3 = A11 − A21, A22: the error of a sum
         // is its norm, plus those of its parts: S1 2, S2 2 + 3, S4 5 + 4, S3 2.

@@ -210,7 +210,7 @@ private func inPlace<let MR: Int>(_ t: borrowing TileArguments, _ shape: TileSha
     matrixTile(t, a: t.a, c: t.c, ahead: t.a, later: t.a, maskedB: true, as: shape)
 }
 
-/// The most rows of a compiled tile, by its vectors: with larger ones the optimiser gives up unrolling, and the sums go
+/// The most rows of a compiled tile, by its vectors, at most `mostTileRows`: with larger ones the optimiser gives up unrolling, and the sums go
 /// through memory at half the speed. A multiply-add of two instructions reaches that point sooner.
 private func largestRows(vectors: Int) -> Int {
     switch vectors {
@@ -221,8 +221,11 @@ private func largestRows(vectors: Int) -> Int {
     }
 }
 
+/// The rows of `matrixTile`'s four `threeRows`.
+private let mostTileRows = 12
+
 /// Whether a tile of m rows and n vectors is there: it fits the registers and stays in them.
-func isCompiledTile(_ m: Int, _ n: Int) -> Bool { fitsRegisters(m, n) && m <= largestRows(vectors: n) }
+func isCompiledTile(_ m: Int, _ n: Int) -> Bool { fitsRegisters(m, n) && m <= min(largestRows(vectors: n), mostTileRows) }
 
 /// Rows of a tile of two vectors that is good untuned.
 let standardTileRows = vectorRegisters == 32 ? 8 : multiplyAddIsFused ? 6 : 4

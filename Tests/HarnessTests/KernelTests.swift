@@ -23,7 +23,8 @@ import ThreadPool
         texts += ["dw:c1h1k1", "dw:c1h1k9d9", "dw:c16h1w1k3d1_relu", "dw:c5h7w5k9d9_silu", "dw:mb3c13h11w23k5d5", "dw:c64h3w40k7d7",
                   "dw:c33h17k3s2", "dw:c16h15w13k5d2s2_silu", "dw:mb2c2h31w1k11d1", "dw:c48h2w2k2d3",
                   "dw:mb2c32h9w8k3d2_relu", "dw:mb2c48h13w9k11_silu", "dw:c100h13k3d9_hardswish",
-                  "dw:mb2c32h7w30k1_silu", "dw:c32h21w45k7d3_silu", "dw:c16h20w41k5d2s2"]
+                  "dw:mb2c32h7w30k1_silu", "dw:c32h21w45k7d3_silu", "dw:c16h20w41k5d2s2",
+                  "dw:c16h64w32k3d2_silu", "dw:c32h15w16k5d2_silu", "dw:c32h14k7d2"]
         texts += ["pw:c1o1h1", "pw:c1o17h1", "pw:c17o1h1", "pw:mb3c7o5h11w3_hardswish", "pw:c600o33h3", "pw:c31o67h13_silu", "pw:c4o4h64", "pw:mb3c16o48h7w3_hardswish", "pw:c528o32h23_relu"]
         texts += ["conv:c1o1h1k3d4", "conv:c3o5h7w5k9d9_silu", "conv:g3c9o6h8k3s2", "conv:mb3c4o7h13k5d3", "conv:c8o8h9k1s2",
                   "conv:g2c2o8h6k4d2", "conv:c2o3h5w29k7d1_relu", "mb1ic3ih6oc4oh6kh3ph1_bias0", "mb2ic4ih8iw5oc6oh4ow9kh3kw2sh2sw1dh1dw2ph2pw5",
@@ -61,7 +62,7 @@ import ThreadPool
 
     // Whole vectors of channels too, odd in number at 8 and at 16 lanes.
     @Test(arguments: ["dw:c37h9w14k3d2_silu", "dw:c40h9w14k3d2_silu", "dw:c48h9w14k3d2_relu", "dw:mb2c32h12w11k3d2_silu", "dw:c16h11w23k5_hardswish", "pw:c37o53h9w5_silu",
-                      "pw:c1100o40h6w5_silu", "pw:mb2c144o80h6w5_silu",
+                      "pw:c1100o40h6w5_silu", "pw:mb2c144o80h6w5_silu", "pw:c520o144h7w15_silu",
                       "sep:c16o24h9w7k3d2_silu", "conv:c5o37h6w9k3d2_silu"])
     func everyConfigurationAgreesWithTheOracle(text: String) throws {
         let problem = try Problem(parsing: text)

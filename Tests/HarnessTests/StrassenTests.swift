@@ -13,14 +13,14 @@ import Testing
         var random = RandomSource(seed: 5)
         let a = (0..<(side * side)).map { _ in Double(random.nextInteger(9)) }
         let b = (0..<(side * side)).map { _ in Double(random.nextInteger(9)) }
-        var sums = [Double](repeating: .nan, count: program.sumTiles)
+        var sums = [Double](repeating: .nan, count: program.sums)
         var result = [Double](repeating: .nan, count: side * side)
         for step in program.steps {
             var value = (0..<step.addendCount).reduce(0.0) { $0 + sums[step.addends[$1]] }
             if step.product >= 0 {
                 value += combination(of: a, levels, step.product, ofA) * combination(of: b, levels, step.product, ofB)
             }
-            if step.sumTile >= 0 { sums[step.sumTile] = value } else { result[step.row * side + step.column] = value }
+            if step.sum >= 0 { sums[step.sum] = value } else { result[step.row * side + step.column] = value }
         }
         for row in 0..<side {
             for column in 0..<side {
@@ -28,6 +28,36 @@ import Testing
             }
         }
         #expect(program.steps.filter { $0.product >= 0 }.count == StrassenCombinations.products(levels: levels))
+    }
+
+    /// A group's steps follow each other, and its products are seven in a row; what waits for the next group is a kept sum.
+    @Test(arguments: [1, 2])
+    func groupsFollowEachOther(levels: Int) {
+        let program = StrassenProgram(levels: levels)
+        let groups = program.steps.map(\.group)
+        #expect(groups == groups.sorted())
+        #expect(program.steps.allSatisfy { $0.product < 0 || $0.product / 7 == $0.group })
+        var writer = [Int](repeating: -1, count: program.sums)
+        for step in program.steps {
+            for i in 0..<step.addendCount where step.addends[i] >= program.keptSums {
+                #expect(writer[step.addends[i]] == step.group)
+            }
+            if step.sum >= 0 { writer[step.sum] = step.group }
+        }
+    }
+
+    @Test func productsOfAPanelAndGroupAreOneStream() throws {
+        let panels = StrassenPanels(try Problem(parsing: "pw:c520o144h7"), levels: 2, width: 16, lanes: 16, chunkDepth: 256)
+        #expect(panels.chunks > 1 && panels.panels > 1)
+        var places: [Int] = []
+        for chunk in 0..<panels.chunks {
+            for group in 0..<7 {
+                for panel in 0..<panels.panels {
+                    for product in 7 * group..<7 * group + 7 { places.append(panels.offset(chunk: chunk, panel: panel, product: product)) }
+                }
+            }
+        }
+        #expect(places == (0..<panels.count / panels.productCount).map { $0 * panels.productCount })
     }
 
     // Coefficients of the blocks 11, 12, 21, 22, written out once more from Higham's §23.1.

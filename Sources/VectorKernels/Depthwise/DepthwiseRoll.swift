@@ -13,7 +13,8 @@ import ThreadPool
 /// loses 35 to 60 cycles, and at 8 lanes there are twice as many columns. On YOLOv5's maps of 40 × 40 and more, dilation 2 to 5, 83
 /// to 91 % and 54 to 63 % (`dw-phase` at 8 lanes 53 to 58). On phases of three rows `dw-phase` passes it. A Zen 5 computes twice as fast
 /// and reads L2 no faster: 96 to 98 % from L1 with rows of seven, 55 to 80 % of YOLOv5's maps. There rows of at most eight pixels in place
-/// of six, of which a phase of seven needs one column in place of two, are 1.1 to 1.25 times as fast.
+/// of six, of which a phase of seven needs one column in place of two, are 1.1 to 1.25 times as fast;
+/// on a Zen 4 such rows are 2 to 4 % slower per output.
 ///
 /// `h` = 2 walks two vectors down together. With 8 lanes, where it would take both vectors of a line, no tile of two is left that does
 /// not spill.
@@ -52,7 +53,7 @@ private func rollKernel(
                 Parameter("t", [2, 3, 4, 5, 6, 7, 8], standard: vectorRegisters == 32 ? 8 : 3, "most pixels in a row of sums"),
             ] + further,
             constraint:
-                "3·h·t + 7 ≤ \(rollRegisters) registers: of each vector 2·t sums and t inputs; seven for weights and inputs beside the tile",
+                "3·\(layout == .nhwc ? "h·" : "")t + 7 ≤ \(rollRegisters) registers: of each vector 2·t sums and t inputs; seven for weights and inputs beside the tile",
             admits: { fitsRoll(pixels: $0["t"], vectors: layout == .nhwc ? $0["h"] : 1) }),
         supports: { p in
             guard p.kh == 3, p.kw == 3 else { return .no(reason: "\(p.kh)×\(p.kw) taps; it takes 3×3; dw-phase takes others") }
@@ -127,12 +128,12 @@ private final class RollJob: Sendable {
             // To the pass's first channel in blocks of channels, else to the image's.
             let offset = (isBlocked ? map : map / passes) * p.oh * p.ow * pixelStep
             for walk in unit % shares * walksAtOnce..<(unit % shares + 1) * walksAtOnce {
-                run(walks[walk], vectors: own, src: src + offset, dst: dst + offset)
+                run(walk: walks[walk], vectors: own, src: src + offset, dst: dst + offset)
             }
         }
     }
 
-    private func run(_ walk: PhaseWalk, vectors own: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>) {
+    private func run(walk: PhaseWalk, vectors own: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>) {
         let p = problem
         let step = p.dilationW * pixelStep
         let place = walk.first * pixelStep
@@ -144,36 +145,41 @@ private final class RollJob: Sendable {
             activation: p.activation)
         // Sums that are activated where they lie should not have left L1.
         let most = activatesStored(p.activation) ? max(1, activatedBytes / (walk.rows * walk.pixels * lanes * 4)) : Int.max
-        var vector = own.lowerBound
-        while vector < own.upperBound {
-            // The odd one out is walked down alone.
-            let abreast = min(together, own.upperBound - vector)
-            let channel = vector * lanes
-            a.weights = weights + channel * 9
-            a.starts = starts + channel
-            let inMap = place + (isBlocked ? channel - own.lowerBound * lanes : channel)
-            guard isBlocked else {
+        if isBlocked {
+            for vector in own {
+                let inMap = place + (vector - own.lowerBound) * lanes
+                point(&a, at: vector)
+                var done = 0
+                while done < walk.columnRun.count {
+                    a.groups = min(most, walk.columnRun.count - done)
+                    a.src = src + (inMap + done * groupStep - step)
+                    a.dst = dst + (inMap + done * groupStep)
+                    runRollTile(walk.pixels, 1, a)
+                    done += a.groups
+                }
+            }
+        } else {
+            var vector = own.lowerBound
+            while vector < own.upperBound {
+                // The odd one out is walked down alone.
+                let abreast = min(together, own.upperBound - vector)
+                point(&a, at: vector)
                 a.groups = max(1, min(most, own.upperBound - vector) / abreast)
-                a.src = src + (inMap - step)
-                a.dst = dst + inMap
+                a.src = src + (place + vector * lanes - step)
+                a.dst = dst + (place + vector * lanes)
                 runRollTile(walk.pixels, abreast, a)
                 vector += a.groups * abreast
-                continue
             }
-            var done = 0
-            while done < walk.columnRun.count {
-                a.groups = min(most, walk.columnRun.count - done)
-                a.src = src + (inMap + done * groupStep - step)
-                a.dst = dst + (inMap + done * groupStep)
-                runRollTile(walk.pixels, abreast, a)
-                done += a.groups
-            }
-            vector += abreast
         }
+    }
+
+    private func point(_ a: inout RollArguments, at vector: Int) {
+        a.weights = weights + vector * lanes * 9
+        a.starts = starts + vector * lanes
     }
 }
 
-/// Of the rows of a map that one call computes for several rows of phases, column by column: with more, 80 × 80 pixels took up to 1.09
+/// Of the rows of a map that one call computes for several rows of phases, a run of columns at a time: with more, 80 × 80 pixels took up to 1.09
 /// times as long on a Zen 5; with one row of phases at a time, 20 × 20 up to 1.25 times. Where a line holds several vectors, the second
 /// would not find it in L1 any more.
 private let repeatedBytes = blockVectors == 1 ? 128 << 10 : 0

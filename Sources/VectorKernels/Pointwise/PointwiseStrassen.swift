@@ -6,8 +6,8 @@ import ThreadPool
 ///
 /// The combinations of the weights are packed at plan time. Pixels go in blocks of r. With two levels the seven products of each product
 /// of the outer level are a group: the combinations of the pixels that they take are written to scratch (7/16 · r · k floats, in L2 up to
-/// 2048 channels); then panel by panel the seven run one after another, each over all tiles of the block, and the sums between them (10 ·
-/// r / 4 rows of a panel) start the next product. So dst is written once, with bias and activation, as in a plain product, and the
+/// 2048 channels); then panel by panel the seven run one after another, each over all tiles of the block, and the sums between them start
+/// the next product; those that the next group needs (r / 2 floats for each channel of the output) lie beside the combinations. So dst is written once, with bias and activation, as in a plain product, and the
 /// additions cost A's alone: four per level, the outer ones again for every group. Compute-bound. Threads share pixels × panels, each with
 /// its own scratch.
 ///
@@ -16,12 +16,12 @@ import ThreadPool
 /// for: 4096 to 1024 channels 1.22 times as fast, 1024 to 1024 1.03 times, 512 to 512 0.97 times with blocks of 96 and 1.01 times
 /// with blocks of 200; reductions in parts of 2048 channels cost up to 6 %. Asking for what the splitting reads and for dst: 512
 /// to 512 channels on 40 × 40 pixels 1.10 times, on 20 × 20 0.99 times. All 49 combinations at once were up to 4 % faster with the
-/// machine to themselves, but seven times the scratch: beside the maps of a block there is room for blocks of 96 pixels and
+/// machine to themselves, but took three to five times the scratch: beside the maps of a block there is room for blocks of 96 pixels and
 /// reductions of 512 channels, and L3 for less than that (YOLOv5s at P5 1.06 times as long).
 ///
 /// Rounding errors are larger than a plain product's, and bounded by the largest values and not term by term
 /// (`ErrorBound`). Source: Huang, Smith, Henry, van de Geijn, "Strassen's algorithm reloaded", SC 2016, from which it differs
-/// in following one panel through all products, where theirs follows one product through all panels.
+/// in following one panel through seven products, where theirs follows one product through all panels.
 let pointwiseStrassen = Kernel(
     name: "pw-strassen-\(isaName)", layer: .pw, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
     stridesDst: true, rounding: { .ofStrassen(levels: strassenLevels($0, $1), chunkDepth: $1["k"]) },
@@ -69,24 +69,20 @@ private final class StrassenJob: Sendable {
     let partRows: Int
     let grid: TileGrid
     let stepCount: Int
-    let sumTiles: Int
-    /// The most panels of a thread.
-    let threadPanels: Int
+    /// Sums of one panel and part of a block: those that a group of products leaves to the next, and those within it.
+    let keptSums, passingSums: Int
 
     init(_ p: Problem, _ c: Configuration, threads: Int) {
         problem = p
         levels = strassenLevels(p, c)
         tileRows = c["m"]
         panels = StrassenPanels(p, levels: levels, width: c["n"] * lanes, lanes: lanes, chunkDepth: c["k"])
-        let pixels = p.batch * p.oh * p.ow
-        partRows = (min(c["r"], pixels) + (1 << levels) - 1) >> levels
-        grid = TileGrid(rows: pixels, tileRows: tileRows << levels, panels: panels.panels, threads: threads)
+        grid = TileGrid(rows: p.batch * p.oh * p.ow, tileRows: tileRows << levels, panels: panels.panels, threads: threads)
+        partRows = (min(c["r"], grid.mostRows) + (1 << levels) - 1) >> levels
         let program = StrassenProgram(levels: levels)
         stepCount = program.steps.count
-        sumTiles = program.sumTiles
-        var most = 0
-        for index in 0..<threads { most = max(most, grid.panels(of: index).count) }
-        threadPanels = most
+        keptSums = program.keptSums
+        passingSums = program.sums - program.keptSums
     }
 
     // What planning writes: the program, the bias, the weights; each from a cache line's start.
@@ -108,19 +104,16 @@ private final class StrassenJob: Sendable {
 
     /// Floats from one row of a combination to the next: no multiple of 1 KiB, at which the rows of a tile would share
     /// few cache sets.
-    private func rowStride(_ depth: Int) -> Int {
-        let whole = (depth + lanes - 1) / lanes * lanes
+    private var rowStride: Int {
+        let whole = (panels.depth + lanes - 1) / lanes * lanes
         return whole % 256 == 0 ? whole + 16 : whole
     }
-    /// Floats of one combination.
-    private var combinationCount: Int { partRows * rowStride(panels.depth) }
-    private var tileCount: Int { tileRows * panels.width }
-    private var sumsOffset: Int { AlignedMemory.rounded(4 * 7 * combinationCount) / 4 }
-    /// Floats of the sums of a block of pixels, of one panel.
-    private var panelSums: Int { sumTiles * partRows * panels.width }
-    /// Of all panels of a thread: a group of products leaves sums to the next.
-    private var sumsCount: Int { threadPanels * panelSums }
-    var scratchCount: Int { sumsOffset + AlignedMemory.rounded(4 * (sumsCount + tileCount)) / 4 }
+    /// Floats of a sum: one panel of a part of a block.
+    private var sumCount: Int { partRows * panels.width }
+    private var keptOffset: Int { AlignedMemory.rounded(4 * 7 * partRows * rowStride) / 4 }
+    private var passingOffset: Int { keptOffset + grid.mostPanels * keptSums * sumCount }
+    private var spareOffset: Int { passingOffset + passingSums * sumCount }
+    var scratchCount: Int { AlignedMemory.rounded(4 * (spareOffset + tileRows * panels.width)) / 4 }
 
     func run(
         _ index: Int, src: UnsafePointer<Float>, packed: UnsafePointer<Float>, scratch: UnsafeMutablePointer<Float>,
@@ -142,7 +135,7 @@ private final class StrassenJob: Sendable {
                     for panel in panelRange {
                         multiply(
                             part: part, rows: count, chunk: chunk, group: group, panel: panel, packed: packed, scratch: scratch,
-                            sums: scratch + (sumsOffset + (panel - panelRange.lowerBound) * panelSums), dst: dst + first * dstStep,
+                            kept: scratch + (keptOffset + (panel - panelRange.lowerBound) * keptSums * sumCount), dst: dst + first * dstStep,
                             dstStep: dstStep)
                     }
                 }
@@ -159,34 +152,37 @@ private final class StrassenJob: Sendable {
         let column = chunk * (depth << levels)
         let src = src + column
         let there = problem.ic - column
-        let (below, stride) = (part * problem.ic, rowStride(depth))
+        let (below, stride) = (part * problem.ic, rowStride)
         if levels == 2 {
             splitStrassenTwice(
                 group, src, stride: problem.ic, below: below, rowsThere: rows, columnsThere: there, rows: part, depth: depth, into: scratch,
-                outStride: stride, block: combinationCount)
+                outStride: stride, block: part * stride)
         } else {
             splitStrassen(
-                src, stride: problem.ic, below: below, rowsThere: rows, lowerThere: rows - part, columnsThere: there, rows: part, depth: depth,
-                into: scratch, outStride: stride, block: combinationCount)
+                src, stride: problem.ic, below: below, rowsThere: rows, columnsThere: there, rows: part, depth: depth,
+                into: scratch, outStride: stride, block: part * stride)
         }
     }
 
     /// The products of a group: one panel of every block of columns × all tiles of pixels.
     private func multiply(
         part: Int, rows: Int, chunk: Int, group: Int, panel: Int, packed: UnsafePointer<Float>, scratch: UnsafeMutablePointer<Float>,
-        sums: UnsafeMutablePointer<Float>, dst: UnsafeMutablePointer<Float>, dstStep: Int
+        kept: UnsafeMutablePointer<Float>, dst: UnsafeMutablePointer<Float>, dstStep: Int
     ) {
         let steps = UnsafeRawPointer(packed).assumingMemoryBound(to: StrassenProgram.Step.self)
         let column = panel * panels.width
         let width = min(panels.width, panels.columns - column)
         let weights = packed + (weightsOffset + panels.offset(chunk: chunk, panel: panel, product: 7 * group))
-        let sumCount = partRows * panels.width
-        let spare = scratch + (sumsOffset + sumsCount)
+        let (keptSums, sumCount) = (self.keptSums, self.sumCount)
+        let passing = scratch + passingOffset
+        let spare = scratch + spareOffset
         let last = chunk == panels.chunks - 1
-        let stride = rowStride(panels.depth)
-        let combinationCount = combinationCount
+        let stride = rowStride
+        func sum(_ number: Int) -> UnsafeMutablePointer<Float> {
+            number < keptSums ? kept + number * sumCount : passing + (number - keptSums) * sumCount
+        }
         var tap = Tap(a: 0, b: 0)
-        var addends = InlineArray<5, Addend>(repeating: Addend(sums: sums, row: width))
+        var addends = InlineArray<5, Addend>(repeating: Addend(sums: kept, row: width))
         withUnsafePointer(to: &tap) { tap in
             withUnsafeMutablePointer(to: &addends) { pointer in
                 let addends = UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: Addend.self)
@@ -195,29 +191,30 @@ private final class StrassenJob: Sendable {
                     bStep: panels.width, cRow: width, start: .zero, finish: false, activation: problem.activation,
                     lastLanes: lanes, addends: addends, addendCount: 0)
                 let tiles = (part + tileRows - 1) / tileRows
+                // At most a line at a time: with one tile for all of the part the first half of what is next.
+                t.laterStep = min(16, (panels.width + tiles - 1) / tiles)
                 for index in 0..<stepCount where steps[index].group == group {
                     let step = steps[index]
                     let product = step.product - 7 * group
                     t.tapCount = step.product < 0 ? 0 : 1
                     t.b = weights + product * panels.productCount
-                    t.laterStep = (width + tiles - 1) / tiles
                     for tile in 0..<tiles {
                         let share = ThreadPool.share(of: part, index: tile, parts: tiles)
                         let above = share.lowerBound * width
                         for i in 0..<step.addendCount {
-                            addends[i] = Addend(sums: sums + step.addends[i] * sumCount + above, row: width)
+                            addends[i] = Addend(sums: sum(step.addends[i]) + above, row: width)
                         }
                         t.addendCount = step.addendCount
-                        t.a = UnsafePointer(scratch) + (product * combinationCount + share.lowerBound * stride)
+                        t.a = UnsafePointer(scratch) + (product * part + share.lowerBound) * stride
                         // The next tile's, or the next product's first.
                         t.ahead = t.a + share.count * stride
                         t.aheadStep = (share.count * stride + panels.depth - 1) / panels.depth
-                        // The next product's, and behind the last the next panel's.
+                        // The next product's, and behind the last the next panel's (another thread's, where they are shared out).
                         t.later = t.b + (panels.productCount + tile * panels.depth * t.laterStep)
-                        guard step.sumTile < 0 else {
-                            t.c = sums + step.sumTile * sumCount + above
+                        t.start = .zero
+                        guard step.sum < 0 else {
+                            t.c = sum(step.sum) + above
                             t.cRow = width
-                            t.start = .zero
                             t.finish = false
                             t.prefetchesC = false
                             runPackedTile(share.count, width / lanes, t)
@@ -232,7 +229,6 @@ private final class StrassenJob: Sendable {
                         let fits = rowsThere == share.count && columnsThere == width
                         t.c = fits ? target : spare
                         t.cRow = fits ? dstStep : width
-                        t.start = .zero
                         t.finish = last
                         t.prefetchesC = fits
                         if chunk == 0 {

@@ -4,19 +4,19 @@ import CVector
 /// its lower rows begin `below` floats after the upper ones. Writes them one after another, `block` floats apart, each row in whole
 /// vectors, `outStride` floats apart.
 ///
-/// Only `rowsThere` of the upper rows exist, `lowerThere` of the lower, and `columnsThere` of the columns; the rest reads as zero. Per
+/// Only `rowsThere` of all rows exist, and `columnsThere` of the columns; the rest reads as zero. Per
 /// four vectors read seven are written, which meets the store port: A takes 14 cycles per 4 vectors on Zen 4.
 /// The lines of the next row are asked for.
 @inline(never)
 func splitStrassen(
-    _ a: UnsafePointer<Float>, stride: Int, below: Int, rowsThere: Int, lowerThere: Int, columnsThere: Int, rows: Int, depth: Int,
+    _ a: UnsafePointer<Float>, stride: Int, below: Int, rowsThere: Int, columnsThere: Int, rows: Int, depth: Int,
     into out: UnsafeMutablePointer<Float>, outStride: Int, block: Int
 ) {
     for row in 0..<rows {
         let top = a + row &* stride
         let bottom = top + below
         let target = out + row &* outStride
-        let whole = row < lowerThere ? columnsThere &- depth : 0
+        let whole = row &+ rows < rowsThere ? columnsThere &- depth : 0
         var k = 0
         while k < depth, k &+ lanes <= whole {
             atrous_prefetch(top + (k &+ stride))
@@ -29,7 +29,7 @@ func splitStrassen(
         }
         while k < depth {
             let upper = row < rowsThere
-            let lower = row < lowerThere
+            let lower = row &+ rows < rowsThere
             combine(
                 loadThere(top + k, upper, columnsThere &- k), loadThere(top + (depth &+ k), upper, columnsThere &- depth &- k),
                 loadThere(bottom + k, lower, columnsThere &- k),
@@ -49,15 +49,13 @@ private func loadThere(_ p: UnsafePointer<Float>, _ exists: Bool, _ count: Int) 
 private func combine(
     _ a11: Vector, _ a12: Vector, _ a21: Vector, _ a22: Vector, _ out: UnsafeMutablePointer<Float>, _ block: Int
 ) {
-    let s1 = a21 + a22
-    let s2 = s1 - a11
-    store(out, a11)
-    store(out + block, a12)
-    store(out + 2 &* block, s2)
-    store(out + 3 &* block, s1)
-    store(out + 4 &* block, a12 - s2)
-    store(out + 5 &* block, a11 - a21)
-    store(out + 6 &* block, a22)
+    store(out, combination(0, a11, a12, a21, a22))
+    store(out + 1 &* block, combination(1, a11, a12, a21, a22))
+    store(out + 2 &* block, combination(2, a11, a12, a21, a22))
+    store(out + 3 &* block, combination(3, a11, a12, a21, a22))
+    store(out + 4 &* block, combination(4, a11, a12, a21, a22))
+    store(out + 5 &* block, combination(5, a11, a12, a21, a22))
+    store(out + 6 &* block, combination(6, a11, a12, a21, a22))
 }
 
 /// Both levels at once for one of the outer seven combinations, `group`: A is cut into 4 × 4 blocks of `rows` × `depth`, those below each
@@ -133,7 +131,7 @@ private func outerThere(
         loadThere(a21, lower, columnsThere), loadThere(a21 + 2 &* depth, lower, columnsThere &- 2 &* depth))
 }
 
-/// Combination `number` of the four blocks of A, as ``combine`` writes it.
+/// Combination `number` of the four blocks of A.
 @inline(__always)
 private func combination(_ number: Int, _ a11: Vector, _ a12: Vector, _ a21: Vector, _ a22: Vector) -> Vector {
     switch number {
