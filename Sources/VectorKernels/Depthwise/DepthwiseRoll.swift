@@ -24,6 +24,9 @@ import ThreadPool
 /// taking turns every 1 to 8 rows (5 to 40 % slower) or column (5 to 25 %), and weights or inputs as operands from L1, which the
 /// compiler spills; walking along the rows of the map, tiles lying down it (within 3 % on the mean, on any map).
 ///
+/// A walk takes some 20 cycles before its first row, which shows where there are few channels: 12 × 12 pixels of one vector take 190 ns,
+/// of which two walks; 180 where a walk was described by its unit's number alone.
+///
 /// Hangs on where dst lies: see `AlignedMemory.mapSpacing`.
 let depthwiseRoll = rollKernel(
     "dw-roll", .nhwc, summary: "3×3 taps: three rows of sums rolled down a column of pixels, every input loaded once",
