@@ -3,7 +3,8 @@ import ConvCore
 /// Where everything lies that the stages of a block work in, worked out before any of it is taken.
 ///
 /// The scratch of a stage is placed like a map that is alive in its step alone, so that it reuses what other maps leave free. One
-/// scratch for all, beside the maps, made plans with Strassen products of 49 combinations at once take 11 % more than input, output, mid and concatenation.
+/// scratch for all, beside the maps, made plans with Strassen products of 49 combinations at once take 11 % more than input, output, mid
+/// and concatenation.
 struct BlockArrangement {
     let program: BlockProgram
     /// Of each stage.

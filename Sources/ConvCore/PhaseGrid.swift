@@ -32,7 +32,7 @@ public struct PhaseGrid: Sendable {
         columns = TileRun.runs(places: columnTiles.map { $0[0].tile.first }) { Axis.areAlike(columnTiles[$0], columnTiles[$1]) }
             .flatMap { run in columnTiles[run.first].map { Columns(part: $0, run: run) } }
         let rowRuns = rowsPerRun == 1
-            ? rowTiles.indices.map { TileRun(first: $0, count: 1, step: 0) }
+            ? TileRun.singles(rowTiles.count)
             : TileRun.runs(places: rowTiles.map(\.first)) { rowTiles[$0].isAlike(rowTiles[$1]) }.flatMap { run in
                 run.parts(most: max(1, rowsPerRun / rowsAtOnce)) { behind in
                     rowTiles.firstIndex { $0.first == rowTiles[run.first].first + behind }!
@@ -76,7 +76,7 @@ public struct PhaseWalk: Sendable {
     }
 
     private static func runs(_ places: [Int], _ inRuns: Bool, alike: (Int, Int) -> Bool) -> [TileRun] {
-        inRuns ? TileRun.runs(places: places, alike: alike) : places.indices.map { TileRun(first: $0, count: 1, step: 0) }
+        inRuns ? TileRun.runs(places: places, alike: alike) : TileRun.singles(places.count)
     }
 
     private struct Column {

@@ -38,12 +38,14 @@ public struct StrassenPanels: Sendable {
     public var products: Int { StrassenCombinations.products(levels: levels) }
     /// Floats of one combination of one panel.
     public var productCount: Int { depth * width }
-    /// Of a group of seven products, for one panel.
+    /// Of seven products each: one per product of the outer level, or with a single level one.
+    public var groups: Int { products / 7 }
+    /// Floats of a group, for one panel.
     public var groupCount: Int { 7 * productCount }
     public var count: Int { chunks * panels * products * productCount }
-    /// Of a product's first float; products go in groups as ``StrassenProgram/Step/group`` says.
+    /// Of a product's first float, from that of the first; products go in groups as ``StrassenProgram/Step/group`` says.
     public func offset(chunk: Int, panel: Int, product: Int) -> Int {
-        ((chunk * (products / 7) + product / 7) * panels + panel) * groupCount + product % 7 * productCount
+        ((chunk * groups + product / 7) * panels + panel) * groupCount + product % 7 * productCount
     }
     /// Floats of the bias, with zeros where channels are missing.
     public var biasCount: Int { columns << levels }

@@ -11,6 +11,9 @@ public struct TileRun: Sendable, Equatable {
         self.step = step
     }
 
+    /// So many tiles, each by itself.
+    public static func singles(_ count: Int) -> [TileRun] { (0..<count).map { TileRun(first: $0, count: 1, step: 0) } }
+
     /// The same in runs of at most so many. `tile` finds the number of the tile so many outputs behind the first.
     public func parts(most: Int, tile: (_ outputs: Int) -> Int) -> [TileRun] {
         stride(from: 0, to: count, by: most).map { TileRun(first: tile($0 * step), count: min(most, count - $0), step: step) }

@@ -130,7 +130,7 @@ private final class StrassenJob: Sendable {
         while first < rows.upperBound {
             let count = min(side * part, rows.upperBound - first)
             for chunk in 0..<panels.chunks {
-                for group in 0..<(levels == 2 ? 7 : 1) {
+                for group in 0..<panels.groups {
                     split(src + first * problem.ic, rows: count, part: part, chunk: chunk, group: group, into: scratch)
                     for panel in panelRange {
                         multiply(
