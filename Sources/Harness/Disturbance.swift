@@ -26,7 +26,8 @@ public struct Throughput: Sendable {
 
 /// Notices that something else had the processor during a sample: time that the hypervisor took (steal), a forced switch
 /// to another process, or a loop of multiply-adds, run on all threads at once, that is slower than it can be: a lower clock,
-/// a stranger on the sibling of a core, or, in a virtual machine, two of its CPUs on one core.
+/// a stranger on the sibling of a core, or, in a virtual machine, two of its CPUs on one core. Or the threads are further from each other than
+/// they can be (``HandOver``).
 public struct DisturbanceWatch {
     private let pool: ThreadPool
     private let throughput: Throughput?
@@ -40,6 +41,7 @@ public struct DisturbanceWatch {
         let slow: Bool
         /// GFLOP/s of all threads together in the loop of multiply-adds.
         let gflops: Double?
+        let handOver: HandOver?
     }
 
     /// Without `throughput` a slow core goes unnoticed.
@@ -51,26 +53,34 @@ public struct DisturbanceWatch {
     public func snapshot() -> Snapshot {
         let rate = rate()
         return Snapshot(
-            stealTicks: StealTime.shared.ticks, switches: ThreadPool.forcedSwitches, slow: rate?.slow ?? false, gflops: rate?.gflops)
+            stealTicks: StealTime.shared.ticks, switches: ThreadPool.forcedSwitches, slow: rate?.slow ?? false, gflops: rate?.gflops,
+            handOver: HandOver(pool))
     }
 
     func disturbed(from a: Snapshot, to b: Snapshot) -> Bool {
-        b.stealTicks != a.stealTicks || b.switches != a.switches || a.slow || b.slow
+        b.stealTicks != a.stealTicks || b.switches != a.switches || [a, b].contains { $0.slow || $0.handOver?.isFar == true }
     }
 
     /// A batch of so many runs between two snapshots.
     public func sample(round: Int, ns: Double, runs: Int, from a: Snapshot, to b: Snapshot) -> Sample {
-        let gflops = a.gflops.flatMap { before in b.gflops.map { (before + $0) / 2 } }
-        return Sample(round: round, ns: ns, runs: runs, disturbed: disturbed(from: a, to: b), multiplyAddGflops: gflops)
+        func mean(_ value: (Snapshot) -> Double?) -> Double? { value(a).flatMap { before in value(b).map { (before + $0) / 2 } } }
+        return Sample(
+            round: round, ns: ns, runs: runs, disturbed: disturbed(from: a, to: b), multiplyAddGflops: mean(\.gflops),
+            handOverNs: mean { $0.handOver?.ns })
     }
 
-    /// Waits until all threads reach their rate, at most a quarter of a second; a pause also lets the host place its virtual CPUs
-    /// anew.
-    func waitForCores() {
+    /// Waits until all threads reach their rate, at most a quarter of a second, and are near each other; a pause also lets the host place its
+    /// virtual CPUs anew. Without a throughput it does not wait. Returns whether it did, in which the caches may have been lost.
+    @discardableResult
+    public func waitForCores() -> Bool {
+        guard throughput != nil else { return false }
+        var waited = false
         for _ in 0..<5 {
-            guard rate()?.slow == true else { return }
+            guard rate()?.slow == true else { break }
             usleep(50_000)
+            waited = true
         }
+        return HandOver.wait(for: pool) || waited
     }
 
     /// Whether the threads are slower than they can be, and what they reach, each by its own clock: fork and join do not count there.

@@ -4,4 +4,4 @@
 /// which pages it works in, what counts as disturbed, which statistic is reported. A tuning store's times of another version are then
 /// retired, all of them, and a check of two builds that measure by different versions says so. Speed of the harness itself,
 /// messages, new modes and what a time is held against (the roofline) leave it alone.
-public let harnessVersion = 2
+public let harnessVersion = 3

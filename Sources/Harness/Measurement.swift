@@ -38,6 +38,8 @@ public struct Sample: Sendable {
     /// GFLOP/s of a loop of multiply-adds on the same threads, mean of one just before and one just after: the FMA peak at the clock
     /// that the batch had. Nil where nothing watches the threads.
     public let multiplyAddGflops: Double?
+    /// What handing work to the other threads took then; nil where there are none.
+    public let handOverNs: Double?
 }
 
 /// What samples of one thing say together.
@@ -48,6 +50,8 @@ public struct SampleSummary: Sendable {
     public let intervalNs: ClosedRange<Double>
     /// Median of the samples'; see ``Sample/multiplyAddGflops``.
     public let multiplyAddGflops: Double?
+    /// Median of the samples'; see ``Sample/handOverNs``.
+    public let handOverNs: Double?
 
     /// Of undisturbed samples only, unless fewer than three of them are left: then of all, and the count says so.
     public init(_ samples: [Sample], seed: UInt64) {
@@ -56,8 +60,9 @@ public struct SampleSummary: Sendable {
         let clean = samples.filter { !$0.disturbed }
         let counted = clean.count >= 3 ? clean : samples
         let used = counted.map(\.ns)
-        let rates = counted.compactMap(\.multiplyAddGflops)
-        multiplyAddGflops = rates.isEmpty ? nil : Statistics.median(rates)
+        func median(_ values: [Double]) -> Double? { values.isEmpty ? nil : Statistics.median(values) }
+        multiplyAddGflops = median(counted.compactMap(\.multiplyAddGflops))
+        handOverNs = median(counted.compactMap(\.handOverNs))
         medianNs = Statistics.median(used)
         madNs = Statistics.medianAbsoluteDeviation(used)
         minNs = used.min() ?? .nan

@@ -35,7 +35,7 @@ struct Column: Sendable {
     /// Of a result file, behind the others.
     private static let added: [Column] = [
         number("reference_ns", \.referenceNs), number("predicted_ns", \.predictedNs), count("attempts", \.attempts),
-        number("fma_gflops", \.multiplyAddGflops),
+        number("fma_gflops", \.multiplyAddGflops), number("hand_over_ns", \.handOverNs),
     ]
 
     /// Of a tuning store, behind the others.

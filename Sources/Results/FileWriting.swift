@@ -182,10 +182,10 @@ public final class ResultAppender {
         if data.isEmpty { try append(ResultFile.header) }
     }
 
-    /// A file of an earlier version, which had the first of our columns, with the others empty; nil for any other file.
+    /// A file of an earlier version, which had the contract's columns and the first of ours, with the others empty; nil for any other file.
     private static func upgraded(_ data: Data) -> Data? {
         let lines = String(decoding: data, as: UTF8.self).split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
-        guard lines.count > 1, [",seed", ",reference_ns", ",attempts"].contains(where: lines[0].hasSuffix), ResultFile.header.hasPrefix(lines[0] + ",") else { return nil }
+        guard lines.count > 1, lines[0].contains(",verdict"), ResultFile.header.hasPrefix(lines[0] + ",") else { return nil }
         let names = ResultFile.header.dropFirst(lines[0].count)
         let commas = String(repeating: ",", count: names.count { $0 == "," })
         // A torn last line stays one.

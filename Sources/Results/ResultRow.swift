@@ -61,6 +61,8 @@ public struct ResultRow: Sendable, Equatable {
     /// GFLOP/s of a loop of multiply-adds on the same threads, run before and after every sample, median: the FMA peak at the clock that
     /// the samples had, where `attainable` is held to the machine's best.
     public var multiplyAddGflops: Double?
+    /// An empty fork and join beside every sample, median: how far the threads were from each other.
+    public var handOverNs: Double?
     /// What a tuner adds; empty in rows of others.
     public var tuning = TuningFields()
 

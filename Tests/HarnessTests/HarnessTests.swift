@@ -33,6 +33,33 @@ import ThreadPool
         #expect(try #require(m.multiplyAddGflops) >= rates.min()! && m.multiplyAddGflops! <= rates.max()!)
     }
 
+    @Test func threadsFarFromEachOtherAreTold() throws {
+        // So many threads that no other test asks for.
+        let threads = 1_000_001
+        #expect(!HandOver(ns: 500, threads: threads).isFar)
+        #expect(!HandOver(ns: 150, threads: threads).isFar && !HandOver(ns: 260, threads: threads).isFar)
+        let far = HandOver(ns: 500, threads: threads)
+        #expect(far.isFar && far.ns == 500)
+        // Patience ends, and comes back with the threads.
+        var pauses = 0
+        while HandOver.takePause(threads: threads) { pauses += 1 }
+        #expect(pauses > 100 && !HandOver.takePause(threads: threads))
+        _ = HandOver(ns: 160, threads: threads)
+        #expect(HandOver.takePause(threads: threads) && !HandOver.takePause(threads: 1_000_002))
+    }
+
+    @Test(arguments: [1, 2])
+    func whatHandingOverTakesIsKeptWithEverySample(threads: Int) throws {
+        let trial = try Trial(ProblemData(problem, seed: 1), candidates: [Candidate(good)], pool: ThreadPool(threads: threads))
+        guard case .measured(let m) = try trial.run(measuring: MeasurementOptions(minTime: 0.001, rounds: 3))[0].outcome else {
+            Issue.record("not measured")
+            return
+        }
+        let times = m.samples.compactMap(\.handOverNs)
+        #expect(times.count == (threads == 1 ? 0 : m.samples.count) && times.allSatisfy { $0 > 0 && $0.isFinite })
+        #expect((m.handOverNs != nil) == (threads > 1))
+    }
+
     @Test func wrongStrayAndSkippingKernelsAreCaughtAndNotTimed() throws {
         let faults = faultyKernels(breaking: good)
         #expect(faults.map(\.name) == ["dw-wrong-fault", "dw-stray-fault", "dw-skipping-fault"])

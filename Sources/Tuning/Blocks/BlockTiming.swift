@@ -22,6 +22,7 @@ public struct BlockTiming {
 
     /// One run. A block takes long enough for the clock.
     public func run(_ block: PlannedBlock, round: Int) -> Sample {
+        if watch.waitForCores() { block.run(input, output) }
         let before = watch.snapshot()
         let start = Clock.now()
         block.run(input, output)
@@ -53,6 +54,7 @@ public struct BlockTiming {
             for index in blocks.indices.shuffled(using: &random) {
                 let block = blocks[index]
                 if blocks.count > 1 { block.run(input, output) }
+                if watch.waitForCores() { block.run(input, output) }
                 var taken = [Double](repeating: 0, count: result[index].count)
                 var last = Clock.now()
                 block.run(input, output) { part in

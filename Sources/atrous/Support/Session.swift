@@ -93,6 +93,7 @@ extension ResultRow {
         ciLowNs = summary.intervalNs.lowerBound
         ciHighNs = summary.intervalNs.upperBound
         multiplyAddGflops = summary.multiplyAddGflops
+        handOverNs = summary.handOverNs
     }
 
     mutating func fill(_ m: Harness.Measurement, roofline: Roofline, cold: Bool) {
