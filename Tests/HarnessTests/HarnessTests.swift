@@ -37,15 +37,19 @@ import ThreadPool
         // So many threads that no other test asks for.
         let threads = 1_000_001
         #expect(!HandOver(ns: 500, threads: threads).isFar)
+        let start = Clock.now()
         #expect(!HandOver(ns: 150, threads: threads).isFar && !HandOver(ns: 260, threads: threads).isFar)
         let far = HandOver(ns: 500, threads: threads)
         #expect(far.isFar && far.ns == 500)
-        // Patience ends, and comes back with the threads.
-        var pauses = 0
-        while HandOver.takePause(threads: threads) { pauses += 1 }
-        #expect(pauses > 100 && !HandOver.takePause(threads: threads))
-        _ = HandOver(ns: 160, threads: threads)
-        #expect(HandOver.takePause(threads: threads) && !HandOver.takePause(threads: 1_000_002))
+        // Patience ends, and grows with the time that has passed.
+        func pauses(atSecond second: UInt64) -> Int {
+            var count = 0
+            while HandOver.takePause(threads: threads, now: start + second * 1_000_000_000) { count += 1 }
+            return count
+        }
+        #expect(pauses(atSecond: 0) > 100 && pauses(atSecond: 0) == 0)
+        #expect((19...21).contains(pauses(atSecond: 3)) && pauses(atSecond: 3) == 0)
+        #expect(!HandOver.takePause(threads: 1_000_002))
     }
 
     @Test(arguments: [1, 2])
