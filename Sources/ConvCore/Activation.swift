@@ -4,7 +4,7 @@ import Foundation
 public enum Activation: String, CaseIterable, Sendable, Codable {
     /// y = x
     case none
-    /// y = max(x, 0)
+    /// y = max(x, 0); what is not a number stays so, as in PyTorch.
     case relu
     /// y = x·σ(x) = x / (1 + e^−x); YOLOv5 v6.
     case silu
@@ -15,7 +15,7 @@ public enum Activation: String, CaseIterable, Sendable, Codable {
     public func apply(_ x: Double) -> Double {
         switch self {
         case .none: x
-        case .relu: max(x, 0)
+        case .relu: x < 0 ? 0 : x
         case .silu: x / (1 + exp(-x))
         case .hardswish: x * min(max(x + 3, 0), 6) / 6
         }
@@ -25,7 +25,7 @@ public enum Activation: String, CaseIterable, Sendable, Codable {
     public func apply(_ x: Float) -> Float {
         switch self {
         case .none: x
-        case .relu: max(x, 0)
+        case .relu: x < 0 ? 0 : x
         case .silu: x / (1 + expf(-x))
         case .hardswish: x * min(max(x + 3, 0), 6) / 6
         }

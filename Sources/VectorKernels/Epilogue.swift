@@ -40,9 +40,9 @@ private func silu(_ x: Vector) -> Vector {
 func activate(_ x: Vector, _ activation: Activation) -> Vector {
     switch activation {
     case .none: x
-    case .relu: larger(x, Vector(repeating: 0))
+    case .relu: rectified(x)
     case .silu: silu(x)
-    case .hardswish: x * smaller(larger(x + 3, Vector(repeating: 0)), Vector(repeating: 6)) * Vector(repeating: 1 / 6)
+    case .hardswish: x * smaller(rectified(x + 3), Vector(repeating: 6)) * Vector(repeating: 1 / 6)
     }
 }
 

@@ -55,14 +55,15 @@ func multiplyAdd(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector {
     #endif
 }
 
+/// x, or zero where x is less. What is not a number stays so, as in PyTorch: a sum that overflowed is not to pass for a zero.
 @inline(__always)
-func larger(_ a: Vector, _ b: Vector) -> Vector {
+func rectified(_ x: Vector) -> Vector {
     #if ATROUS_X86_V4
-    atrous_max16(a, b)
+    atrous_at_least16(x, Vector(repeating: 0))
     #elseif ATROUS_X86_V3
-    atrous_max8(a, b)
+    atrous_at_least8(x, Vector(repeating: 0))
     #else
-    atrous_max4(a, b)
+    atrous_at_least4(x, Vector(repeating: 0))
     #endif
 }
 

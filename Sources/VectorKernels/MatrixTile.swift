@@ -142,7 +142,7 @@ private func matrixTile<let MR: Int, let NR: Int>(
     let activation = t.finish ? t.activation : .none
     if activation == .relu {
         for m in 0..<MR {
-            for n in 0..<NR { sum[m][n] = larger(sum[m][n], Vector(repeating: 0)) }
+            for n in 0..<NR { sum[m][n] = rectified(sum[m][n]) }
         }
     }
     for m in 0..<MR {

@@ -1,6 +1,7 @@
 import ConvCore
 import Harness
 import KernelRegistry
+import ReferenceKernels
 import Testing
 import ThreadPool
 
@@ -102,6 +103,49 @@ import ThreadPool
             let finite = memory.dst.floatBuffer.prefix(p.dstCount).allSatisfy { $0.isFinite }
             #expect(finite, "\(kernel.name) reads a dead tap")
         }
+    }
+
+    /// A sum that overflows to one that is no number must not pass for a zero. A product of Strassen's spreads it further.
+    @Test(arguments: [Activation.none, .relu, .silu, .hardswish])
+    func whatIsNoNumberStaysSo(activation: Activation) throws {
+        for text in ["dw:c37h9w14k3d2", "dw:c32h9w14k5d3", "dw:c32h9w9k3d5", "dw:c32h6k1", "pw:c37o48h9w5", "pw:c144o32h6w5", "conv:c5o37h6w9k3d2"] {
+            var p = try Problem(parsing: text)
+            p.activation = activation
+            var random = RandomSource(seed: 3)
+            var src = (0..<p.srcCount).map { _ in random.nextReal() }
+            src[0] = .nan
+            // Of −∞ the long activations make this or that.
+            if activation == .none || activation == .relu { src[p.srcCount / 2...p.srcCount / 2 + 1] = [.infinity, -.infinity] }
+            let weights = (0..<p.weightCount).map { _ in random.nextReal() }
+            let bias = [Float](repeating: 0.5, count: p.oc)
+            let all = Oracle.answer(p, src: src, weights: weights, bias: bias) { count, body in (0..<count).forEach(body) }.values
+            #expect(all.contains { $0.isNaN })
+            for kernel in Self.registry.split(for: p).able {
+                let values = try output(of: kernel, p, src: src, weights: weights, bias: bias)
+                let lost = all.indices.filter { all[$0].isNaN && !values[$0].isNaN }
+                #expect(lost.isEmpty, "\(kernel.name) on \(p): \(lost.count) of \(all.count { $0.isNaN }) became numbers")
+            }
+        }
+    }
+
+    /// Both in NCHW.
+    private func output(of kernel: Kernel, _ p: Problem, src: [Float], weights: [Float], bias: [Float]) throws -> [Float] {
+        let space = kernel.space.standard
+        let needs = kernel.memory(p, space, 1)
+        let (packed, scratch) = (AlignedMemory(bytes: needs.packed), AlignedMemory(bytes: needs.scratch))
+        let (given, own) = (AlignedMemory(floats: p.weightCount), AlignedMemory(floats: p.oc))
+        given.floats.update(from: weights, count: p.weightCount)
+        own.floats.update(from: bias, count: p.oc)
+        let (plain, source) = (AlignedMemory(floats: p.srcCount), AlignedMemory(floats: p.srcCount))
+        plain.floats.update(from: src, count: p.srcCount)
+        Layout.convert(
+            plain.floats, from: .nchw, to: source.floats, as: kernel.layout, batch: p.batch, channels: p.ic, pixels: p.ih * p.iw)
+        let (target, back) = (AlignedMemory(floats: p.dstCount), AlignedMemory(floats: p.dstCount))
+        let plan = kernel.plan(p, space, .init(weights: given.floats, bias: own.floats, packed: packed.start, scratch: scratch.start, pool: ThreadPool(threads: 1)))
+        plan.run(source.floats, target.floats)
+        Layout.convert(
+            target.floats, from: kernel.layout, to: back.floats, as: .nchw, batch: p.batch, channels: p.oc, pixels: p.oh * p.ow)
+        return Array(back.floatBuffer.prefix(p.dstCount))
     }
 
     @Test func namesAreUniqueAndSayTheLayer() {

@@ -74,7 +74,7 @@ private func phaseTile<let K: Int, let T: Int, let R: Int>(
             }
             if activation == .relu {
                 for r in 0..<R {
-                    for t in 0..<T { sum[r][t] = larger(sum[r][t], Vector(repeating: 0)) }
+                    for t in 0..<T { sum[r][t] = rectified(sum[r][t]) }
                 }
             }
             for r in 0..<R {

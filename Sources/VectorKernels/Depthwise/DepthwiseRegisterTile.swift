@@ -70,7 +70,7 @@ private func depthwiseTile<let T: Int, let V: Int>(
             }
             if activation == .relu {
                 for t in 0..<T {
-                    for v in 0..<V { sum[t][v] = larger(sum[t][v], Vector(repeating: 0)) }
+                    for v in 0..<V { sum[t][v] = rectified(sum[t][v]) }
                 }
             }
             for t in 0..<T {

@@ -62,7 +62,7 @@ private func wholePhase<let M: Int, let N: Int, let P: Int, let Q: Int>(
             }
             if activation == .relu {
                 for m in 0..<M {
-                    for n in 0..<N { sum[m][n] = larger(sum[m][n], Vector(repeating: 0)) }
+                    for n in 0..<N { sum[m][n] = rectified(sum[m][n]) }
                 }
             }
             for m in 0..<M {

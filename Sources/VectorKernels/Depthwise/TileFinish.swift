@@ -10,7 +10,7 @@ func finishTile<let R: Int, let T: Int>(
 ) {
     if activation == .relu {
         for r in 0..<R {
-            for t in 0..<T { sum[r][t] = larger(sum[r][t], Vector(repeating: 0)) }
+            for t in 0..<T { sum[r][t] = rectified(sum[r][t]) }
         }
     }
     for r in 0..<R {
@@ -24,7 +24,7 @@ func finishSums<let T: Int>(
     _ sum: inout InlineArray<T, Vector>, _ out: UnsafeMutablePointer<Float>, _ step: Int, _ activation: Activation
 ) {
     if activation == .relu {
-        for t in 0..<T { sum[t] = larger(sum[t], Vector(repeating: 0)) }
+        for t in 0..<T { sum[t] = rectified(sum[t]) }
     }
     for t in 0..<T { store(out + t &* step, sum[t]) }
 }
