@@ -10,7 +10,7 @@ public enum FileWriting {
             if let failure = failureWriting(path, O_WRONLY, data) { throw .cannotWrite(path, reason: failure) }
             return
         }
-        let temporary = "\(target).\(ProcessInfo.processInfo.processIdentifier).partial"
+        let temporary = temporary(for: target)
         var failure = failureWriting(temporary, O_WRONLY | O_CREAT | O_TRUNC, data)
         if failure == nil, rename(temporary, target) != 0 { failure = reason() }
         if let failure {
@@ -37,25 +37,36 @@ public enum FileWriting {
         return writeAll(file, data) ? nil : reason()
     }
 
+    /// The name under which a file is written first.
+    private static func temporary(for target: String) -> String {
+        let suffix = ".\(ProcessInfo.processInfo.processIdentifier).partial"
+        let name = target.utf8.split(separator: UInt8(ascii: "/")).last
+        // The longest that file systems take.
+        return (name?.count ?? 0) + suffix.utf8.count <= 255 ? target + suffix : beside(target, suffix)
+    }
+
     /// The path of another file in the folder of one.
     public static func beside(_ path: String, _ name: String) -> String {
-        let folder = (path as NSString).deletingLastPathComponent
-        return folder.isEmpty ? name : "\(folder)/\(name)"
+        let folder = folder(of: path)
+        return folder.isEmpty || folder == "/" ? folder + name : "\(folder)/\(name)"
+    }
+
+    /// The folder of a file; empty for the current one. Not by Foundation, whose path functions trap on names of one character.
+    private static func folder(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "" }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
     /// Throws what ``replace(_:with:)`` would throw there, before the work whose outcome the file is to hold. Makes the folder.
     public static func require(_ path: String) throws(ResultError) {
         try makeFolder(of: path)
-        var isFolder: ObjCBool = false
-        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
-            throw .cannotWrite(path, reason: "it is a folder")
-        }
+        if isFolder(path) { throw .cannotWrite(path, reason: "it is a folder") }
         guard let target = replaceable(path) else {
             // To open a pipe would wait for its reader.
             guard access(path, W_OK) == 0 else { throw .cannotWrite(path, reason: reason()) }
             return
         }
-        let temporary = "\(target).\(ProcessInfo.processInfo.processIdentifier).partial"
+        let temporary = temporary(for: target)
         let file = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
         guard file >= 0 else { throw .cannotWrite(path, reason: reason()) }
         close(file)
@@ -93,15 +104,24 @@ public enum FileWriting {
 
     /// Makes the folder that the file is to lie in.
     public static func makeFolder(of path: String) throws(ResultError) {
-        let folder = (path as NSString).deletingLastPathComponent
-        guard !folder.isEmpty else { return }
-        do {
-            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        } catch {
-            var isFolder: ObjCBool = false
-            let blocked = FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) && !isFolder.boolValue
+        guard !path.hasSuffix("/") else { throw .cannotWrite(path, reason: "it names a folder; write the name of a file") }
+        let folder = folder(of: path)
+        guard folder.isEmpty || isFolder(folder) || made(folder) else {
+            let blocked = access(folder, F_OK) == 0
             throw .cannotWrite(path, reason: blocked ? "\(folder) is a file" : "the folder \(folder) cannot be made")
         }
+    }
+
+    private static func isFolder(_ path: String) -> Bool {
+        var info = stat()
+        return stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// Whether a folder could be made, with those above it.
+    private static func made(_ path: String) -> Bool {
+        let above = folder(of: path)
+        guard above.isEmpty || isFolder(above) || made(above) else { return false }
+        return mkdir(path, 0o777) == 0 || errno == EEXIST && isFolder(path)
     }
 
     /// Runs `body` while no other process that asks for the same lock runs its own. The lock is a file of its own beside `path`, since
