@@ -51,7 +51,7 @@ public struct BlockCheck {
             guard let name, let found = file.shape(of: name) else { return nil }
             let wanted = [shape[0], unit.oc, shape[2], shape[3]]
             guard found == wanted else { throw CheckError.shape(file: path, tensor: name, found, expected: "\(wanted)") }
-            return try file.tensor(named: name).values
+            return try Self.finite(name, in: file)
         }
         let names = try Self.activations(in: file, units: units)
         var stored = try units.map { try values(names[$0.name], of: $0) }
@@ -60,7 +60,16 @@ public struct BlockCheck {
         guard stored.contains(where: { $0 != nil }) else { throw CheckError.nothing(file: path) }
         try self.init(
             parameters, size: BlockSize(batch: shape[0], cin: shape[1], height: shape[2], width: shape[3]),
-            input: file.tensor(named: "input").values, stored: stored, output: output)
+            input: Self.finite("input", in: file), stored: stored, output: output)
+    }
+
+    /// Beside what is no number any error would pass, or none.
+    private static func finite(_ name: String, in file: SafetensorsFile) throws -> [Float] {
+        let values = try file.tensor(named: name).values
+        if let index = values.firstIndex(where: { !$0.isFinite }) {
+            throw CheckError.notFinite(file: file.path, tensor: name, index: index, values[index])
+        }
+        return values
     }
 
     /// The tensor that holds each unit's activation, by unit. One that belongs to no unit would never be compared: it is refused.
@@ -209,7 +218,8 @@ public struct BlockCheck {
         for i in values.indices {
             let error = abs(Double(values[i]) - Double(expected[i]))
             if !(error <= maxError) { maxError = error }
-            let excess = error.isNaN ? .infinity : error / tolerance(i, i / plane % unit.oc)
+            let allowed = tolerance(i, i / plane % unit.oc)
+            let excess = error.isNaN || allowed.isNaN ? .infinity : error == 0 ? 0 : error / allowed
             if excess > worst.excess { worst = (excess, i) }
         }
         let at = worst.at
@@ -244,6 +254,7 @@ public enum CheckError: Error, Equatable, CustomStringConvertible {
     case shape(file: String, tensor: String, [Int], expected: String)
     case noUnit(file: String, tensor: String, units: [String])
     case twice(file: String, tensor: String, other: String, unit: String)
+    case notFinite(file: String, tensor: String, index: Int, Float)
 
     public var description: String { text.onOneLine }
 
@@ -258,6 +269,8 @@ public enum CheckError: Error, Equatable, CustomStringConvertible {
                 + units.joined(separator: ", ")
         case .twice(let file, let tensor, let other, let unit):
             "\(file): tensors '\(other)' and '\(tensor)' both hold what unit '\(unit)' gives; keep one"
+        case .notFinite(let file, let tensor, let index, let value):
+            "\(file): tensor '\(tensor)': value \(index) is \(value); nothing can be compared with it, export finite numbers"
         }
     }
 }

@@ -32,6 +32,22 @@ struct BlockCheckTests {
         }
     }
 
+    @Test(arguments: ["input", "output", "act.residual"])
+    func whatIsNotFiniteIsRefused(name: String) {
+        for value in [Float.nan, .infinity] {
+            let message = Fixtures.message {
+                _ = try BlockCheck(file: ParameterTests.file(Self.literal) { tensors in
+                    tensors = tensors.map { tensor in
+                        guard tensor.name == name, case .f32(var values) = tensor.values else { return tensor }
+                        values[7] = value
+                        return SafetensorsTensor(name, shape: tensor.shape, .f32(values))
+                    }
+                })
+            }
+            #expect(message.hasPrefix("x.safetensors: tensor '\(name)': value 7 is \(value)"), "\(message)")
+        }
+    }
+
     @Test func anActivationOfNoUnitIsRefused() {
         func message(_ change: @escaping (inout [SafetensorsTensor]) -> Void) -> String {
             Fixtures.message { _ = try BlockCheck(file: ParameterTests.file(Self.literal, change: change)) }

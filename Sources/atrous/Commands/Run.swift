@@ -21,6 +21,7 @@ func runRun(_ values: Values) throws -> ExitCode {
     let stages = try plan?.stages(units: units, size: block.size, registry: registry)
         ?? BlockPlan.standardStages(units: units, size: block.size, threads: threads, registry: registry)
     // Before anything is measured: a path that takes no file should not cost that.
+    if values.string("output") == "-" { throw UsageError("--output -: the output goes into a file; write its name, such as y.npy") }
     for name in ["output", "json"] { if let path = values.string(name), path != "-" { try FileWriting.require(path) } }
     if threads > ThreadPool.usableCPUs, !quiet {
         Console.warning("--threads \(threads) is more than the \(ThreadPool.usableCPUs) CPUs that may be used; times will mislead")
@@ -42,6 +43,9 @@ func runRun(_ values: Values) throws -> ExitCode {
         let shape = [block.size.batch, block.parameters.cout, block.size.height, block.size.width]
         try FileWriting.replace(out, with: Data(NPYFile(shape: shape, values: report.output).bytes))
         if !quiet { Console.note("output \(shape) in \(out)") }
+    }
+    if let first = report.output.firstIndex(where: { !$0.isFinite }) {
+        Console.warning("\(block.name): value \(first) of the output is \(report.output[first]): the weights or the input are too large for float32 sums")
     }
     if values.flag("profile") {
         if !quiet { Console.note("measuring this machine's peaks") }
