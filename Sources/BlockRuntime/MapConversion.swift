@@ -98,6 +98,9 @@ enum MapConversion {
     /// 0.13 ms for 0.23.
     private static let pastBytes = 2 << 20
 
+    /// Does what is done once in a process, which allocates: before a run that must not.
+    static func prepare() { _ = transpose }
+
     /// Of the highest level that this CPU and `ATROUS_ISA` allow.
     private static let transpose = KernelRegistry.transposition(upTo: (try? InstructionSet.usable()) ?? .baseline)
 }

@@ -51,6 +51,7 @@ public final class PlannedBlock {
         guard size.cin == parameters.cin else {
             throw BlockError.contradictoryWidth("cin", given: size.cin, own: parameters.cin)
         }
+        MapConversion.prepare()
         let units = parameters.units.map(\.unit)
         let place = try BlockArrangement(
             stages, units: units, size: size, threads: pool.threads, input: input, output: output)
