@@ -58,8 +58,9 @@ public enum BatchNormFolding {
         let perOutput = weights.count / oc
         let folded = weights.enumerated().map { Float($1 * scale[$0 / max(perOutput, 1)]) }
         let foldedBias = bias.map { Float($0) }
-        for (what, values) in [("folded \(names.weight)", folded), ("folded \(names.bias)", foldedBias)] {
-            if let index = values.firstIndex(where: { !$0.isFinite }) { throw .overflow(what, index: index) }
+        let folding = norm == nil ? "" : "folded "
+        for (what, values) in [("\(folding)\(names.weight)", folded), ("\(folding)\(names.bias)", foldedBias)] {
+            if let index = values.firstIndex(where: { !$0.isFinite }) { throw .overflow(what, index: index, hasNorm: norm != nil) }
         }
         return (folded, foldedBias)
     }
@@ -78,7 +79,7 @@ public enum FoldingError: Error, Equatable, CustomStringConvertible {
     case notFinite(String, index: Int, Double)
     case negativeVariance(String, channel: Int, Double)
     case noVariance(String, channel: Int, Double, epsilon: Double)
-    case overflow(String, index: Int)
+    case overflow(String, index: Int, hasNorm: Bool)
 
     public var description: String {
         switch self {
@@ -90,7 +91,8 @@ public enum FoldingError: Error, Equatable, CustomStringConvertible {
         case .noVariance(let what, let channel, let variance, let epsilon):
             "\(what)[\(channel)] + epsilon is \(variance) + \(epsilon), not positive; "
                 + "raise epsilon or export anew"
-        case .overflow(let what, let index): "\(what)[\(index)] is too large for a float; raise the batch-norm epsilon"
+        case .overflow(let what, let index, let hasNorm):
+            "\(what)[\(index)] is too large for a float; " + (hasNorm ? "raise the batch-norm epsilon" : "export smaller parameters")
         }
     }
 }

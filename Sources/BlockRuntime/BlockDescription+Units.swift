@@ -16,7 +16,7 @@ extension BlockDescription {
         guard let cin = try agreed("cin", given, self.cin) else { throw .noInputWidth }
         let cout = try agreed("cout", givenOut, self.cout) ?? cin
         guard compress != nil else {
-            if let mid, mid != cin { throw .contradictoryWidth("mid without compress", given: mid, own: cin) }
+            if let mid, mid != cin { throw .contradictoryWidth("mid", given: mid, own: cin) }
             return Widths(cin: cin, mid: cin, cout: cout)
         }
         let mid = self.mid ?? cin / 2

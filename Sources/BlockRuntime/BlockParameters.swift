@@ -45,9 +45,8 @@ public struct BlockParameters: Sendable {
             throw ParameterError.invalid(file: file.path, error)
         }
         let own = try BlockMetadata.widths(of: file, block: description)
-        let implied = try Self.impliedWidths(description, file: file, inFile: inFile)
-        description.cin = own.cin ?? implied.cin
-        description.cout = own.cout ?? implied.cout
+        description.cin = try own.cin ?? Self.impliedWidth(.input, description, file: file, inFile: inFile)
+        description.cout = try own.cout ?? Self.impliedWidth(.output, description, file: file, inFile: inFile)
         let units: [BlockUnit]
         do throws(BlockError) {
             units = try description.units()
@@ -63,27 +62,21 @@ public struct BlockParameters: Sendable {
         name == "input" || name == "output" || name.hasPrefix("act.") || name.hasSuffix(".num_batches_tracked")
     }
 
-    /// The widths that the shapes tell: the first unit reads the block's input, the last one writes its output.
-    private static func impliedWidths(
-        _ description: BlockDescription, file: SafetensorsFile, inFile: [String: String]
-    ) throws -> (cin: Int?, cout: Int?) {
+    private enum End { case input, output }
+
+    /// The width that a shape tells: the first unit reads the block's input, the last one writes its output. Nil in a block without units.
+    private static func impliedWidth(
+        _ end: End, _ description: BlockDescription, file: SafetensorsFile, inFile: [String: String]
+    ) throws -> Int? {
+        // Any widths: of the units' names and kinds nothing hangs on them.
         var open = description
         (open.cin, open.cout, open.mid) = (2, 2, nil)
         let units = try open.units()
-        guard let first = units.first, let last = units.last else { return (nil, nil) }
-        func shape(_ unit: BlockUnit) throws -> [Int] {
-            guard let shape = inFile[unit.weightName].flatMap(file.shape(of:)) else {
-                throw ParameterError.missing(
-                    file: file.path, tensor: inFile[unit.weightName] ?? unit.weightName, shape: unit.weightShape)
-            }
-            guard shape.count == 4, shape.allSatisfy({ $0 >= 1 }) else {
-                throw ParameterError.wrongShape(
-                    file: file.path, tensor: inFile[unit.weightName] ?? unit.weightName, shape: shape,
-                    expected: unit.weightShape)
-            }
-            return shape
-        }
-        return (try shape(first)[first.kind == .dw ? 0 : 1], try shape(last)[0])
+        guard let unit = end == .input ? units.first : units.last else { return nil }
+        let name = inFile[unit.weightName] ?? unit.weightName
+        guard let shape = file.shape(of: name) else { throw ParameterError.missing(file: file.path, tensor: name, shape: nil) }
+        guard shape.count == 4, shape.allSatisfy({ $0 >= 1 }) else { throw ParameterError.noWeights(file: file.path, tensor: name, shape: shape) }
+        return end == .input && unit.kind != .dw ? shape[1] : shape[0]
     }
 
     private static func checkTensors(

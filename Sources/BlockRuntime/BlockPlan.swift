@@ -107,6 +107,9 @@ public struct BlockPlan: Sendable, Equatable {
         for column in ["unit", "problem", "kernel", "config"] where !names.contains(column) {
             throw .malformed(file: file, line: 1, "column '\(column)' is missing; a plan begins with \(Self.header)")
         }
+        if let column = names.indices.first(where: { !names[$0].isEmpty && names[..<$0].contains(names[$0]) }).map({ names[$0] }) {
+            throw .malformed(file: file, line: 1, "column '\(column)' stands there twice; keep one")
+        }
         for (index, line) in all.enumerated().dropFirst() where !line.allSatisfy(\.isWhitespace) {
             let fields = fields(line)
             guard fields.count == names.count else {
@@ -122,11 +125,15 @@ public struct BlockPlan: Sendable, Equatable {
             guard band.isEmpty || Int(band) ?? 0 >= 1 else {
                 throw .malformed(file: file, line: index + 1, "band is '\(band)'; write the rows of the image that are computed at a time, or nothing for all")
             }
+            let median = field("median_ns")
+            guard median.isEmpty || Double(median).map({ $0.isFinite && $0 >= 0 }) ?? false else {
+                throw .malformed(file: file, line: index + 1, "median_ns is '\(median)'; write the stage's nanoseconds, or nothing")
+            }
             lines.append(index + 1)
             rows.append(
                 Row(
                     unit: field("unit"), problem: field("problem"), kernel: field("kernel"), config: field("config"),
-                    layout: field("layout"), threads: Int(threads) ?? 0, medianNs: Double(field("median_ns")),
+                    layout: field("layout"), threads: Int(threads) ?? 0, medianNs: Double(median),
                     machine: field("machine"), band: Int(band)))
         }
         guard !rows.isEmpty else { throw .malformed(file: file, line: max(2, all.count), "the plan has no row; write one per unit") }

@@ -18,6 +18,9 @@ enum FileContent {
     static func read(_ path: String) throws(Failure) -> [UInt8] {
         guard let file = fopen(path, "rb") else { throw .last }
         defer { fclose(file) }
+        var info = stat()
+        // Some have no end.
+        guard fstat(fileno(file), &info) == 0, info.st_mode & S_IFMT != S_IFCHR else { throw Failure(reason: "it is a device and no file") }
         var content: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 1 << 16)
         while true {

@@ -2,7 +2,9 @@ import ConvCore
 
 /// Why a file's tensors are not the parameters of a block. One line with the file and the tensor.
 public enum ParameterError: Error, Equatable, CustomStringConvertible {
-    case missing(file: String, tensor: String, shape: [Int])
+    /// `shape`: nil where the widths, which this tensor would tell, are not known.
+    case missing(file: String, tensor: String, shape: [Int]?)
+    case noWeights(file: String, tensor: String, shape: [Int])
     case extra(file: String, tensor: String, block: String)
     case wrongShape(file: String, tensor: String, shape: [Int], expected: [Int])
     case fold(file: String, unit: String, FoldingError)
@@ -17,7 +19,9 @@ public enum ParameterError: Error, Equatable, CustomStringConvertible {
     private var text: String {
         switch self {
         case .missing(let file, let tensor, let shape):
-            "\(file): tensor '\(tensor)' of shape \(shape) is missing; export the whole block, or correct the variant"
+            "\(file): tensor '\(tensor)'\(shape.map { " of shape \($0)" } ?? "") is missing; export the whole block, or correct the variant"
+        case .noWeights(let file, let tensor, let shape):
+            "\(file): tensor '\(tensor)' has shape \(shape) where a convolution's weights are needed, [out, in / groups, height, width]"
         case .extra(let file, let tensor, let block):
             "\(file): tensor '\(tensor)' does not belong to the block '\(block)'; remove it, or correct the variant"
         case .wrongShape(let file, let tensor, let shape, let expected):

@@ -15,6 +15,8 @@ struct SafetensorsHeader {
     let entries: [Entry]
     let metadata: [String: String]
 
+    private static let entryKeys = ["dtype", "shape", "data_offsets"]
+
     /// The format's own limit, in bytes.
     static let longest = 100_000_000
 
@@ -31,7 +33,8 @@ struct SafetensorsHeader {
         do throws(JSONError) {
             root = try JSONValue(parsing: json)
         } catch {
-            if case .duplicateKey(let key, _, _) = error { throw .duplicateTensor(file: file, tensor: key) }
+            // Those of an entry are told by their place.
+            if case .duplicateKey(let key, _, _) = error, !Self.entryKeys.contains(key) { throw .duplicateTensor(file: file, tensor: key) }
             throw .headerNotJSON(file: file, reason: error.text)
         }
         guard case .object(let members) = root else { throw .headerNotObject(file: file) }

@@ -94,7 +94,7 @@ public struct ConfigurationSpace: Sendable {
             guard parameter.values.contains(value) else {
                 throw ConfigurationError.value(name, value, allowed: parameter.values)
             }
-            given[name] = value
+            guard given.updateValue(value, forKey: name) == nil else { throw ConfigurationError.twice(text, name) }
         }
         let configuration = Configuration(
             parameters.map { .init(name: $0.name, value: given[$0.name] ?? $0.standard) })
@@ -107,16 +107,18 @@ public enum ConfigurationError: Error, Equatable, CustomStringConvertible {
     case unknown(String, known: [String])
     case value(String, Int, allowed: [Int])
     case excluded(String, String)
+    case twice(String, String)
 
     public var description: String {
         switch self {
         case .unknown(let text, let known):
             known.isEmpty
-                ? "configuration '\(text)': this kernel has no parameters; leave the part behind @ out"
+                ? "configuration '\(text)': this kernel has no parameters; leave it out"
                 : "configuration '\(text)' does not read as parameters; they are \(known.joined(separator: ", "))"
         case .value(let name, let value, let allowed):
             "configuration value \(name)\(value): \(name) takes \(allowed.map(String.init).joined(separator: ", "))"
         case .excluded(let text, let constraint): "configuration '\(text)' breaks the constraint \(constraint)"
+        case .twice(let text, let name): "configuration '\(text)' gives \(name) twice; keep one"
         }
     }
 }

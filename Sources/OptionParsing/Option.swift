@@ -37,7 +37,8 @@ public struct Option: Sendable {
     }
 
     /// The environment variable that gives a value where the command line does not: `ATROUS_MIN_TIME`.
-    public var variable: String { "ATROUS_" + name.uppercased().replacing("-", with: "_") }
+    public var variable: String { Self.variable(of: name) }
+    static func variable(of name: String) -> String { "ATROUS_" + name.uppercased().replacing("-", with: "_") }
 }
 
 /// A subcommand: its row in the tool's table.

@@ -72,7 +72,7 @@ extension CommandTable {
         for option in command.options where !option.choices.isEmpty {
             for value in given[option.name] ?? [] where !option.choices.contains(value) {
                 throw .unknownChoice(
-                    flag: "--\(option.name)", value: value, nearest: nearestName(to: value, in: option.choices),
+                    flag: onLine.contains(option.name) ? "--\(option.name)" : option.variable, value: value, nearest: nearestName(to: value, in: option.choices),
                     choices: option.choices)
             }
         }

@@ -21,12 +21,15 @@ public struct Values: Sendable {
     /// Whether the flag is there.
     public func flag(_ name: String) -> Bool { given[name] != nil }
     public func string(_ name: String) -> String? { given[name]?.last }
+
+    /// The option, or the variable, where the value came from that.
+    public func spelled(_ name: String) -> String { onLine.contains(name) ? "--\(name)" : Option.variable(of: name) }
     /// Every value of a repeatable option.
     public func strings(_ name: String) -> [String] { given[name] ?? [] }
 
     public func int(_ name: String, in range: ClosedRange<Int>) throws(OptionError) -> Int? {
         guard let text = string(name) else { return nil }
-        return try Self.int(text, flag: "--\(name)", in: range)
+        return try Self.int(text, flag: spelled(name), in: range)
     }
 
     /// `1,2,4`
@@ -34,7 +37,7 @@ public struct Values: Sendable {
         guard let text = string(name) else { return nil }
         var values: [Int] = []
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-            let value = try Self.int(String(part), flag: "--\(name)", in: range)
+            let value = try Self.int(String(part), flag: spelled(name), in: range)
             if !values.contains(value) { values.append(value) }
         }
         return values
@@ -46,7 +49,7 @@ public struct Values: Sendable {
         let words = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
         for word in words where !choices.contains(word) {
             throw .unknownChoice(
-                flag: "--\(name)", value: word, nearest: nearestName(to: word, in: choices), choices: choices)
+                flag: spelled(name), value: word, nearest: nearestName(to: word, in: choices), choices: choices)
         }
         return words
     }
@@ -59,7 +62,7 @@ public struct Values: Sendable {
         let number = Double(text.dropLast(unit?.suffix.count ?? 0)).map { $0 * (unit?.factor ?? 1) }
         guard let number, number.isFinite, range.contains(number) else {
             throw .badValue(
-                flag: "--\(name)", value: text,
+                flag: spelled(name), value: text,
                 wanted: "time from \(Self.short(range.lowerBound)) s to \(Self.short(range.upperBound)) s; write for example 500ms, 30s or 2m")
         }
         return number

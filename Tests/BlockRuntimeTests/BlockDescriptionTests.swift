@@ -136,7 +136,7 @@ struct BlockDescriptionTests {
          "b: branches[0][1]: a 4×4 kernel at dilation 1 cannot be padded evenly; write an odd k (3 or 5)"),
         (#"{"branches": [{"k": 3}], "cin": 0}"#, "b: cin is 0; write 1 or more"),
         (#"{"branches": [{"k": 3}], "cin": 1}"#, "b: ⌊cin/2⌋ of cin 1 leaves no channel"),
-        (#"{"branches": [{"k": 3}], "compress": "none", "cin": 8, "mid": 4}"#, "b: mid without compress 4 contradicts"),
+        (#"{"branches": [{"k": 3}], "compress": "none", "cin": 8, "mid": 4}"#, "b: mid 4 contradicts"),
         (#"{"branches": [{"k": 3}], "branches": []}"#,
          "b: not JSON: line 1, column 26: the key \"branches\" stands there twice"),
         ("{\n  \"branches\" [\n}", "b: not JSON: line 2, column 14: expected ':' after a key"),

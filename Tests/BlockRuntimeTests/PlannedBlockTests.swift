@@ -325,6 +325,14 @@ struct PlannedBlockTests {
         let plan = try BlockPlan(stages, units: units, size: check.size, threads: 2)
         let again = try BlockPlan(parsing: plan.text, file: "plan")
         #expect(again.rows == plan.rows)
+        func refusal(_ change: (inout [String]) -> Void) -> String {
+            var fields = plan.text.split(separator: "\n").prefix(2).map { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
+            change(&fields[1])
+            if fields[1].count > fields[0].count { fields[0].append("kernel") }
+            return Fixtures.message { _ = try BlockPlan(parsing: fields.map { $0.joined(separator: ",") }.joined(separator: "\n"), file: "plan") }
+        }
+        #expect(refusal { $0.append("") }.hasPrefix("plan:1: column 'kernel' stands there twice"))
+        for time in ["abc", "-5", "nan"] { #expect(refusal { $0[6] = time }.hasPrefix("plan:2: median_ns is '\(time)'")) }
         let back = try again.stages(units: units, size: check.size, registry: Self.registry)
         #expect(back.map(\.kernel.name) == stages.map(\.kernel.name))
         #expect(back.map(\.units) == stages.map(\.units))

@@ -14,7 +14,7 @@ import Testing
 
     @Test func theConstraintCutsTheProduct() { #expect(space.all.map(\.description) == ["m1kc8", "m1kc16", "m2kc8", "m2kc16", "m4kc8"]) }
 
-    @Test(arguments: [("x3", "parameters"), ("m3", "takes 1, 2, 4"), ("m4kc16", "constraint"), ("m", "parameters")])
+    @Test(arguments: [("x3", "parameters"), ("m3", "takes 1, 2, 4"), ("m4kc16", "constraint"), ("m", "parameters"), ("m2m4", "gives m twice"), ("m2kc8m2", "gives m twice")])
     func badTextNamesTheMend(text: String, part: String) {
         #expect { _ = try space.parse(text) } throws: { "\($0)".contains(part) }
     }

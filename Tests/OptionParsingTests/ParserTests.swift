@@ -50,6 +50,10 @@ private func values(_ line: String..., environment: [String: String] = [:]) thro
         let v = try values("bench", "--rounds", "5", environment: environment)
         #expect(try v.int("rounds", in: 1...9) == 5)
         #expect(try v.seconds("min-time", in: 0...200) == 120 && v.flag("quiet"))
+        // Errors name what was written.
+        #expect { _ = try v.seconds("min-time", in: 0...1) } throws: { "\($0)".contains("ATROUS_MIN_TIME") && !"\($0)".contains("--min-time") }
+        #expect { _ = try v.int("rounds", in: 6...9) } throws: { "\($0)".contains("--rounds") }
+        #expect { _ = try values("bench", environment: ["ATROUS_CACHE": "wram"]) } throws: { "\($0)".contains("ATROUS_CACHE") }
     }
 
     @Test(arguments: [

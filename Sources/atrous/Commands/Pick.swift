@@ -14,6 +14,8 @@ func runPick(_ values: Values) throws -> ExitCode {
     if values.string("out") != nil, !values.strings("block").isEmpty { try refuseForPlan(values) }
     let kernels = try KernelSelection(values, everyLevel: false)
     let session = try Session(values)
+    // Read before anything is measured: it may be no input.
+    let planned = values.string("out") != nil && !values.strings("block").isEmpty ? try BlockInput(values, seed: session.seed) : nil
     var bench = try BenchRun(values, session: session, kernels: kernels)
     let comparisons = comparing ? try denseComparisons(values) : []
     try bench.requireCases(selection.problems, command: "pick")
@@ -66,13 +68,12 @@ func runPick(_ values: Values) throws -> ExitCode {
         }
     }
     if let out = values.string("out") {
-        if values.strings("block").isEmpty {
+        if let planned {
+            try writeBlockPlan(
+                planned, to: out, session: session, machine: machine.slug, registry: kernels.registry, tuned: { choices.inBlock($0, $1) })
+        } else {
             try FileWriting.replace(out, with: Data(BlockPlan(rows: picks.map(\.row)).text.utf8))
             if !session.quiet { Console.note("the layers' kernels in \(out)") }
-        } else {
-            try writeBlockPlan(
-                values, to: out, session: session, machine: machine.slug, registry: kernels.registry,
-                tuned: { choices.inBlock($0, $1) })
         }
     }
     return passed ? .fine : .failed

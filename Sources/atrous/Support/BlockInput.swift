@@ -21,7 +21,7 @@ struct BlockInput {
         let isTrained = ParameterFile.isMeant(by: text)
         if !files.isEmpty, !isTrained { try values.refuseSettings() }
         if files.isEmpty { try values.refuse(["eps"], for: "run --variant", why: "random parameters have no batch norm") }
-        let given = try values.string("size").map { try BlockSize(parsing: $0) }
+        let given = try values.string("size").map(BlockSelection.size)
         let trained = isTrained ? try ParameterFile(text, settings: BlockSettings(values)) : nil
         let description = try trained?.parameters.description ?? BlockSelection(text, values).description
 
@@ -52,7 +52,7 @@ struct BlockInput {
             throw UsageError("\(stored.source): value \(bad) is \(stored.array.values[bad]); the block needs finite numbers")
         }
         // Before anything of that size is made.
-        try Self.requireMemory(description, size)
+        try Self.requireMemory(BlockSelection.layers(text, description, at: size), size)
         parameters = try trained?.parameters ?? BlockParameters(random: description, cin: size.cin, cout: nil, seed: seed)
         name = text
         var random = RandomSource(seed: seed)
@@ -68,8 +68,7 @@ struct BlockInput {
     }
 
     /// At most: every unit's map by itself, the input twice, and all weights twice.
-    private static func requireMemory(_ description: BlockDescription, _ size: BlockSize) throws {
-        let problems = try description.layerProblems(size: size)
+    private static func requireMemory(_ problems: [Problem], _ size: BlockSize) throws {
         try BlockError.requireMemory(
             problems.reduce(8 * size.batch * size.cin * size.height * size.width) { $0 + 4 * ($1.dstCount + 2 * $1.weightCount) })
     }

@@ -16,12 +16,11 @@ func refuseForPlan(_ values: Values) throws {
         ["kernel", "family", "isa", "layout", "faults"], for: "pick --block … --out", why: "a plan is chosen among all kernels of this CPU")
 }
 
-/// Plans the one block that the options name, prints what it was measured against, and writes the plan.
+/// Plans a block, prints what it was measured against, and writes the plan.
 func writeBlockPlan(
-    _ values: Values, to out: String, session: Session, machine: String, registry: KernelRegistry,
+    _ block: BlockInput, to out: String, session: Session, machine: String, registry: KernelRegistry,
     tuned: @escaping (_ problem: Problem, _ threads: Int) -> TunedChoice?
 ) throws {
-    let block = try BlockInput(values, seed: session.seed)
     let threads = session.threads[0]
     let planner = BlockPlanner(
         block.parameters, size: block.size, registry: registry, threads: threads, seed: session.seed, tuned: { tuned($0, threads) })

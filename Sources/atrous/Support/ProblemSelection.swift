@@ -61,6 +61,8 @@ struct ProblemSelection {
 
 /// A block and the size of its input: a variant, a JSON block file, or the block that a file of parameters holds.
 struct BlockSelection {
+    /// What names it.
+    let text: String
     let description: BlockDescription
     let size: BlockSize
 
@@ -89,7 +91,26 @@ struct BlockSelection {
                 "--block '\(text)' is neither a variant (\(names.joined(separator: ", "))) nor a file"
                     + (nearestName(to: text, in: names).map { "; did you mean \($0)?" } ?? ""))
         }
-        size = try wanted.map { try BlockSize(parsing: $0) } ?? standard ?? Self.standardSize(description)
+        self.text = text
+        size = try wanted.map(Self.size) ?? standard ?? Self.standardSize(description)
+    }
+
+    /// Of --size.
+    static func size(_ text: String) throws -> BlockSize {
+        do {
+            return try BlockSize(parsing: text)
+        } catch {
+            throw UsageError("--size: \(error)")
+        }
+    }
+
+    /// The layers of a block of that name; errors name it and the size.
+    static func layers(_ text: String, _ description: BlockDescription, at size: BlockSize) throws -> [Problem] {
+        do {
+            return try description.layerProblems(size: size)
+        } catch {
+            throw UsageError("\(text) at \(size.description): \(error)")
+        }
     }
 
     /// What is taken where none is given.
@@ -98,7 +119,7 @@ struct BlockSelection {
     }
 
     func problems(separables: Bool) throws -> [Problem] {
-        try description.layerProblems(size: size) + (separables ? description.separableProblems(size: size) : [])
+        try Self.layers(text, description, at: size) + (separables ? description.separableProblems(size: size) : [])
     }
 }
 
