@@ -31,7 +31,8 @@ extension BlockDescription {
     private init(jsonBytes: [UInt8], file: String, name: String) throws(BlockFileError) {
         let root: JSONValue
         do throws(JSONError) {
-            root = try JSONValue(parsing: jsonBytes[...])
+            // Behind the byte order mark that some editors write.
+            root = try JSONValue(parsing: jsonBytes.starts(with: [0xEF, 0xBB, 0xBF]) ? jsonBytes.dropFirst(3) : jsonBytes[...])
         } catch {
             throw .notJSON(file: file, reason: error.text)
         }

@@ -31,14 +31,14 @@ public struct NPYFile: Sendable {
         let length = bytes[8..<start].reversed().reduce(0) { $0 << 8 | Int($1) }
         guard length <= bytes.count - start else { throw .truncated(file: path) }
         let header = String(decoding: bytes[start..<start + length], as: UTF8.self)
-        guard let order = header.firstMatch(of: /'fortran_order':\s*(True|False)/)?.1 else { throw .notNPY(file: path) }
+        guard let order = header.firstMatch(of: /['"]fortran_order['"]\s*:\s*(True|False)/)?.1 else { throw .notNPY(file: path) }
         guard order == "False" else {
             throw .unsupported(file: path, "is in Fortran order; save numpy.ascontiguousarray(x)")
         }
-        guard let type = header.firstMatch(of: /'descr':\s*'([^']*)'/)?.1, type == "<f4" || type == "<f8" else {
+        guard let type = header.firstMatch(of: /['"]descr['"]\s*:\s*['"]([^'"]*)['"]/)?.1, type == "<f4" || type == "<f8" else {
             throw .unsupported(file: path, "does not hold little-endian floats; save x.astype('<f4')")
         }
-        guard let text = header.firstMatch(of: /'shape':\s*\(([0-9, ]*)\)/)?.1 else { throw .notNPY(file: path) }
+        guard let text = header.firstMatch(of: /['"]shape['"]\s*:\s*\(([0-9, ]*)\)/)?.1 else { throw .notNPY(file: path) }
         var shape: [Int] = []
         var count = 1
         for part in text.split(whereSeparator: { $0 == "," || $0 == " " }) {

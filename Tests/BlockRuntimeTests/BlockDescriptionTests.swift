@@ -82,6 +82,7 @@ struct BlockDescriptionTests {
         #expect(block.name == "mine" && block.cin == 10 && block.mid == 3 && block.residual == nil)
         #expect(block.branches[1] == [.init(kernel: 7, out: 6), .init(kernel: 3, dilation: 7, form: .unit)])
         #expect(try BlockDescription(json: block.json) == block)
+        #expect(try BlockDescription(json: "\u{FEFF}" + text) == block)
         let units = try block.units()
         #expect(units.map(\.name) == [
             "compress", "branches.0.dw", "branches.0.pw", "branches.1.0.dw", "branches.1.0.pw", "branches.1.1",

@@ -122,6 +122,10 @@ struct FuzzTests {
 
     @Test func arrays() {
         let whole = NPYFile(shape: [1, 2, 3, 1], values: [1, 2, 3, 4, 5, 6]).bytes
+        // A dictionary as Python reads it.
+        let spelled = String(decoding: whole[10..<128], as: UTF8.self).replacing("'", with: "\"").replacing("\":", with: "\" :").prefix(118)
+        let other = try? NPYFile(bytes: Array(whole[..<10]) + Array(spelled.utf8) + whole[128...], path: "f")
+        #expect(other?.shape == [1, 2, 3, 1] && other?.values == [1, 2, 3, 4, 5, 6])
         let outcomes = Self.outcomes(70_000, of: whole, places: 0..<whole.count, seed: 24, signs: "(){}':,<f48TF") { bytes in
             _ = try NPYFile(bytes: bytes, path: "f")
         }
