@@ -6,7 +6,7 @@ import ThreadPool
 /// two goes from core to core and back.
 ///
 /// Where every thread stays on its core that is one number. A virtual machine's host may move its CPUs, for seconds at a time, between cores
-/// that share an L3 and cores that do not: of two CPUs of a Zen 5 it took three to four times as long then, and layers whose threads read what
+/// that share an L3 and cores that do not: of two CPUs of a Zen 5 it took some five times as long then, and layers whose threads read what
 /// the others wrote up to four times, while the rate of multiply-adds stayed the same.
 package struct HandOver {
     /// The least of some batches.

@@ -69,14 +69,14 @@ extension CommandTable {
             guard let value = environment[option.variable], !value.isEmpty else { continue }
             if option.placeholder != nil || ["1", "true", "yes"].contains(value) { given[option.name] = [value] }
         }
+        let values = Values(arguments: positional, given: given, onLine: onLine)
         for option in command.options where !option.choices.isEmpty {
-            for value in given[option.name] ?? [] where !option.choices.contains(value) {
+            for value in values.strings(option.name) where !option.choices.contains(value) {
                 throw .unknownChoice(
-                    flag: onLine.contains(option.name) ? "--\(option.name)" : option.variable, value: value, nearest: nearestName(to: value, in: option.choices),
-                    choices: option.choices)
+                    flag: values.spelled(option.name), value: value, nearest: nearestName(to: value, in: option.choices), choices: option.choices)
             }
         }
-        return .run(command, Values(arguments: positional, given: given, onLine: onLine))
+        return .run(command, values)
     }
 
     /// A value may start with a dash only if it is a number; `--flag=-x` takes any.

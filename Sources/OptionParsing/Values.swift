@@ -23,7 +23,8 @@ public struct Values: Sendable {
     public func string(_ name: String) -> String? { given[name]?.last }
 
     /// The option, or the variable, where the value came from that.
-    public func spelled(_ name: String) -> String { onLine.contains(name) ? "--\(name)" : Option.variable(of: name) }
+    func spelled(_ name: String) -> String { onLine.contains(name) ? "--\(name)" : Option.variable(of: name) }
+
     /// Every value of a repeatable option.
     public func strings(_ name: String) -> [String] { given[name] ?? [] }
 

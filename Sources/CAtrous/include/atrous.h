@@ -26,8 +26,8 @@ int atrous_output_channels(const atrous_block *block);
 /* Packs weights and takes all memory for inputs of batch x channels x height x width, on so many threads (the calling one
  * among them). `plan` names a CSV file of `atrous pick --block ... --out`, or is NULL for kernels chosen unmeasured. A block
  * may be planned again, for another size. Sizes go up to 2^24, threads up to 1024. 0, or -1 on failure: then an earlier plan stays.
- * ATROUS_ISA=baseline|v3|v4 in the environment caps the instruction set; a plan of kernels above it is refused. A plan that names a kernel of OpenBLAS
- * loads that library and sets OPENBLAS_CORETYPE in the environment; nothing else changes the process. */
+ * ATROUS_ISA=baseline|v3|v4 in the environment caps the instruction set; a plan of kernels above it is refused. A plan that names a
+ * kernel of OpenBLAS loads that library and sets OPENBLAS_CORETYPE in the environment; nothing else changes the process. */
 int atrous_plan(atrous_block *block, int batch, int height, int width, int threads, const char *plan);
 
 /* Bytes that planning took: maps, scratch, packed weights, biases, and the weights of kernels that do not pack; the parameters that
@@ -35,7 +35,8 @@ int atrous_plan(atrous_block *block, int batch, int height, int width, int threa
 size_t atrous_memory_bytes(const atrous_block *block);
 
 /* Reads [batch][channels][height][width] and writes the same with the output's channels; the two may not overlap. Allocates nothing, on
- * any number of threads. What is not finite, in the input or by overflow, makes outputs that are not. 0, or -1 where the block is not planned or a pointer is NULL. */
+ * any number of threads. What is not finite, in the input or by overflow, makes outputs that are not. 0, or -1 where the block is not
+ * planned or a pointer is NULL. */
 int atrous_run(atrous_block *block, const float *input, float *output);
 
 /* NULL is allowed. */

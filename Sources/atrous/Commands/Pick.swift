@@ -11,11 +11,12 @@ import Tuning
 func runPick(_ values: Values) throws -> ExitCode {
     let comparing = values.string("compare") == "dense"
     let selection = try ProblemSelection.nonEmpty(values, command: "pick")
-    if values.string("out") != nil, !values.strings("block").isEmpty { try refuseForPlan(values) }
+    let plansBlock = values.string("out") != nil && !values.strings("block").isEmpty
+    if plansBlock { try refuseForPlan(values) }
     let kernels = try KernelSelection(values, everyLevel: false)
     let session = try Session(values)
     // Read before anything is measured: it may be no input.
-    let planned = values.string("out") != nil && !values.strings("block").isEmpty ? try BlockInput(values, seed: session.seed) : nil
+    let planned = plansBlock ? try BlockInput(values, seed: session.seed) : nil
     var bench = try BenchRun(values, session: session, kernels: kernels)
     let comparisons = comparing ? try denseComparisons(values) : []
     try bench.requireCases(selection.problems, command: "pick")

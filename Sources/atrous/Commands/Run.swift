@@ -21,8 +21,11 @@ func runRun(_ values: Values) throws -> ExitCode {
     let stages = try plan?.stages(units: units, size: block.size, registry: registry)
         ?? BlockPlan.standardStages(units: units, size: block.size, threads: threads, registry: registry)
     // Before anything is measured: a path that takes no file should not cost that.
-    if values.string("output") == "-" { throw UsageError("--output -: the output goes into a file; write its name, such as y.npy") }
-    for name in ["output", "json"] { if let path = values.string(name), path != "-" { try FileWriting.require(path) } }
+    if let path = values.string("output") {
+        guard path != "-" else { throw UsageError("--output -: the output goes into a file; write its name, such as y.npy") }
+        try FileWriting.require(path)
+    }
+    if let path = values.string("json"), path != "-" { try FileWriting.require(path) }
     if threads > ThreadPool.usableCPUs, !quiet {
         Console.warning("--threads \(threads) is more than the \(ThreadPool.usableCPUs) CPUs that may be used; times will mislead")
     }
