@@ -69,7 +69,7 @@ extension [BlockStage] {
     func checkConcatenation(units: [BlockUnit]) throws(PlanError) {
         for stage in self {
             let unit = units[stage.units.lowerBound]
-            guard let part = units.part(of: stage.units.lowerBound, notIn: stage.kernel.layout) else { continue }
+            guard let part = units.part(of: stage.units.lowerBound, notIn: stage.kernel.srcLayout) else { continue }
             throw PlanError.unsupported(
                 unit: unit.name, kernel: stage.kernel.name, "\(part.name), which ends in its input, has \(part.oc) channels, no whole blocks of \(Layout.blockChannels)")
         }

@@ -56,11 +56,10 @@ extension [BlockStage] {
     }
 
     /// The numbers of the stages that a band goes through. nil where there is no concatenation, where one of them reads more than the
-    /// pixel that it writes, where another stage reads what they make, or where a stage does not work in NHWC: pixels of a band lie
-    /// side by side there.
+    /// pixel that it writes, where another stage reads what they make, or where a map between them is not NHWC, in which the pixels of a
+    /// band lie side by side: only the block's input may be read and its output written in planes.
     func bandedTail(units: [BlockUnit], size: BlockSize) throws -> Set<Int>? {
-        guard let reader = firstIndex(where: { units[$0.units.lowerBound].inputs.count > 1 }), allSatisfy({ $0.kernel.layout == .nhwc })
-        else { return nil }
+        guard let reader = firstIndex(where: { units[$0.units.lowerBound].inputs.count > 1 }) else { return nil }
         let parts = units[self[reader].units.lowerBound].inputs
         let tail = Set(indices.filter { $0 >= reader || parts.contains(.unit(self[$0].units.upperBound - 1)) })
         for index in indices {
@@ -73,7 +72,13 @@ extension [BlockStage] {
                 if readsTail { return nil }
                 continue
             }
-            guard problems.allSatisfy(\.isPixelwise), index >= reader || stage.kernel.stridesDst && !readsTail else { return nil }
+            guard problems.allSatisfy(\.isPixelwise), index >= reader || stage.kernel.stridesDst && !readsTail,
+                stage.kernel.layout == .nhwc || index == count - 1
+            else { return nil }
+            let sources = units[stage.units.lowerBound].inputs
+            guard sources == [.block] || stage.kernel.srcLayout == .nhwc && allSatisfy({ maker in
+                maker.kernel.layout == .nhwc || !sources.contains(.unit(maker.units.upperBound - 1))
+            }) else { return nil }
         }
         return tail
     }

@@ -2,15 +2,17 @@ import ConvCore
 import KernelRegistry
 
 extension BlockPlan {
-    /// Stages without any measurement: the highest instruction set's tiled kernels, separables fused where their scratch leaves the
-    /// block within `[BlockUnit].memoryBound(at:)` (fuse has four times the channels, and every thread a tile of them).
+    /// Stages without any measurement: the highest instruction set's tiled kernels, those at the ends on planes, separables fused where
+    /// their scratch leaves the block within `[BlockUnit].memoryBound(at:)` (fuse has four times the channels, and every thread a tile of
+    /// them).
     public static func standardStages(
         units: [BlockUnit], size: BlockSize, threads: Int, registry: KernelRegistry
     ) throws -> [BlockStage] {
         let isa = registry.level.rawValue
         guard
             let single = try stages(family: .tiled, isa: isa, units: units, size: size, registry: registry),
-            var stages = try fusedStages(isa: isa, units: units, size: size, registry: registry)
+            var stages = try fusedStages(isa: isa, units: units, size: size, registry: registry)?
+                .withEndsInPlanes(units: units, size: size, registry: registry)
         else {
             throw PlanError.unsupported(
                 unit: units[0].name, kernel: "every tiled kernel", "`atrous verify --block` names the reasons")
@@ -70,5 +72,47 @@ extension BlockPlan {
             stages.append(BlockStage(units: index..<index + 1, kernel: .layer(Candidate(kernel))))
         }
         return stages
+    }
+}
+
+extension [BlockStage] {
+    /// The same, of stages in NHWC, where single ones that read planes take the block's input as it comes, and one that writes them its
+    /// output: without copies.
+    package func withEndsInPlanes(units: [BlockUnit], size: BlockSize, registry: KernelRegistry) throws -> [BlockStage] {
+        /// The units whose maps are planes.
+        var planes: Set<Int> = []
+        return try map { stage in
+            guard stage.units.count == 1 else { return stage }
+            let unit = stage.units.lowerBound
+            let able = registry.split(for: try units[unit].problem(at: size)).able.filter { $0.family == .tiled && $0.isa == stage.kernel.isa }
+            let readsPlanes = units[unit].inputs.allSatisfy { source in
+                if case .unit(let maker) = source { planes.contains(maker) } else { true }
+            }
+            let isEnd = unit == units.count - 1
+            let kernel = able.first { kernel in
+                switch (kernel.srcLayout, kernel.layout) {
+                case (.nchw, .nhwc): readsPlanes
+                // What reads it turns it over.
+                case (.nchw, .nchw): readsPlanes && kernel.layer == .dw
+                case (.nhwc, .nchw): isEnd && !readsPlanes
+                default: false
+                }
+            }
+            guard let kernel else { return stage }
+            if kernel.layout == .nchw { planes.insert(unit) }
+            return BlockStage(units: stage.units, kernel: .layer(Candidate(kernel)))
+        }
+    }
+}
+
+extension BlockStage {
+    /// Whether it stands at an end of a block of NHWC, on the planes that its caller has.
+    package func isEndInPlanes(of units: [BlockUnit]) -> Bool {
+        switch (kernel.srcLayout, kernel.layout) {
+        case (.nchw, .nhwc): true
+        case (.nchw, .nchw): units[self.units.lowerBound].inputs == [.block]
+        case (.nhwc, .nchw): self.units.upperBound == units.count
+        default: false
+        }
     }
 }

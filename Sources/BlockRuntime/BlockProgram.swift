@@ -26,6 +26,10 @@ struct BlockProgram {
         var toOffset = 0
         /// Floats from one pixel of `to` to the next, where that is a slice.
         var dstStep: Int?
+        /// Floats from one channel of `from` to the next, where a band of planes is read.
+        var srcChannelStep: Int?
+        /// The same of `to`.
+        var dstChannelStep: Int?
         /// To where another band lies in `from` and `to`.
         var fromAdvance = Advance()
         var toAdvance = Advance()
@@ -78,7 +82,7 @@ struct BlockProgram {
                 channel += units[source].oc
             }
             precondition(channel == unit.ic, "a concatenation of units only")
-            concatenation = (newMap(channels: unit.ic, reader), reader.kernel.layout, unit.ic)
+            concatenation = (newMap(channels: unit.ic, reader), reader.kernel.srcLayout, unit.ic)
         }
         // The bands begin when all else is done.
         let tail = stages.indices.filter { stages[$0].band != nil }
@@ -86,12 +90,14 @@ struct BlockProgram {
         for index in stages.indices.filter({ stages[$0].band == nil }) + tail {
             let stage = stages[index]
             if stage.band != nil, start == nil {
-                if tail.contains(where: { units[stages[$0].units.lowerBound].inputs == [.block] }) { _ = place(of: -1, in: .nhwc) }
+                for reader in tail where units[stages[reader].units.lowerBound].inputs == [.block] {
+                    _ = place(of: -1, in: stages[reader].kernel.srcLayout)
+                }
                 start = steps.count
             }
             let first = units[stage.units.lowerBound]
             let last = units[stage.units.upperBound - 1]
-            let layout = stage.kernel.layout
+            let (layout, srcLayout) = (stage.kernel.layout, stage.kernel.srcLayout)
             let origin: Int =
                 switch first.inputs[0] {
                 case _ where first.inputs.count > 1: -2
@@ -101,9 +107,12 @@ struct BlockProgram {
             if origin == -2, let concatenation {
                 available[Key(source: -2, layout: concatenation.layout)] = (concatenation.place, concatenation.channels, stage.band != nil)
             }
-            let from = place(of: origin, in: layout)
-            let source = available[Key(source: origin, layout: layout)]!
-            let fromAdvance = stage.band == nil || source.isBand ? Advance() : Advance(pixel: source.channels, image: source.channels * pixels)
+            let from = place(of: origin, in: srcLayout)
+            let source = available[Key(source: origin, layout: srcLayout)]!
+            let srcSteps = srcLayout.steps(channels: source.channels, pixels: pixels)
+            let isPart = stage.band != nil && !source.isBand
+            let fromAdvance = isPart ? Advance(pixel: srcSteps.pixel, image: source.channels * pixels) : Advance()
+            let srcChannelStep = isPart && srcLayout == .nchw ? srcSteps.channel : nil
             // The concatenation has one reader, which may overwrite it; any other map may have more.
             let inPlace = origin == -2 && stage.kernel.runsInPlace(problems[index])
             let extent = extent(stage)
@@ -116,20 +125,23 @@ struct BlockProgram {
                 if layout == concatenation.layout, layout == .nhwc ? stage.kernel.stridesDst : batch == 1 {
                     add(Step(
                         work: .stage(index), from: from, to: concatenation.place, toOffset: offset,
-                        dstStep: layout == .nhwc ? concatenation.channels : nil, fromAdvance: fromAdvance))
+                        dstStep: layout == .nhwc ? concatenation.channels : nil, srcChannelStep: srcChannelStep, fromAdvance: fromAdvance))
                 } else {
                     let own = newMap(channels: last.oc, stage)
-                    add(Step(work: .stage(index), from: from, to: own))
+                    add(Step(work: .stage(index), from: from, to: own, srcChannelStep: srcChannelStep))
                     add(Step(work: .convert(whole, slice), from: own, to: concatenation.place, toOffset: offset))
                 }
                 results[index] = (concatenation.place, offset, slice)
             } else if isEnd, layout == output {
-                let toAdvance = stage.band == nil ? Advance() : Advance(pixel: last.oc, image: last.oc * pixels)
-                add(Step(work: .stage(index), from: from, to: .output, fromAdvance: fromAdvance, toAdvance: toAdvance))
-                results[index] = (.output, 0, whole)
+                let view = stage.band == nil ? whole : MapView(output, channels: last.oc, pixels: extent.pixels, ofPixels: pixels)
+                let toAdvance = stage.band == nil ? Advance() : Advance(pixel: view.steps.pixel, image: last.oc * pixels)
+                add(Step(
+                    work: .stage(index), from: from, to: .output, srcChannelStep: srcChannelStep,
+                    dstChannelStep: stage.band != nil && output == .nchw ? pixels : nil, fromAdvance: fromAdvance, toAdvance: toAdvance))
+                results[index] = (.output, 0, view)
             } else {
                 let own = inPlace ? from : newMap(channels: last.oc, stage)
-                add(Step(work: .stage(index), from: from, to: own, fromAdvance: fromAdvance))
+                add(Step(work: .stage(index), from: from, to: own, srcChannelStep: srcChannelStep, fromAdvance: fromAdvance))
                 results[index] = (own, 0, whole)
                 available[Key(source: stage.units.upperBound - 1, layout: layout)] = (own, last.oc, stage.band != nil)
                 if isEnd, stage.band != nil {

@@ -39,6 +39,14 @@ public enum StageKernel: Sendable {
         }
     }
 
+    /// Of what it reads.
+    public var srcLayout: Layout {
+        switch self {
+        case .layer(let candidate): candidate.kernel.srcLayout
+        case .separable(let kernel, _): kernel.layout
+        }
+    }
+
     /// Whether it can write a slice of a concatenation in NHWC.
     public var stridesDst: Bool {
         switch self {
@@ -97,10 +105,11 @@ public enum StageKernel: Sendable {
     /// `weights` and `bias` are one per problem.
     func plan(
         _ problems: [Problem], weights: [UnsafePointer<Float>], bias: [UnsafePointer<Float>],
-        packed: UnsafeMutableRawPointer, scratch: UnsafeMutableRawPointer, pool: ThreadPool, dstStep: Int?, srcIsPart: Bool
+        packed: UnsafeMutableRawPointer, scratch: UnsafeMutableRawPointer, pool: ThreadPool, dstStep: Int?, srcIsPart: Bool, srcChannelStep: Int?, dstChannelStep: Int?
     ) -> Kernel.Plan {
         let inputs = Kernel.PlanInputs(
-            weights: weights.last!, bias: bias.last!, packed: packed, scratch: scratch, pool: pool, dstStep: dstStep, srcIsPart: srcIsPart)
+            weights: weights.last!, bias: bias.last!, packed: packed, scratch: scratch, pool: pool, dstStep: dstStep, srcIsPart: srcIsPart,
+            srcChannelStep: srcChannelStep, dstChannelStep: dstChannelStep)
         switch self {
         case .layer(let candidate): return candidate.kernel.plan(problems[0], candidate.configuration, inputs)
         case .separable(let kernel, let configuration):

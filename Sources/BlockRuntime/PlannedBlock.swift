@@ -97,7 +97,8 @@ public final class PlannedBlock {
                         stage.kernel.plan(
                             place.problems[index], weights: weights, bias: bias, packed: packed.start,
                             scratch: arena.start + place.scratch[index] + thread * (need.scratch / pools.count), pool: pool,
-                            dstStep: steps[index]!.dstStep, srcIsPart: steps[index]!.fromAdvance.pixel > 0)
+                            dstStep: steps[index]!.dstStep, srcIsPart: steps[index]!.fromAdvance.pixel > 0,
+                            srcChannelStep: steps[index]!.srcChannelStep, dstChannelStep: steps[index]!.dstChannelStep)
                     }
                 })
         }

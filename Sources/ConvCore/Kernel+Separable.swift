@@ -22,7 +22,7 @@ extension Kernel {
     /// A separable by a kernel for each of its units in their standard configurations, the map between them in scratch: what a
     /// fused one has to beat. Both have the same layout.
     public init(separable name: String, by depthwise: Kernel, then pointwise: Kernel, summary: String) {
-        precondition(depthwise.layer == .dw && pointwise.layer == .pw && depthwise.layout == pointwise.layout)
+        precondition(depthwise.layer == .dw && pointwise.layer == .pw && depthwise.layout == pointwise.srcLayout)
         @Sendable func needs(_ p: Problem, _ threads: Int) -> (map: Int, first: Memory, last: Memory) {
             (
                 AlignedMemory.rounded(4 * p.firstUnit.dstCount), depthwise.memory(p.firstUnit, depthwise.space.standard, threads),

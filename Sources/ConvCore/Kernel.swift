@@ -11,8 +11,10 @@ public struct Kernel: Sendable {
     public let family: Family
     /// What it is built for: `scalar`, `openblas`, or an instruction-set level (`baseline`, `v3`, `v4`).
     public let isa: String
-    /// The layout of src and dst alike.
+    /// The layout of dst.
     public let layout: Layout
+    /// That of src, for all but a few the same.
+    public let srcLayout: Layout
     /// Whether it uses more than one thread when it is given them.
     public let threaded: Bool
     /// Whether dst's pixels may lie further apart than their channels (``PlanInputs/dstStep``): then it can write its
@@ -34,7 +36,7 @@ public struct Kernel: Sendable {
     public let plan: @Sendable (Problem, Configuration, PlanInputs) -> Plan
 
     public init(
-        name: String, layer: Layer, family: Family, isa: String, layout: Layout, threaded: Bool, stridesDst: Bool = false,
+        name: String, layer: Layer, family: Family, isa: String, layout: Layout, srcLayout: Layout? = nil, threaded: Bool, stridesDst: Bool = false,
         rounding: @escaping @Sendable (Problem, Configuration) -> Rounding = { _, _ in .ofTerms },
         runsInPlace: @escaping @Sendable (Problem) -> Bool = { _ in false }, summary: String,
         space: ConfigurationSpace = .none, supports: @escaping @Sendable (Problem) -> Support = { _ in .yes },
@@ -46,6 +48,7 @@ public struct Kernel: Sendable {
         self.family = family
         self.isa = isa
         self.layout = layout
+        self.srcLayout = srcLayout ?? layout
         self.threaded = threaded
         self.stridesDst = stridesDst
         self.rounding = rounding
@@ -111,11 +114,16 @@ public struct Kernel: Sendable {
         /// Whether src is a part of a larger map, which no private cache holds: a kernel that goes by the size of its problem would take it
         /// to be there.
         public let srcIsPart: Bool
+        /// Floats from one channel of src to the next, in NCHW; nil where a channel ends with the problem's last pixel.
+        public let srcChannelStep: Int?
+        /// The same of dst.
+        public let dstChannelStep: Int?
         public var threads: Int { pool.threads }
 
         public init(
             weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, packed: UnsafeMutableRawPointer,
-            scratch: UnsafeMutableRawPointer, pool: ThreadPool, dstStep: Int? = nil, srcIsPart: Bool = false
+            scratch: UnsafeMutableRawPointer, pool: ThreadPool, dstStep: Int? = nil, srcIsPart: Bool = false, srcChannelStep: Int? = nil,
+            dstChannelStep: Int? = nil
         ) {
             self.weights = weights
             self.bias = bias
@@ -124,12 +132,14 @@ public struct Kernel: Sendable {
             self.pool = pool
             self.dstStep = dstStep
             self.srcIsPart = srcIsPart
+            self.srcChannelStep = srcChannelStep
+            self.dstChannelStep = dstChannelStep
         }
     }
 
     /// A planned kernel.
     public struct Plan {
-        /// Reads src and writes every value of dst, both in the kernel's layout. Not re-entrant: scratch is shared.
+        /// Reads src and writes every value of dst, in the kernel's layouts. Not re-entrant: scratch is shared.
         public let run: (_ src: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>) -> Void
 
         public init(run: @escaping (UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Void) { self.run = run }

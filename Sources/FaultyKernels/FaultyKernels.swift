@@ -16,7 +16,7 @@ private func broken(
 ) -> Kernel {
     Kernel(
         name: "\(kernel.layer.rawValue)-\(name)-fault", layer: kernel.layer, family: kernel.family, isa: "fault",
-        layout: kernel.layout, threaded: kernel.threaded, rounding: kernel.rounding, summary: summary, space: kernel.space,
+        layout: kernel.layout, srcLayout: kernel.srcLayout, threaded: kernel.threaded, rounding: kernel.rounding, summary: summary, space: kernel.space,
         supports: kernel.supports, memory: kernel.memory,
         plan: { p, configuration, inputs in
             let plan = kernel.plan(p, configuration, inputs)

@@ -78,7 +78,7 @@ public struct Verifier {
         let kernel = candidate.kernel
         arena.paintGuards()
         Layout.convert(
-            inputs.src.floats, from: .nchw, to: arena.floats(.src), as: kernel.layout, batch: p.batch, channels: p.ic,
+            inputs.src.floats, from: .nchw, to: arena.floats(.src), as: kernel.srcLayout, batch: p.batch, channels: p.ic,
             pixels: p.ih * p.iw)
         arena.floats(.weights).update(from: inputs.weights.floats, count: p.weightCount)
         arena.floats(.bias).update(from: inputs.bias.floats, count: p.biasCount)

@@ -11,9 +11,24 @@ public func transpose(
     _ source: UnsafePointer<Float>, step: Int, rows: Int, columns: Int, to target: UnsafeMutablePointer<Float>,
     targetStep: Int, past: Bool
 ) {
-    if past, lanes == 16, UInt(bitPattern: target) % 64 == 0, targetStep % 16 == 0 {
+    let past = past && goesPast(target, step: targetStep)
+    turnOver(source, step, rows, columns, target, targetStep, past: past)
+    if past { atrous_finish_stores() }
+}
+
+/// Whether whole aligned lines of rows that lie `step` floats apart are written at once, in whole vectors.
+func goesPast(_ target: UnsafeMutablePointer<Float>, step: Int) -> Bool {
+    lanes == 16 && UInt(bitPattern: target) % 64 == 0 && step % 16 == 0
+}
+
+/// The same, with the stores past the caches still under way. `past` only where ``goesPast(_:step:)``.
+@inline(never)
+func turnOver(
+    _ source: UnsafePointer<Float>, _ step: Int, _ rows: Int, _ columns: Int, _ target: UnsafeMutablePointer<Float>, _ targetStep: Int,
+    past: Bool
+) {
+    if past {
         transposeSquares(source, step, rows, columns, target, targetStep, past: true)
-        atrous_finish_stores()
     } else {
         transposeSquares(source, step, rows, columns, target, targetStep, past: false)
     }

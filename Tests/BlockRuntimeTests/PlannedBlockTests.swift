@@ -65,7 +65,10 @@ struct PlannedBlockTests {
             }
             return kernel.map { BlockStage(units: stage.units, kernel: .layer(Candidate($0))) } ?? stage
         }
-        for stages in [single, whole, scratched] {
+        // Without copies at the ends, but where the block's first layer reads more than a pixel.
+        let planes = try single.withEndsInPlanes(units: units, size: check.size, registry: Self.registry)
+        #expect(planes.last!.kernel.srcLayout == .nhwc && planes.last!.kernel.layout == .nchw)
+        for stages in [single, whole, scratched, planes] {
             let plain = try PlannedBlock(check.parameters, size: check.size, stages: stages, pool: pool)
             // The last but one makes three bands, of which two share rows.
             for rows in Set([1, 2, 3, check.size.height / 2, check.size.height * 2 / 5 + 1, check.size.height]) {

@@ -130,7 +130,7 @@ import ThreadPool
         let (plain, source) = (AlignedMemory(floats: p.srcCount), AlignedMemory(floats: p.srcCount))
         plain.floats.update(from: src, count: p.srcCount)
         Layout.convert(
-            plain.floats, from: .nchw, to: source.floats, as: kernel.layout, batch: p.batch, channels: p.ic, pixels: p.ih * p.iw)
+            plain.floats, from: .nchw, to: source.floats, as: kernel.srcLayout, batch: p.batch, channels: p.ic, pixels: p.ih * p.iw)
         let (target, back) = (AlignedMemory(floats: p.dstCount), AlignedMemory(floats: p.dstCount))
         let plan = kernel.plan(p, standard, .init(weights: given.floats, bias: own.floats, packed: packed.start, scratch: scratch.start, pool: ThreadPool(threads: 1)))
         plan.run(source.floats, target.floats)

@@ -117,12 +117,13 @@ public struct BlockPlanner {
                 blocks.append(try proved("\(best.name), climbed", again, check))
             }
             if !blocks[variants.count...].allSatisfy({ $0.block.memory.fits(bound) }) {
-                // A climb asks for time alone. Of all that it tried, the fastest that holds no more memory than it may; every block of
-                // one layout has the same copies.
+                // A climb asks for time alone. Of all that it tried, the fastest that holds no more memory than it may.
+                let some = blocks.prefix(3).map(\.block)
+                let perByte = conversionNsPerByte(some, timing.parts(of: some, runs: 5).map { $0.map(Statistics.median) })
                 for layout in Layout.allCases {
-                    let own = tried.filter { $0.stage.band == nil && $0.stage.kernel.layout == layout }
+                    let own = tried.filter { $0.stage.band == nil && $0.stage.works(in: layout, units) }
                     guard !own.isEmpty else { continue }
-                    let within = try route(own, conversionNsPerByte: 0, units: units, bound: bound)
+                    let within = try route(own, conversionNsPerByte: perByte, units: units, bound: bound)
                     let frugal = try proved("climbed, within the memory, \(layout)", within.stages, check)
                     if frugal.block.memory.fits(bound) { blocks.append(frugal) }
                 }
@@ -170,19 +171,14 @@ public struct BlockPlanner {
         var blocks = variants
         progress("stages")
         let parts = timing.parts(of: blocks.map(\.block), runs: runs).map { $0.map(Statistics.median) }
-        var conversion: (ns: Double, bytes: Double) = (0, 0)
         var costs: [String: StageCost] = [:]
         for (block, ns) in zip(blocks.map(\.block), parts) {
             for (part, ns) in zip(block.parts, ns) {
-                switch part {
-                case .conversion(let bytes):
-                    // In bands the last part's time holds the wait for the other threads.
-                    if block.bandRows == nil { conversion = (conversion.ns + ns, conversion.bytes + Double(bytes)) }
-                case .stage(let stage): if ns < costs[stage.key]?.ns ?? .infinity { costs[stage.key] = StageCost(stage: stage, ns: ns) }
-                }
+                guard case .stage(let stage) = part, ns < costs[stage.key]?.ns ?? .infinity else { continue }
+                costs[stage.key] = StageCost(stage: stage, ns: ns)
             }
         }
-        let perByte = conversion.bytes > 0 ? conversion.ns / conversion.bytes : 0
+        let perByte = conversionNsPerByte(blocks.map(\.block), parts)
         progress("the plan")
         // What a stage takes in bands hangs on all the others being in them.
         let route = try route(costs.values.filter { $0.stage.band == nil }, conversionNsPerByte: perByte, units: units, bound: bound)
@@ -205,6 +201,16 @@ public struct BlockPlanner {
         return Outcome(
             plan: plan, predictedNs: predicted, measuredNs: rivals[chosen].summary.medianNs, rivals: rivals.sorted { $0.ratio < $1.ratio },
             parts: Array(zip(blocks[chosen].block.parts, own)), memory: blocks[chosen].block.memory, memoryBound: bound)
+    }
+
+    /// Of the copies between layouts, by what every part of the blocks took; 0 where there are none.
+    private func conversionNsPerByte(_ blocks: [PlannedBlock], _ parts: [[Double]]) -> Double {
+        var (ns, bytes) = (0.0, 0.0)
+        // In bands the last part's time holds the wait for the other threads.
+        for (block, times) in zip(blocks, parts) where block.bandRows == nil {
+            for case (.conversion(let size), let time) in zip(block.parts, times) { (ns, bytes) = (ns + time, bytes + Double(size)) }
+        }
+        return bytes > 0 ? ns / bytes : 0
     }
 
     /// The cheapest way that holds no more memory than it may: while it holds more, the stage with the largest scratch is given up for the
@@ -231,7 +237,7 @@ public struct BlockPlanner {
             }
             return nil
         }
-        let ofOneLayout = Layout.allCases.map { layout in costs.filter { $0.stage.kernel.layout == layout } }
+        let ofOneLayout = Layout.allCases.map { layout in costs.filter { $0.stage.works(in: layout, units) } }
         let within = try ([costs] + ofOneLayout).compactMap(cheapestWithin)
         guard let route = within.min(by: { $0.ns < $1.ns }) ?? cheapest(costs) else { throw PlanningError.noKernel }
         return route
@@ -267,20 +273,41 @@ public struct BlockPlanner {
     /// Where to climb from: of the blocks of tiled kernels, every unit's fastest single stage, of those with fused separables the
     /// fastest of either, and of those in blocks of channels the fastest.
     private func fastestStages(_ blocks: [Proved], _ timing: BlockTiming) -> [(name: String, stages: [BlockStage])] {
+        let units = parameters.units.map(\.unit)
         var result: [(name: String, stages: [BlockStage])] = []
         for (layout, shapes) in [(Layout.nhwc, [("tiled, climbed", 1), ("fused, climbed", 2)]), (.nchw16c, [("blocked, climbed", 1)])] {
-            let climbing = blocks.filter { $0.block.stages.allSatisfy { $0.kernel.layout == layout } }
+            let climbing = blocks.filter { $0.block.stages.allSatisfy { $0.works(in: layout, units) } }
             var fastest: [Range<Int>: (stage: BlockStage, ns: Double)] = [:]
+            // Those that read planes and write them at the block's ends, and the copies that they save.
+            var (head, end) = (fastest, fastest)
+            var (headCopy, endCopy) = (Double.infinity, Double.infinity)
+            func keep(_ stage: BlockStage, _ ns: Double, in stages: inout [Range<Int>: (stage: BlockStage, ns: Double)]) {
+                if ns < stages[stage.units]?.ns ?? .infinity { stages[stage.units] = (stage, ns) }
+            }
             for (one, times) in zip(climbing, timing.parts(of: climbing.map(\.block), runs: 5)) {
-                for (part, samples) in zip(one.block.parts, times) {
-                    guard case .stage(let stage) = part else { continue }
+                for (index, (part, samples)) in zip(one.block.parts, times).enumerated() {
                     let ns = Statistics.median(samples)
-                    if ns < fastest[stage.units]?.ns ?? .infinity { fastest[stage.units] = (stage, ns) }
+                    switch part {
+                    case .conversion where index == 0: headCopy = min(headCopy, ns)
+                    case .conversion where index == times.count - 1: endCopy = min(endCopy, ns)
+                    case .conversion: break
+                    case .stage(let stage) where stage.kernel.srcLayout != layout: keep(stage, ns, in: &head)
+                    case .stage(let stage) where stage.kernel.layout != layout: keep(stage, ns, in: &end)
+                    case .stage(let stage): keep(stage, ns, in: &fastest)
+                    }
                 }
+            }
+            for (stages, copy) in [(head, headCopy), (end, endCopy)] {
+                func total(_ of: [Range<Int>: (stage: BlockStage, ns: Double)]) -> Double { stages.keys.reduce(0) { $0 + (of[$1]?.ns ?? .infinity) } }
+                if total(stages) < total(fastest) + copy { fastest.merge(stages) { $1 } }
             }
             for (name, most) in shapes {
                 guard let shape = climbing.first(where: { $0.block.stages.map(\.units.count).max() == most })?.block.stages else { continue }
-                result.append((name, shape.map { fastest[$0.units]!.stage }))
+                // What reads or writes planes is a stage of its own.
+                result.append((name, shape.flatMap { stage in
+                    let single = stage.units.compactMap { fastest[$0..<$0 + 1]?.stage }
+                    return single.contains { $0.isEndInPlanes(of: units) } ? single : [fastest[stage.units]!.stage]
+                }))
             }
         }
         return result
@@ -328,8 +355,10 @@ public struct BlockPlanner {
         else { return result }
         result.append(("fused", fused))
         let problems = try units.map { try $0.problem(at: size) }
+        let all = problems.map { registry.split(for: $0).able.filter { $0.family == .tiled && $0.isa == isa } }
+        result.append(("tiled, ends in planes", try tiled.withEndsInPlanes(units: units, size: size, registry: registry)))
         // Every other tiled kernel in its turn: units that have fewer stay with their last.
-        let able = problems.map { registry.split(for: $0).able.filter { $0.family == .tiled && $0.isa == isa } }
+        let able = all.map { $0.filter { $0.srcLayout == $0.layout } }
         let tiledKernels = able.map { $0.filter { $0.layout != .nchw16c } }
         for turn in 1..<max(2, tiledKernels.map(\.count).max() ?? 0) {
             result.append(
@@ -353,7 +382,7 @@ public struct BlockPlanner {
             result.append(
                 (exact ? "tuned" : "tuned, nearest shapes", tiled.map { stage in
                     guard let choice = tuned(problems[stage.units.lowerBound]), choice.source.isExact || !exact, choice.expectedLoss != nil,
-                        units.part(of: stage.units.lowerBound, notIn: choice.candidate.kernel.layout) == nil
+                        units.part(of: stage.units.lowerBound, notIn: choice.candidate.kernel.srcLayout) == nil
                     else { return stage }
                     return BlockStage(units: stage.units, kernel: .layer(choice.candidate))
                 }))
@@ -371,6 +400,11 @@ public struct BlockPlanner {
 }
 
 extension BlockStage {
+    /// Whether it works in a layout, and turns over at most the block's ends.
+    fileprivate func works(in layout: Layout, _ units: [BlockUnit]) -> Bool {
+        kernel.srcLayout == layout && kernel.layout == layout || layout == .nhwc && isEndInPlanes(of: units)
+    }
+
     /// Its place and its kernel with the configuration: what a time is of.
     fileprivate var key: String { "\(units) \(kernel.name) \(band ?? 0)" }
 }

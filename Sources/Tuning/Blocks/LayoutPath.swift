@@ -64,7 +64,7 @@ package struct LayoutPath {
         guard state.unit < units.count else { return 0 }
         if let known = memo[state] { return known?.ns }
         var best: (ns: Double, choice: BlockStage)?
-        for cost in costs[state.unit] where units.part(of: state.unit, notIn: cost.stage.kernel.layout) == nil {
+        for cost in costs[state.unit] where units.part(of: state.unit, notIn: cost.stage.kernel.srcLayout) == nil {
             let (next, conversions) = step(state, cost.stage, concatenation: concatenation)
             guard let rest = cheapest(next, concatenation: concatenation, &memo) else { continue }
             let ns = cost.ns + conversions + rest
@@ -79,21 +79,21 @@ package struct LayoutPath {
         var next = state
         next.unit = stage.units.upperBound
         var ns = 0.0
-        let layout = stage.kernel.layout
-        let bit = Self.bit(layout)
+        let (layout, srcLayout) = (stage.kernel.layout, stage.kernel.srcLayout)
+        let (bit, srcBit) = (Self.bit(layout), Self.bit(srcLayout))
         let first = units[stage.units.lowerBound]
         if first.inputs.count > 1 {
-            if layout != concatenation { ns += conversion(first.ic) }
+            if srcLayout != concatenation { ns += conversion(first.ic) }
         } else {
             switch first.inputs[0] {
             case .block:
-                if state.input & bit == 0 { ns += conversion(first.ic) }
-                next.input |= bit
+                if state.input & srcBit == 0 { ns += conversion(first.ic) }
+                next.input |= srcBit
             case .unit(trunkUnit):
-                if state.trunk & bit == 0 { ns += conversion(first.ic) }
-                next.trunk |= bit
+                if state.trunk & srcBit == 0 { ns += conversion(first.ic) }
+                next.trunk |= srcBit
             case .unit:
-                if state.last & bit == 0 { ns += conversion(first.ic) }
+                if state.last & srcBit == 0 { ns += conversion(first.ic) }
             }
         }
         let lastUnit = stage.units.upperBound - 1

@@ -63,6 +63,43 @@ let depthwiseScaleBlocked = Kernel(
         }
     })
 
+/// The same on planes: a factor and a bias per plane, in registers throughout it.
+let depthwiseScalePlanes = Kernel(
+    name: "dw-scale-planes-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw, threaded: true,
+    runsInPlace: overwrites,
+    summary: "a factor and a bias per channel on planes, large outputs stored past the caches",
+    space: scaleSpace,
+    supports: { p in
+        supportsScale(p).and(
+            p.oh * p.ow % lanes == 0 ? .yes : .no(reason: "planes of \(p.oh * p.ow) pixels are no whole vectors of \(lanes); dw-tile takes them"))
+    },
+    memory: { p, _, _ in Kernel.Memory(packed: 8 * p.ic * lanes) },
+    plan: { p, c, inputs in
+        let factors = inputs.packed.assumingMemoryBound(to: Float.self)
+        for channel in 0..<p.ic {
+            store(factors + 2 * lanes * channel, Vector(repeating: inputs.weights[channel]))
+            store(factors + (2 * channel + 1) * lanes, Vector(repeating: inputs.bias?[channel] ?? 0))
+        }
+        let vectors = p.oh * p.ow / lanes
+        return Kernel.Plan { [pool = inputs.pool] src, dst in
+            let past = goesPast(p, c, src, dst)
+            pool.run { index in
+                // In vectors of one plane after the other.
+                let share = ThreadPool.share(of: p.batch * p.ic * vectors, index: index, parts: pool.threads)
+                var first = share.lowerBound
+                while first < share.upperBound {
+                    let (plane, _) = first.quotientAndRemainder(dividingBy: vectors)
+                    let end = min(share.upperBound, (plane + 1) * vectors)
+                    // As pixels of a block of one vector of channels, which are alike.
+                    scale(
+                        src + first * lanes, factors + plane % p.ic * 2 * lanes, dst + first * lanes, pixels: end - first, vectors: 1,
+                        past: past, activation: p.activation)
+                    first = end
+                }
+            }
+        }
+    })
+
 private let scaleSpace = ConfigurationSpace([
     Parameter("m", [1, 4, 8, 1000], standard: 8, "MiB of output from which on it goes past the caches, unless in place")
 ])
