@@ -111,7 +111,7 @@ let pointwiseTileToPlanes = Kernel(
     memory: { p, c, threads in
         let panels = PackedPanels(p, width: c["n"] * lanes)
         return Kernel.Memory(
-            packed: 4 * panels.count, scratch: threads * AlignedMemory.rounded(4 * pixelsOfWholeLines(c["m"]) * panels.width))
+            packed: 4 * panels.count, scratch: threads * AlignedMemory.rounded(4 * pixelsTurnedOver(c["m"]) * panels.width))
     },
     plan: { p, c, inputs in
         let panels = PackedPanels(p, width: c["n"] * lanes)
@@ -119,10 +119,11 @@ let pointwiseTileToPlanes = Kernel(
         panels.pack(inputs.weights, group: 0, ocPerGroup: p.oc, into: packed)
         let pixels = p.oh * p.ow
         let m = c["m"]
-        let group = pixelsOfWholeLines(m)
+        let lines = pixelsOfWholeLines(m)
+        let group = pixelsTurnedOver(m)
         // Every block begins with a line of the planes.
         let r = (c["r"] + group - 1) / group * group
-        let grid = TileGrid(rows: p.batch * pixels, tileRows: group, panels: panels.panels, threads: inputs.threads)
+        let grid = TileGrid(rows: p.batch * pixels, tileRows: lines, panels: panels.panels, threads: inputs.threads)
         let channelStep = inputs.dstChannelStep ?? pixels
         let isFar = liesFar(p, inputs)
         let follows = inputs.srcIsPart ? min(r, pixels) * p.ic : 0
@@ -147,6 +148,12 @@ let pointwiseTileToPlanes = Kernel(
 private func pixelsOfWholeLines(_ m: Int) -> Int {
     let line = 16
     return (1...line).lazy.map { m * $0 }.first { $0 % line == 0 }!
+}
+
+/// Pixels of a buffer.
+private func pixelsTurnedOver(_ m: Int) -> Int {
+    let lines = pixelsOfWholeLines(m)
+    return (64 + lines - 1) / lines * lines
 }
 
 /// Maps of so many bytes or more, which the next reader finds in no cache of his own anyway, go past the caches.
