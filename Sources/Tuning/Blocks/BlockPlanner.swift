@@ -122,7 +122,9 @@ public struct BlockPlanner {
                 let perByte = conversionNsPerByte(some, timing.parts(of: some, runs: 5).map { $0.map(Statistics.median) })
                 for layout in Layout.allCases {
                     let own = tried.filter { $0.stage.band == nil && $0.stage.works(in: layout, units) }
-                    guard !own.isEmpty else { continue }
+                    // A layout of which only the ends were tried makes no block.
+                    let reached = Set(own.flatMap { Array($0.stage.units) })
+                    guard reached.count == units.count else { continue }
                     let within = try route(own, conversionNsPerByte: perByte, units: units, bound: bound)
                     let frugal = try proved("climbed, within the memory, \(layout)", within.stages, check)
                     if frugal.block.memory.fits(bound) { blocks.append(frugal) }
