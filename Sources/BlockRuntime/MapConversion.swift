@@ -49,6 +49,9 @@ enum MapConversion {
         let block = from.layout == .nchw16c || to.layout == .nchw16c ? Layout.blockChannels : from.channels
         precondition(from.channels % block == 0, "\(from.channels) channels are no whole blocks")
         let blocks = from.channels / block
+        if !from.rowsArePixels, to.layout == .nhwc, to.rowStep % sharedSetFloats == 0 {
+            return runByPixels(source, from, to: target, to, pool: pool)
+        }
         // Units of some rows of the copy.
         let rows = from.rowsArePixels ? from.pixels : block
         let columns = from.rowsArePixels ? block : from.pixels
@@ -75,6 +78,27 @@ enum MapConversion {
             }
         }
     }
+
+    /// Planes to pixels that lie so far apart that their lines share a few cache sets: of one line of each in turn few are under way at a
+    /// time, so all channels of a line of pixels in turn. In a block on a Zen 5, between maps that no private cache holds, 1024 channels of
+    /// 20 × 20 in 0.08 ms for 0.19, 512 in 0.02 for 0.06, 256 of 40 × 40 in 0.04 for 0.055. Back to planes, the same order is slower.
+    private static func runByPixels(
+        _ source: UnsafePointer<Float>, _ from: MapView, to target: UnsafeMutablePointer<Float>, _ to: MapView, pool: ThreadPool
+    ) {
+        let lines = (from.pixels + line - 1) / line
+        nonisolated(unsafe) let source = source
+        nonisolated(unsafe) let target = target
+        pool.run { index in
+            for unit in ThreadPool.share(of: lines * from.batch, index: index, parts: pool.threads) {
+                let (image, first) = (unit / lines, unit % lines * line)
+                transpose(
+                    source + image * from.imageStep + first, from.rowStep, from.channels, min(line, from.pixels - first),
+                    target + image * to.imageStep + first * to.rowStep, to.rowStep, false)
+            }
+        }
+    }
+    /// 1 KiB: the lines of pixels a multiple of it apart lie in four at most of a first cache's 64 sets.
+    private static let sharedSetFloats = 256
 
     /// `count` rows of a block of channels; a call for each would take longer than the copy.
     private static func copyBlocks(

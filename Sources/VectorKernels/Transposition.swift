@@ -44,6 +44,8 @@ private func transposeSquares(
     let lineFloats = 16
     // So far ahead that a line is there in time: 4 lines of each plane.
     let distance = 4 &* lineFloats
+    // A line of each of many planes, in turn.
+    let isNarrow = columns <= lineFloats && step > 2 &* lineFloats && rows > distance
     var c = 0
     while c < wholeColumns {
         if c % lineFloats == 0 {
@@ -58,6 +60,11 @@ private func transposeSquares(
         }
         var r = 0
         while r < wholeRows {
+            if isNarrow {
+                // As far ahead in lines; behind the last row what the next columns begin with.
+                let (row, column) = r &+ distance < rows ? (r &+ distance, c) : (r &+ distance &- rows, c &+ lineFloats)
+                for i in 0..<lanes { atrous_prefetch(source + ((row &+ i) &* step &+ column)) }
+            }
             transposeSquare(source + (r &* step &+ c), step, target + (c &* targetStep &+ r), targetStep, past: past)
             r &+= lanes
         }

@@ -209,6 +209,22 @@ struct PlannedBlockTests {
         #expect(Array(ends.2.floatBuffer.prefix(block.outputCount)) == block.run(input))
     }
 
+    /// Pixels 1 KiB apart, whose copies go another way; a last line of pixels that is not whole, two images.
+    @Test(arguments: [1, 2, 3])
+    func pixelsThatShareCacheSets(threads: Int) throws {
+        let size = BlockSize(batch: 2, cin: 256, height: 5, width: 7)
+        let parameters = try BlockParameters(random: BlockDescription(.listing), cin: 256, cout: 32, seed: 3)
+        var random = RandomSource(seed: 4)
+        let input = (0..<2 * 256 * 35).map { _ in random.nextReal() }
+        let check = try BlockCheck(parameters, size: size, input: input)
+        let units = parameters.units.map(\.unit)
+        let stages = try #require(try BlockPlan.stages(
+            family: .tiled, isa: Self.registry.level.rawValue, units: units, size: size, registry: Self.registry))
+        let block = try PlannedBlock(parameters, size: size, stages: stages, pool: ThreadPool(threads: threads))
+        guard case .conversion = block.parts[0] else { Issue.record("no copy of the input"); return }
+        for unit in check.deviations(block) { #expect(unit.passed, "\(unit)") }
+    }
+
     /// Branches of half blocks end in a concatenation of whole ones: it cannot lie in blocks.
     @Test func aConcatenationInBlocksHasWholeBlocks() throws {
         let size = BlockSize(cin: 64, height: 5, width: 4)
