@@ -91,7 +91,7 @@ extension [BlockStage] {
         }
         guard (1...size.height).contains(rows) else { throw refused("a band of \(rows) rows does not fit \(size.height) rows; write 1 … \(size.height)") }
         guard let tail = try bandedTail(units: units, size: size) else {
-            throw refused("it cannot run in bands: every kernel must be NHWC, and what ends in the concatenation or follows it 1×1; leave band empty")
+            throw refused("it cannot run in bands: every map but the block's own input and output must be NHWC, and what ends in the concatenation or follows it 1×1; leave band empty")
         }
         guard indices.allSatisfy({ self[$0].band == (tail.contains($0) ? rows : nil) }) else {
             let names = tail.sorted().map { BlockPlan.unitText(units[self[$0].units]) }.joined(separator: ", ")
