@@ -57,7 +57,7 @@ extension [BlockStage] {
 
     /// The numbers of the stages that a band goes through. nil where there is no concatenation, where one of them reads more than the
     /// pixel that it writes, where another stage reads what they make, or where a map between them is not NHWC, in which the pixels of a
-    /// band lie side by side: only the block's input may be read and its output written in planes.
+    /// band lie side by side: only what is whole before the bands may be read in planes, and the block's output written so.
     func bandedTail(units: [BlockUnit], size: BlockSize) throws -> Set<Int>? {
         guard let reader = firstIndex(where: { units[$0.units.lowerBound].inputs.count > 1 }) else { return nil }
         let parts = units[self[reader].units.lowerBound].inputs
@@ -75,10 +75,13 @@ extension [BlockStage] {
             guard problems.allSatisfy(\.isPixelwise), index >= reader || stage.kernel.stridesDst && !readsTail,
                 stage.kernel.layout == .nhwc || index == count - 1
             else { return nil }
+            // Nothing is turned over on the way of a band: what it reads is there as it is read, a band of it in NHWC.
             let sources = units[stage.units.lowerBound].inputs
-            guard sources == [.block] || stage.kernel.srcLayout == .nhwc && allSatisfy({ maker in
-                maker.kernel.layout == .nhwc || !sources.contains(.unit(maker.units.upperBound - 1))
-            }) else { return nil }
+            let readsAsMade = indices.allSatisfy { maker in
+                guard sources.contains(.unit(self[maker].units.upperBound - 1)) else { return true }
+                return self[maker].kernel.layout == stage.kernel.srcLayout && (stage.kernel.srcLayout == .nhwc || !tail.contains(maker))
+            }
+            guard readsAsMade else { return nil }
         }
         return tail
     }
@@ -91,7 +94,7 @@ extension [BlockStage] {
         }
         guard (1...size.height).contains(rows) else { throw refused("a band of \(rows) rows does not fit \(size.height) rows; write 1 … \(size.height)") }
         guard let tail = try bandedTail(units: units, size: size) else {
-            throw refused("it cannot run in bands: every map but the block's own input and output must be NHWC, and what ends in the concatenation or follows it 1×1; leave band empty")
+            throw refused("it cannot run in bands: every map but the block's ends must be NHWC, and what ends in the concatenation or follows it 1×1; leave band empty")
         }
         guard indices.allSatisfy({ self[$0].band == (tail.contains($0) ? rows : nil) }) else {
             let names = tail.sorted().map { BlockPlan.unitText(units[self[$0].units]) }.joined(separator: ", ")

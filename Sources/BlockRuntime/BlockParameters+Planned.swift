@@ -23,7 +23,8 @@ extension BlockParameters {
         let registry = KernelRegistry(level: try InstructionSet.usable())
         let units = units.map(\.unit)
         let stages = try plan?.stages(units: units, size: size, registry: registry)
-            ?? BlockPlan.standardStages(units: units, size: size, threads: threads, registry: registry)
+            ?? BlockPlan.standardStages(
+                units: units, size: size, threads: threads, registry: registry, input: layout, output: layout)
         let needed = try PlannedBlock.memory(
             of: stages, units: units, size: size, threads: threads, input: layout, output: layout).total
         try BlockError.requireMemory(needed)

@@ -4,29 +4,31 @@ import KernelRegistry
 extension BlockPlan {
     /// Stages without any measurement: the highest instruction set's tiled kernels, those at the ends on planes, separables fused where
     /// their scratch leaves the block within `[BlockUnit].memoryBound(at:)` (fuse has four times the channels, and every thread a tile of
-    /// them).
+    /// them). `input` and `output` are the layouts in which the caller holds the block's ends.
     public static func standardStages(
-        units: [BlockUnit], size: BlockSize, threads: Int, registry: KernelRegistry
+        units: [BlockUnit], size: BlockSize, threads: Int, registry: KernelRegistry, input: Layout = .nchw, output: Layout = .nchw
     ) throws -> [BlockStage] {
         let isa = registry.level.rawValue
         guard
             let single = try stages(family: .tiled, isa: isa, units: units, size: size, registry: registry),
-            var stages = try fusedStages(isa: isa, units: units, size: size, registry: registry)?
-                .withEndsInPlanes(units: units, size: size, registry: registry)
+            var stages = try fusedStages(isa: isa, units: units, size: size, registry: registry)
         else {
             throw PlanError.unsupported(
                 unit: units[0].name, kernel: "every tiled kernel", "`atrous verify --block` names the reasons")
         }
         let bound = units.memoryBound(at: size)
-        while try !PlannedBlock.memory(of: stages, units: units, size: size, threads: threads).fits(bound) {
+        while true {
+            let ended = try stages.withEndsInPlanes(
+                input: input == .nchw, output: output == .nchw, units: units, size: size, registry: registry)
+            let memory = try PlannedBlock.memory(of: ended, units: units, size: size, threads: threads, input: input, output: output)
+            if memory.fits(bound) { return ended }
             let scratch = try stages.map { stage in
                 guard stage.units.count > 1 else { return -1 }
                 return try stage.memory(units, at: size, threads: threads).scratch
             }
-            guard let most = scratch.indices.max(by: { scratch[$0] < scratch[$1] }), scratch[most] >= 0 else { break }
+            guard let most = scratch.indices.max(by: { scratch[$0] < scratch[$1] }), scratch[most] >= 0 else { return ended }
             stages.replaceSubrange(most...most, with: single[stages[most].units])
         }
-        return stages
     }
 
     /// The tiled kernels of one instruction set, each separable in one where there is a kernel for that; nil where there is
@@ -76,19 +78,21 @@ extension BlockPlan {
 }
 
 extension [BlockStage] {
-    /// The same, of stages in NHWC, where single ones that read planes take the block's input as it comes, and one that writes them its
-    /// output: without copies.
-    package func withEndsInPlanes(units: [BlockUnit], size: BlockSize, registry: KernelRegistry) throws -> [BlockStage] {
+    /// The same, of stages in NHWC, where single ones that read planes take the block's input as it comes, if all that read it can, and one
+    /// that writes them its output: without copies.
+    package func withEndsInPlanes(
+        input: Bool = true, output: Bool = true, units: [BlockUnit], size: BlockSize, registry: KernelRegistry
+    ) throws -> [BlockStage] {
         /// The units whose maps are planes.
         var planes: Set<Int> = []
-        return try map { stage in
+        let turned: [BlockStage] = try map { stage in
             guard stage.units.count == 1 else { return stage }
             let unit = stage.units.lowerBound
             let able = registry.split(for: try units[unit].problem(at: size)).able.filter { $0.family == .tiled && $0.isa == stage.kernel.isa }
-            let readsPlanes = units[unit].inputs.allSatisfy { source in
+            let readsPlanes = input && units[unit].inputs.allSatisfy { source in
                 if case .unit(let maker) = source { planes.contains(maker) } else { true }
             }
-            let isEnd = unit == units.count - 1
+            let isEnd = output && unit == units.count - 1
             let kernel = able.first { kernel in
                 switch (kernel.srcLayout, kernel.layout) {
                 case (.nchw, .nhwc): readsPlanes
@@ -102,15 +106,24 @@ extension [BlockStage] {
             if kernel.layout == .nchw { planes.insert(unit) }
             return BlockStage(units: stage.units, kernel: .layer(Candidate(kernel)))
         }
+        // One that needs a copy leaves it to all.
+        guard input, turned.contains(where: { units[$0.units.lowerBound].inputs.contains(.block) && $0.kernel.srcLayout != .nchw })
+        else { return turned }
+        return try withEndsInPlanes(input: false, output: output, units: units, size: size, registry: registry)
     }
 }
 
 extension BlockStage {
-    /// Whether it stands at an end of a block of NHWC, on the planes that its caller has.
+    /// Whether it stands at an end of a block of NHWC, on the planes that its caller has, or on what a depthwise unit made of them.
     package func isEndInPlanes(of units: [BlockUnit]) -> Bool {
-        switch (kernel.srcLayout, kernel.layout) {
-        case (.nchw, .nhwc): true
-        case (.nchw, .nchw): units[self.units.lowerBound].inputs == [.block]
+        let sources = units[self.units.lowerBound].inputs
+        return switch (kernel.srcLayout, kernel.layout) {
+        case (.nchw, .nhwc):
+            sources.allSatisfy { source in
+                if case .unit(let maker) = source { units[maker].inputs == [.block] } else { true }
+            }
+        case (.nchw, .nchw):
+            if case .layer(let candidate) = kernel { candidate.kernel.layer == .dw && sources == [.block] } else { false }
         case (.nhwc, .nchw): self.units.upperBound == units.count
         default: false
         }

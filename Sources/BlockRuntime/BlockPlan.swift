@@ -172,7 +172,7 @@ public struct BlockPlan: Sendable, Equatable {
             guard row.layout.isEmpty || row.layout == kernel.layout.rawValue else {
                 throw PlanError.malformed(
                     file: source, line: line,
-                    "unit \(row.unit): layout is '\(row.layout)', \(row.kernel) works in \(kernel.layout.rawValue); write that, or another kernel")
+                    "unit \(row.unit): layout is '\(row.layout)', \(row.kernel) writes \(kernel.layout.rawValue); write that, or another kernel")
             }
             stages.append(BlockStage(units: range, kernel: kernel, band: row.band))
             next = range.upperBound

@@ -128,7 +128,7 @@ struct BlockProgram {
                         dstStep: layout == .nhwc ? concatenation.channels : nil, srcChannelStep: srcChannelStep, fromAdvance: fromAdvance))
                 } else {
                     let own = newMap(channels: last.oc, stage)
-                    add(Step(work: .stage(index), from: from, to: own, srcChannelStep: srcChannelStep))
+                    add(Step(work: .stage(index), from: from, to: own))
                     add(Step(work: .convert(whole, slice), from: own, to: concatenation.place, toOffset: offset))
                 }
                 results[index] = (concatenation.place, offset, slice)
@@ -171,7 +171,7 @@ struct BlockProgram {
         guard let other, let there = available[Key(source: source, layout: other)] else {
             preconditionFailure("a stage reads \(source) before it is made")
         }
-        precondition(!there.isBand, "bands are NHWC throughout")
+        precondition(!there.isBand, "what lies in bands is read as it is")
         let made = newMap(channels: there.channels)
         func view(_ layout: Layout) -> MapView {
             MapView(layout, channels: there.channels, of: there.channels, batch: batch, pixels: pixels)

@@ -20,7 +20,7 @@ extension Kernel {
     }
 
     /// A separable by a kernel for each of its units in their standard configurations, the map between them in scratch: what a
-    /// fused one has to beat. Both have the same layout.
+    /// fused one has to beat. The second reads the layout that the first writes.
     public init(separable name: String, by depthwise: Kernel, then pointwise: Kernel, summary: String) {
         precondition(depthwise.layer == .dw && pointwise.layer == .pw && depthwise.layout == pointwise.srcLayout)
         @Sendable func needs(_ p: Problem, _ threads: Int) -> (map: Int, first: Memory, last: Memory) {
@@ -31,6 +31,7 @@ extension Kernel {
         }
         self.init(
             name: name, layer: .sep, family: pointwise.family, isa: pointwise.isa, layout: pointwise.layout,
+            srcLayout: depthwise.srcLayout,
             threaded: depthwise.threaded && pointwise.threaded, summary: summary,
             supports: { p in
                 let support = depthwise.supports(p.firstUnit)

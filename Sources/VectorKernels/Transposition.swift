@@ -60,7 +60,7 @@ private func transposeSquares(
         }
         var r = 0
         while r < wholeRows {
-            if isNarrow {
+            if isNarrow, c % lineFloats == 0 {
                 // As far ahead in lines; behind the last row what the next columns begin with.
                 let (row, column) = r &+ distance < rows ? (r &+ distance, c) : (r &+ distance &- rows, c &+ lineFloats)
                 for i in 0..<lanes { atrous_prefetch(source + ((row &+ i) &* step &+ column)) }

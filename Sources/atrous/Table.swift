@@ -152,7 +152,7 @@ let toolTable = CommandTable(
                 Option("out", "plan.csv", "write the picks as a plan", isPath: true),
                 Option("estimate", nil, "measure nothing: tuned picks, the nearest tuned shapes, the model, with their source"),
                 Option("compare", "WITH", "set each branch's separable beside the dense convolution that it replaces", choices: ["dense"]),
-                Option("layout", "LAYOUT", "only kernels of this layout", choices: Layout.allCases.map(\.rawValue)),
+                Option("layout", "LAYOUT", "only kernels that write this layout", choices: Layout.allCases.map(\.rawValue)),
             ],
             examples: [
                 "atrous pick --preset yolov5s --threads 2", "atrous pick --block literal --size 1x512x20x20 --out plan.csv",

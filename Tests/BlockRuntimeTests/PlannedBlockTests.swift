@@ -65,7 +65,7 @@ struct PlannedBlockTests {
             }
             return kernel.map { BlockStage(units: stage.units, kernel: .layer(Candidate($0))) } ?? stage
         }
-        // Without copies at the ends, but where the block's first layer reads more than a pixel.
+        // Without copies at the ends, but where planes are no whole vectors.
         let planes = try single.withEndsInPlanes(units: units, size: check.size, registry: Self.registry)
         #expect(planes.last!.kernel.srcLayout == .nhwc && planes.last!.kernel.layout == .nchw)
         for stages in [single, whole, scratched, planes] {
@@ -222,6 +222,54 @@ struct PlannedBlockTests {
             family: .tiled, isa: Self.registry.level.rawValue, units: units, size: size, registry: Self.registry))
         let block = try PlannedBlock(parameters, size: size, stages: stages, pool: ThreadPool(threads: threads))
         guard case .conversion = block.parts[0] else { Issue.record("no copy of the input"); return }
+        for unit in check.deviations(block) { #expect(unit.passed, "\(unit)") }
+    }
+
+    /// An output that goes past the caches, in bands of which one begins with a cache line of the planes and the next does not.
+    @Test(arguments: [1, 2])
+    func bandsThatGoPastTheCaches(threads: Int) throws {
+        let size = BlockSize(cin: 6, height: 40, width: 40)
+        let parameters = try BlockParameters(random: BlockDescription(.listing), cin: 6, cout: 336, seed: 3)
+        var random = RandomSource(seed: 4)
+        let check = try BlockCheck(parameters, size: size, input: (0..<6 * 1600).map { _ in random.nextReal() })
+        let units = parameters.units.map(\.unit)
+        let single = try #require(try BlockPlan.stages(
+            family: .tiled, isa: Self.registry.level.rawValue, units: units, size: size, registry: Self.registry))
+        let stages = try #require(try single.withEndsInPlanes(units: units, size: size, registry: Self.registry)
+            .inBands(of: 1, units: units, size: size))
+        let block = try PlannedBlock(parameters, size: size, stages: stages, pool: ThreadPool(threads: threads))
+        #expect(!block.parts.contains { if case .conversion = $0 { true } else { false } })
+        for unit in check.deviations(block) { #expect(unit.passed, "\(unit)") }
+    }
+
+    /// Unplanned, a block of plain layers copies nothing at its ends, be they planes or pixels.
+    @Test(arguments: [Layout.nchw, .nhwc])
+    func standardStagesTakeTheEndsAsTheyAre(layout: Layout) throws {
+        let size = BlockSize(batch: 2, cin: 24, height: 6, width: 5)
+        let parameters = try BlockParameters(random: BlockDescription(.listing), cin: 24, cout: nil, seed: 3)
+        let units = parameters.units.map(\.unit)
+        let stages = try BlockPlan.standardStages(units: units, size: size, threads: 2, registry: Self.registry, input: layout, output: layout)
+        let block = try PlannedBlock(parameters, size: size, stages: stages, pool: ThreadPool(threads: 2), input: layout, output: layout)
+        #expect(!block.parts.contains { if case .conversion = $0 { true } else { false } })
+    }
+
+    /// A residual of two layers, the first of which lies before the bands and on planes.
+    @Test(arguments: [1, 2])
+    func bandsBehindPlanes(threads: Int) throws {
+        var description = BlockDescription(.listing)
+        description.residual = .separable
+        let size = BlockSize(batch: 2, cin: 10, height: 8, width: 6)
+        let parameters = try BlockParameters(random: description, cin: 10, cout: 24, seed: 3)
+        var random = RandomSource(seed: 4)
+        let check = try BlockCheck(parameters, size: size, input: (0..<2 * 10 * 48).map { _ in random.nextReal() })
+        let units = parameters.units.map(\.unit)
+        let single = try #require(try BlockPlan.stages(
+            family: .tiled, isa: Self.registry.level.rawValue, units: units, size: size, registry: Self.registry))
+        let ended = try single.withEndsInPlanes(units: units, size: size, registry: Self.registry)
+        #expect(ended.contains { $0.kernel.layout == .nchw && $0.units.upperBound < units.count })
+        let stages = try #require(try ended.inBands(of: 2, units: units, size: size))
+        let block = try PlannedBlock(parameters, size: size, stages: stages, pool: ThreadPool(threads: threads))
+        #expect(!block.parts.contains { if case .conversion = $0 { true } else { false } })
         for unit in check.deviations(block) { #expect(unit.passed, "\(unit)") }
     }
 

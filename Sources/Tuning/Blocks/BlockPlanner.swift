@@ -118,8 +118,8 @@ public struct BlockPlanner {
             }
             if !blocks[variants.count...].allSatisfy({ $0.block.memory.fits(bound) }) {
                 // A climb asks for time alone. Of all that it tried, the fastest that holds no more memory than it may.
-                let some = blocks.prefix(3).map(\.block)
-                let perByte = conversionNsPerByte(some, timing.parts(of: some, runs: 5).map { $0.map(Statistics.median) })
+                let some = blocks.map(\.block).filter { $0.parts.contains { if case .conversion = $0 { true } else { false } } }.prefix(3)
+                let perByte = conversionNsPerByte(Array(some), timing.parts(of: Array(some), runs: 5).map { $0.map(Statistics.median) })
                 for layout in Layout.allCases {
                     let own = tried.filter { $0.stage.band == nil && $0.stage.works(in: layout, units) }
                     // A layout of which only the ends were tried makes no block.
@@ -305,10 +305,13 @@ public struct BlockPlanner {
             }
             for (name, most) in shapes {
                 guard let shape = climbing.first(where: { $0.block.stages.map(\.units.count).max() == most })?.block.stages else { continue }
-                // What reads or writes planes is a stage of its own.
+                // What reads or writes planes is a stage of its own, where that pays.
                 result.append((name, shape.flatMap { stage in
-                    let single = stage.units.compactMap { fastest[$0..<$0 + 1]?.stage }
-                    return single.contains { $0.isEndInPlanes(of: units) } ? single : [fastest[stage.units]!.stage]
+                    let whole = fastest[stage.units]!
+                    let single = stage.units.compactMap { fastest[$0..<$0 + 1] }
+                    let copy = stage.units.upperBound == units.count ? endCopy : headCopy
+                    let pays = single.contains { $0.stage.isEndInPlanes(of: units) } && single.reduce(0) { $0 + $1.ns } < whole.ns + copy
+                    return pays ? single.map(\.stage) : [whole.stage]
                 }))
             }
         }

@@ -88,7 +88,7 @@ let depthwiseScalePlanes = Kernel(
                 let share = ThreadPool.share(of: p.batch * p.ic * vectors, index: index, parts: pool.threads)
                 var first = share.lowerBound
                 while first < share.upperBound {
-                    let (plane, _) = first.quotientAndRemainder(dividingBy: vectors)
+                    let plane = first / vectors
                     let end = min(share.upperBound, (plane + 1) * vectors)
                     // As pixels of a block of one vector of channels, which are alike.
                     scale(

@@ -79,8 +79,9 @@ let pointwiseTileToPlanes = Kernel(
 
 /// Pixels of whole tiles that are whole cache lines of a plane.
 private func pixelsOfWholeLines(_ m: Int) -> Int {
-    let line = 16
-    return (1...line).lazy.map { m * $0 }.first { $0 % line == 0 }!
+    var pixels = m
+    while pixels % 16 != 0 { pixels += m }
+    return pixels
 }
 
 /// Pixels of a buffer.
@@ -97,6 +98,6 @@ private let planesSpace = ConfigurationSpace(
     [
         Parameter("m", [4, 6, 8, 12], standard: standardTileRows, "pixels in a register tile"),
         Parameter("n", [2, 3, 4], standard: 2, "vectors of output channels in a register tile"),
-        Parameter("r", [48, 120, 240], standard: 120, "pixels per block"),
+        Parameter("r", [48, 120, 240], standard: 120, "pixels per block, at least"),
     ],
     constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers, and a compiled tile", admits: { isCompiledTile($0["m"], $0["n"]) })

@@ -10,7 +10,7 @@ func runList(_ values: Values) throws -> ExitCode {
         let registry = KernelRegistry(level: try InstructionSet.usable())
         let patterns = try values.strings("kernel").compactMap { try Pattern($0, flag: "--kernel") }
         for kernel in registry.kernels where patterns.isEmpty || patterns.contains(where: { $0.matches(kernel.name) }) {
-            let layouts = Set([kernel.srcLayout, kernel.layout]).count == 1 ? kernel.layout.rawValue : "\(kernel.srcLayout.rawValue) to \(kernel.layout.rawValue)"
+            let layouts = kernel.srcLayout == kernel.layout ? kernel.layout.rawValue : "\(kernel.srcLayout.rawValue) to \(kernel.layout.rawValue)"
             print("\(kernel.name)  \(layouts)  \(kernel.threaded ? "threads" : "1 thread")  \(kernel.summary)")
             if values.flag("spaces") { printSpace(kernel.space) }
         }
