@@ -88,7 +88,11 @@ extension [BlockStage] {
         let turned: [BlockStage] = try map { stage in
             guard stage.units.count == 1 else { return stage }
             let unit = stage.units.lowerBound
-            let able = registry.split(for: try units[unit].problem(at: size)).able.filter { $0.family == .tiled && $0.isa == stage.kernel.isa }
+            let problem = try units[unit].problem(at: size)
+            // Others are not asked: a library's kernels would load it.
+            let able = registry.kernels.filter {
+                $0.layer == problem.layer && $0.family == .tiled && $0.isa == stage.kernel.isa && $0.supports(problem) == .yes
+            }
             let readsPlanes = input && units[unit].inputs.allSatisfy { source in
                 if case .unit(let maker) = source { planes.contains(maker) } else { true }
             }
