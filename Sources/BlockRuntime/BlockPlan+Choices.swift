@@ -66,14 +66,17 @@ extension BlockPlan {
         var stages: [BlockStage] = []
         for (index, unit) in units.enumerated() {
             let problem = try unit.problem(at: size)
-            // Others are not asked: a library's kernels would load it.
-            let kernel = registry.kernels.first {
-                $0.layer == problem.layer && $0.family == family && $0.isa == isa && $0.supports(problem) == .yes
-            }
-            guard let kernel else { return nil }
+            guard let kernel = registry.kernels(of: family, isa: isa, for: problem).first else { return nil }
             stages.append(BlockStage(units: index..<index + 1, kernel: .layer(Candidate(kernel))))
         }
         return stages
+    }
+}
+
+extension KernelRegistry {
+    /// Those of a family and an instruction set that take a problem. Others are not asked: a library's kernels would load it.
+    fileprivate func kernels(of family: Kernel.Family, isa: String, for problem: Problem) -> [Kernel] {
+        kernels.filter { $0.layer == problem.layer && $0.family == family && $0.isa == isa && $0.supports(problem) == .yes }
     }
 }
 
@@ -89,15 +92,11 @@ extension [BlockStage] {
             guard stage.units.count == 1 else { return stage }
             let unit = stage.units.lowerBound
             let problem = try units[unit].problem(at: size)
-            // Others are not asked: a library's kernels would load it.
-            let able = registry.kernels.filter {
-                $0.layer == problem.layer && $0.family == .tiled && $0.isa == stage.kernel.isa && $0.supports(problem) == .yes
-            }
             let readsPlanes = input && units[unit].inputs.allSatisfy { source in
                 if case .unit(let maker) = source { planes.contains(maker) } else { true }
             }
             let isEnd = output && unit == units.count - 1
-            let kernel = able.first { kernel in
+            let kernel = registry.kernels(of: .tiled, isa: stage.kernel.isa, for: problem).first { kernel in
                 switch (kernel.srcLayout, kernel.layout) {
                 case (.nchw, .nhwc): readsPlanes
                 // What reads it turns it over.

@@ -10,6 +10,52 @@ extension BlockPlanner {
     /// A smaller gain than this is noise.
     private static let leastGain = 0.01
 
+    /// Where to climb from: of the blocks of tiled kernels, every unit's fastest single stage, of those with fused separables the
+    /// fastest of either, and of those in blocks of channels the fastest.
+    func fastestStages(_ blocks: [Proved], _ timing: BlockTiming) -> [(name: String, stages: [BlockStage])] {
+        let units = parameters.units.map(\.unit)
+        var result: [(name: String, stages: [BlockStage])] = []
+        for (layout, shapes) in [(Layout.nhwc, [("tiled, climbed", 1), ("fused, climbed", 2)]), (.nchw16c, [("blocked, climbed", 1)])] {
+            let climbing = blocks.filter { $0.block.stages.allSatisfy { $0.works(in: layout, units) } }
+            var fastest: [Range<Int>: (stage: BlockStage, ns: Double)] = [:]
+            // Those that read planes and write them at the block's ends, and the copies that they save.
+            var (head, end) = (fastest, fastest)
+            var (headCopy, endCopy) = (Double.infinity, Double.infinity)
+            func keep(_ stage: BlockStage, _ ns: Double, in stages: inout [Range<Int>: (stage: BlockStage, ns: Double)]) {
+                if ns < stages[stage.units]?.ns ?? .infinity { stages[stage.units] = (stage, ns) }
+            }
+            for (one, times) in zip(climbing, timing.parts(of: climbing.map(\.block), runs: 5)) {
+                for (index, (part, samples)) in zip(one.block.parts, times).enumerated() {
+                    let ns = Statistics.median(samples)
+                    switch part {
+                    case .conversion where index == 0: headCopy = min(headCopy, ns)
+                    case .conversion where index == times.count - 1: endCopy = min(endCopy, ns)
+                    case .conversion: break
+                    case .stage(let stage) where stage.kernel.srcLayout != layout: keep(stage, ns, in: &head)
+                    case .stage(let stage) where stage.kernel.layout != layout: keep(stage, ns, in: &end)
+                    case .stage(let stage): keep(stage, ns, in: &fastest)
+                    }
+                }
+            }
+            for (stages, copy) in [(head, headCopy), (end, endCopy)] {
+                func total(_ of: [Range<Int>: (stage: BlockStage, ns: Double)]) -> Double { stages.keys.reduce(0) { $0 + (of[$1]?.ns ?? .infinity) } }
+                if total(stages) < total(fastest) + copy { fastest.merge(stages) { $1 } }
+            }
+            for (name, most) in shapes {
+                guard let shape = climbing.first(where: { $0.block.stages.map(\.units.count).max() == most })?.block.stages else { continue }
+                // What reads or writes planes is a stage of its own, where that pays.
+                result.append((name, shape.flatMap { stage in
+                    let whole = fastest[stage.units]!
+                    let single = stage.units.compactMap { fastest[$0..<$0 + 1] }
+                    let copy = stage.units.upperBound == units.count ? endCopy : headCopy
+                    let pays = single.contains { $0.stage.isEndInPlanes(of: units) } && single.reduce(0) { $0 + $1.ns } < whole.ns + copy
+                    return pays ? single.map(\.stage) : [whole.stage]
+                }))
+            }
+        }
+        return result
+    }
+
     /// These stages, each moved through its kernel's space to where it runs fastest in this block, behind its neighbours.
     ///
     /// In a generation every stage tries another of its moves in each block, all stages at once: what a stage takes hangs on its
@@ -47,6 +93,11 @@ extension BlockPlanner {
 }
 
 extension BlockStage {
+    /// Whether it works in a layout, and turns over at most the block's ends.
+    func works(in layout: Layout, _ units: [BlockUnit]) -> Bool {
+        kernel.srcLayout == layout && kernel.layout == layout || layout == .nhwc && isEndInPlanes(of: units)
+    }
+
     /// With another value of a single parameter: a step down, a step up, the least, the greatest.
     var moves: [BlockStage] {
         switch kernel {

@@ -1,0 +1,83 @@
+import BlockRuntime
+import ConvCore
+import KernelRegistry
+import Testing
+import ThreadPool
+
+/// The input and the output of a block, as its caller has them: in planes or in pixels, copied or taken as they are.
+@Suite("Ends of blocks")
+struct BlockEndsTests {
+    static let registry = PlannedBlockTests.registry
+
+    /// A listing with random parameters and a random input, and the tiled kernels of its units.
+    private struct Listing {
+        let check: BlockCheck
+        let units: [BlockUnit]
+        let single: [BlockStage]
+
+        init(_ size: BlockSize, cout: Int, residual: BlockDescription.Form = .unit) throws {
+            var description = BlockDescription(.listing)
+            description.residual = residual
+            let parameters = try BlockParameters(random: description, cin: size.cin, cout: cout, seed: 3)
+            var random = RandomSource(seed: 4)
+            let input = (0..<size.batch * size.cin * size.height * size.width).map { _ in random.nextReal() }
+            check = try BlockCheck(parameters, size: size, input: input)
+            units = parameters.units.map(\.unit)
+            single = try #require(try BlockPlan.stages(
+                family: .tiled, isa: registry.level.rawValue, units: units, size: size, registry: registry))
+        }
+
+        var endsInPlanes: [BlockStage] {
+            get throws { try single.withEndsInPlanes(units: units, size: check.size, registry: registry) }
+        }
+
+        /// In bands of so many rows, which must be possible.
+        func inBands(_ stages: [BlockStage], of rows: Int) throws -> [BlockStage] {
+            try #require(try stages.inBands(of: rows, units: units, size: check.size))
+        }
+
+        /// A block of these stages, held against the oracle.
+        func block(_ stages: [BlockStage], threads: Int) throws -> PlannedBlock {
+            let block = try PlannedBlock(check.parameters, size: check.size, stages: stages, pool: ThreadPool(threads: threads))
+            for unit in check.deviations(block) { #expect(unit.passed, "\(unit)") }
+            return block
+        }
+    }
+
+    private func copies(_ block: PlannedBlock) -> Bool { block.parts.contains { if case .conversion = $0 { true } else { false } } }
+
+    /// Pixels 1 KiB apart, whose copies go another way; a last line of pixels that is not whole, two images.
+    @Test(arguments: [1, 2, 3])
+    func pixelsThatShareCacheSets(threads: Int) throws {
+        let listing = try Listing(BlockSize(batch: 2, cin: 256, height: 5, width: 7), cout: 32)
+        let block = try listing.block(listing.single, threads: threads)
+        guard case .conversion = block.parts[0] else { Issue.record("no copy of the input"); return }
+    }
+
+    /// An output that goes past the caches, in bands of which one begins with a cache line of the planes and the next does not.
+    @Test(arguments: [1, 2])
+    func bandsThatGoPastTheCaches(threads: Int) throws {
+        let listing = try Listing(BlockSize(cin: 6, height: 40, width: 40), cout: 336)
+        #expect(!copies(try listing.block(listing.inBands(listing.endsInPlanes, of: 1), threads: threads)))
+    }
+
+    /// A residual of two layers, the first of which lies before the bands and on planes.
+    @Test(arguments: [1, 2])
+    func bandsBehindPlanes(threads: Int) throws {
+        let listing = try Listing(BlockSize(batch: 2, cin: 10, height: 8, width: 6), cout: 24, residual: .separable)
+        let ended = try listing.endsInPlanes
+        #expect(ended.contains { $0.kernel.layout == .nchw && $0.units.upperBound < listing.units.count })
+        #expect(!copies(try listing.block(listing.inBands(ended, of: 2), threads: threads)))
+    }
+
+    /// Unplanned, a block of plain layers copies nothing at its ends, be they planes or pixels.
+    @Test(arguments: [Layout.nchw, .nhwc])
+    func standardStagesTakeTheEndsAsTheyAre(layout: Layout) throws {
+        let size = BlockSize(batch: 2, cin: 24, height: 6, width: 5)
+        let parameters = try BlockParameters(random: BlockDescription(.listing), cin: 24, cout: nil, seed: 3)
+        let units = parameters.units.map(\.unit)
+        let stages = try BlockPlan.standardStages(units: units, size: size, threads: 2, registry: Self.registry, input: layout, output: layout)
+        #expect(!copies(try PlannedBlock(
+            parameters, size: size, stages: stages, pool: ThreadPool(threads: 2), input: layout, output: layout)))
+    }
+}
