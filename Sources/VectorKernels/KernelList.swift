@@ -21,6 +21,7 @@ public let kernels: [Kernel] = [
     pointwiseTileFromPlanes,
     pointwiseTileToPlanes,
     pointwisePanel,
+    pointwiseStrassenToPlanes,
     pointwiseStrassen,
     denseDirect,
     denseTile,

@@ -27,7 +27,7 @@ struct BlockPlannerTests {
             costs = []
             for (index, unit) in units.enumerated() {
                 let able = BlockPlannerTests.registry.split(for: try unit.problem(at: size)).able
-                let kernels = layouts.compactMap { layout in able.last { $0.layout == layout } }
+                let kernels = layouts.compactMap { layout in able.last { $0.srcLayout == layout && $0.layout == layout } }
                 #expect(kernels.count == 2)
                 // Those that turn a map over on the way; in few places, since every way is tried.
                 let turning = unit.inputs == [.block] || index == units.count - 1

@@ -28,30 +28,39 @@ let pointwiseStrassen = Kernel(
     summary: "Strassen-Winograd product on register tiles: 7 multiplications for 8, per level",
     space: ConfigurationSpace(
         [
-            Parameter("l", [0, 1, 2], standard: 0, "levels of the recursion; 0: as many as leave a product 128 input channels"),
-            Parameter("m", [4, 6, 8, 10, 12], standard: vectorRegisters == 32 ? 10 : standardTileRows, "pixels in a register tile"),
-            Parameter("n", [1, 2], standard: 2, "vectors of output channels in a register tile"),
+            levelsParameter, rowsParameter, vectorsParameter,
             Parameter("k", [512, 1024, 2048, 8192], standard: 8192, "input channels per run of the recursion"),
-            Parameter("r", [48, 96, 200, 400], standard: 200, "pixels per block"),
+            blockParameter,
         ],
-        constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers, and a compiled tile",
+        constraint: tileConstraint,
         admits: { isCompiledTile($0["m"], $0["n"]) }),
-    memory: { p, c, threads in
-        let job = StrassenJob(p, c, threads: threads)
-        return Kernel.Memory(packed: 4 * job.packedCount, scratch: threads * 4 * job.scratchCount)
-    },
+    memory: { p, c, threads in StrassenJob(p, c, chunkDepth: c["k"], threads: threads).memory },
     plan: { p, c, inputs in
-        let packed = inputs.packed.assumingMemoryBound(to: Float.self)
-        let job = StrassenJob(p, c, threads: inputs.threads)
-        job.pack(inputs.weights, bias: inputs.bias, into: packed)
-        let dstStep = inputs.dstStep ?? p.oc
-        return Kernel.Plan { [pool = inputs.pool, scratch = inputs.scratch] src, dst in
-            pool.run { index in
-                let own = (scratch + index * 4 * job.scratchCount).assumingMemoryBound(to: Float.self)
-                job.run(index, src: src, packed: packed, scratch: own, dst: dst, dstStep: dstStep)
-            }
-        }
+        StrassenJob(p, c, chunkDepth: c["k"], threads: inputs.threads).plan(inputs, dstStep: inputs.dstStep ?? p.oc)
     })
+
+/// The same into planes (NCHW), as PyTorch expects a map, and reductions whole: where a plain product writes a tile into dst the sums of a
+/// panel and a part of the pixels, in L1, are turned over. A map that is turned over as a whole takes its size in memory as well.
+let pointwiseStrassenToPlanes = Kernel(
+    name: "pw-strassen-to-planes-\(isaName)", layer: .pw, family: .tiled, isa: isaName, layout: .nchw, srcLayout: .nhwc, threaded: true,
+    rounding: { .ofStrassen(levels: strassenLevels($0, $1), chunkDepth: $0.ic) },
+    summary: "Strassen-Winograd product on register tiles, sums turned over into planes",
+    space: ConfigurationSpace(
+        [levelsParameter, rowsParameter, vectorsParameter, blockParameter], constraint: tileConstraint,
+        admits: { isCompiledTile($0["m"], $0["n"]) }),
+    memory: { p, c, threads in StrassenJob(p, c, chunkDepth: p.ic, threads: threads, toPlanes: true).memory },
+    plan: { p, c, inputs in
+        StrassenJob(p, c, chunkDepth: p.ic, threads: inputs.threads, toPlanes: true).plan(
+            inputs, dstStep: inputs.dstChannelStep ?? p.oh * p.ow)
+    })
+
+private let levelsParameter = Parameter(
+    "l", [0, 1, 2], standard: 0, "levels of the recursion; 0: as many as leave a product 128 input channels")
+private let rowsParameter = Parameter(
+    "m", [4, 6, 8, 10, 12], standard: vectorRegisters == 32 ? 10 : standardTileRows, "pixels in a register tile")
+private let vectorsParameter = Parameter("n", [1, 2], standard: 2, "vectors of output channels in a register tile")
+private let blockParameter = Parameter("r", [48, 96, 200, 400], standard: 200, "pixels per block")
+private let tileConstraint = "m·n + n + 1 ≤ \(vectorRegisters) registers, and a compiled tile"
 
 /// A second level gains where a product keeps enough input channels to cover the start and the end of a tile: with 128 it
 /// was 5 % faster than one level, with 64 2 % slower.
@@ -71,12 +80,18 @@ private final class StrassenJob: Sendable {
     let stepCount: Int
     /// Sums of one panel and part of a block: those that a group of products leaves to the next, and those within it.
     let keptSums, passingSums: Int
+    /// Whether dst is in planes.
+    let toPlanes: Bool
+    let threads: Int
 
-    init(_ p: Problem, _ c: Configuration, threads: Int) {
+    /// `chunkDepth`: the most input channels of a run of the recursion; all of them where dst is in planes.
+    init(_ p: Problem, _ c: Configuration, chunkDepth: Int, threads: Int, toPlanes: Bool = false) {
         problem = p
+        self.threads = threads
+        self.toPlanes = toPlanes
         levels = strassenLevels(p, c)
         tileRows = c["m"]
-        panels = StrassenPanels(p, levels: levels, width: c["n"] * lanes, lanes: lanes, chunkDepth: c["k"])
+        panels = StrassenPanels(p, levels: levels, width: c["n"] * lanes, lanes: lanes, chunkDepth: chunkDepth)
         grid = TileGrid(rows: p.batch * p.oh * p.ow, tileRows: tileRows << levels, panels: panels.panels, threads: threads)
         partRows = (min(c["r"], grid.mostRows) + (1 << levels) - 1) >> levels
         let program = StrassenProgram(levels: levels)
@@ -85,14 +100,28 @@ private final class StrassenJob: Sendable {
         passingSums = program.sums - program.keptSums
     }
 
+    var memory: Kernel.Memory { Kernel.Memory(packed: 4 * packedCount, scratch: threads * 4 * scratchCount) }
+
+    /// `dstStep`: floats from one pixel of dst to the next, or from one plane to the next.
+    func plan(_ inputs: Kernel.PlanInputs, dstStep: Int) -> Kernel.Plan {
+        let packed = inputs.packed.assumingMemoryBound(to: Float.self)
+        pack(inputs.weights, bias: inputs.bias, into: packed)
+        return Kernel.Plan { [self, pool = inputs.pool, scratch = inputs.scratch] src, dst in
+            pool.run { index in
+                let own = (scratch + index * 4 * scratchCount).assumingMemoryBound(to: Float.self)
+                run(index, src: src, packed: packed, scratch: own, dst: dst, dstStep: dstStep)
+            }
+        }
+    }
+
     // What planning writes: the program, the bias, the weights; each from a cache line's start.
 
     private var programBytes: Int { AlignedMemory.rounded(stepCount * MemoryLayout<StrassenProgram.Step>.stride) }
     private var biasOffset: Int { programBytes / 4 }
     private var weightsOffset: Int { biasOffset + AlignedMemory.rounded(4 * panels.biasCount) / 4 }
-    var packedCount: Int { weightsOffset + panels.count }
+    private var packedCount: Int { weightsOffset + panels.count }
 
-    func pack(_ weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, into packed: UnsafeMutablePointer<Float>) {
+    private func pack(_ weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, into packed: UnsafeMutablePointer<Float>) {
         StrassenProgram(levels: levels).write(to: packed)
         let padded = packed + biasOffset
         padded.update(repeating: 0, count: panels.biasCount)
@@ -100,7 +129,8 @@ private final class StrassenJob: Sendable {
         panels.pack(weights, into: packed + weightsOffset)
     }
 
-    // What a thread works in: A's combinations of a group of products, the sums, and a tile for what does not fit dst.
+    // What a thread works in: A's combinations of a group of products, the sums, and a tile for what does not fit dst, or a sum that is
+    // turned over.
 
     /// Floats from one row of a combination to the next: no multiple of 1 KiB, at which the rows of a tile would share
     /// few cache sets.
@@ -113,9 +143,9 @@ private final class StrassenJob: Sendable {
     private var keptOffset: Int { AlignedMemory.rounded(4 * 7 * partRows * rowStride) / 4 }
     private var passingOffset: Int { keptOffset + grid.mostPanels * keptSums * sumCount }
     private var spareOffset: Int { passingOffset + passingSums * sumCount }
-    var scratchCount: Int { AlignedMemory.rounded(4 * (spareOffset + tileRows * panels.width)) / 4 }
+    private var scratchCount: Int { AlignedMemory.rounded(4 * (spareOffset + (toPlanes ? sumCount : tileRows * panels.width))) / 4 }
 
-    func run(
+    private func run(
         _ index: Int, src: UnsafePointer<Float>, packed: UnsafePointer<Float>, scratch: UnsafeMutablePointer<Float>,
         dst: UnsafeMutablePointer<Float>, dstStep: Int
     ) {
@@ -134,8 +164,8 @@ private final class StrassenJob: Sendable {
                     split(src + first * problem.ic, rows: count, part: part, chunk: chunk, group: group, into: scratch)
                     for panel in panelRange {
                         multiply(
-                            part: part, rows: count, chunk: chunk, group: group, panel: panel, packed: packed, scratch: scratch,
-                            kept: scratch + (keptOffset + (panel - panelRange.lowerBound) * keptSums * sumCount), dst: dst + first * dstStep,
+                            part: part, first: first, rows: count, chunk: chunk, group: group, panel: panel, packed: packed, scratch: scratch,
+                            kept: scratch + (keptOffset + (panel - panelRange.lowerBound) * keptSums * sumCount), dst: dst,
                             dstStep: dstStep)
                     }
                 }
@@ -164,9 +194,9 @@ private final class StrassenJob: Sendable {
         }
     }
 
-    /// The products of a group: one panel of every block of columns × all tiles of pixels.
+    /// The products of a group: one panel of every block of columns × all tiles of the pixels from `first` on.
     private func multiply(
-        part: Int, rows: Int, chunk: Int, group: Int, panel: Int, packed: UnsafePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+        part: Int, first: Int, rows: Int, chunk: Int, group: Int, panel: Int, packed: UnsafePointer<Float>, scratch: UnsafeMutablePointer<Float>,
         kept: UnsafeMutablePointer<Float>, dst: UnsafeMutablePointer<Float>, dstStep: Int
     ) {
         let steps = UnsafeRawPointer(packed).assumingMemoryBound(to: StrassenProgram.Step.self)
@@ -225,11 +255,19 @@ private final class StrassenJob: Sendable {
                         let rowsThere = min(share.count, rows - row)
                         let columnsThere = min(width, problem.oc - channel)
                         guard rowsThere > 0, columnsThere > 0 else { continue }
-                        let target = dst + row * dstStep + channel
+                        t.finish = last
+                        guard !toPlanes else {
+                            t.c = spare + above
+                            t.cRow = width
+                            t.prefetchesC = false
+                            t.start = .columns(packed + biasOffset + channel)
+                            runPackedTile(share.count, width / lanes, t)
+                            continue
+                        }
+                        let target = dst + (first + row) * dstStep + channel
                         let fits = rowsThere == share.count && columnsThere == width
                         t.c = fits ? target : spare
                         t.cRow = fits ? dstStep : width
-                        t.finish = last
                         t.prefetchesC = fits
                         if chunk == 0 {
                             t.start = .columns(packed + biasOffset + channel)
@@ -241,8 +279,26 @@ private final class StrassenJob: Sendable {
                         runPackedTile(share.count, width / lanes, t)
                         if !fits { copyTile(spare, width, to: target, dstStep, rowsThere, columnsThere) }
                     }
+                    if toPlanes, step.sum < 0 {
+                        let pixels = first + step.row * part..<first + max(step.row * part, min(rows, (step.row + 1) * part))
+                        writePlanes(spare, pixels: pixels, channel: step.column * panels.columns + column, width: width, dst: dst, planeStep: dstStep)
+                    }
                 }
             }
+        }
+    }
+
+    /// Writes a sum, the first rows of which are these pixels, into the planes from `channel` on.
+    private func writePlanes(
+        _ sum: UnsafePointer<Float>, pixels: Range<Int>, channel: Int, width: Int, dst: UnsafeMutablePointer<Float>, planeStep: Int
+    ) {
+        let channels = min(width, problem.oc - channel)
+        guard channels > 0 else { return }
+        var sum = sum
+        eachImage(of: pixels, pixels: problem.oh * problem.ow) { image, rows in
+            turnOver(
+                sum, width, rows.count, channels, dst + ((image * problem.oc + channel) * planeStep + rows.lowerBound), planeStep, past: false)
+            sum += rows.count * width
         }
     }
 }
