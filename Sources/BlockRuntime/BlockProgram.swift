@@ -3,6 +3,9 @@ import ConvCore
 /// The stages of a block as a list of steps over maps: which map each kernel reads and writes, and the conversions
 /// between layouts that lie between them.
 ///
+/// First comes what leads from the block's input to the concatenation by itself (residual): when the branches run, a copy of the input is
+/// then alive no longer, and there is room for their scratch.
+///
 /// The concatenation is never made by copying where that can be helped: its map exists from the start, and a kernel that
 /// can (``Kernel/stridesDst``, or NCHW and blocks of channels with a single image) writes its slice at once.
 struct BlockProgram {
@@ -87,7 +90,10 @@ struct BlockProgram {
         // The bands begin when all else is done.
         let tail = stages.indices.filter { stages[$0].band != nil }
         var start: Int?
-        for index in stages.indices.filter({ stages[$0].band == nil }) + tail {
+        let whole = stages.indices.filter { stages[$0].band == nil }
+        let aside = units.leadingToTheConcatenationAlone
+        func isAside(_ stage: Int) -> Bool { aside.contains(stages[stage].units.lowerBound) }
+        for index in whole.filter(isAside) + whole.filter({ !isAside($0) }) + tail {
             let stage = stages[index]
             if stage.band != nil, start == nil {
                 for reader in tail where units[stages[reader].units.lowerBound].inputs == [.block] {
@@ -197,5 +203,22 @@ struct BlockProgram {
             lives[map].last = max(lives[map].last, steps.count)
         }
         steps.append(step)
+    }
+}
+
+extension [BlockUnit] {
+    /// The units between the block's input and the concatenation whose maps no two units read: residual, and not compress and what follows.
+    fileprivate var leadingToTheConcatenationAlone: Set<Int> {
+        var result: Set<Int> = []
+        for unit in indices where self[unit].inputs.count == 1 {
+            let readers = self.count { $0.inputs.contains(.unit(unit)) }
+            let follows =
+                switch self[unit].inputs[0] {
+                case .block: true
+                case .unit(let source): result.contains(source)
+                }
+            if readers == 1, follows { result.insert(unit) }
+        }
+        return result
     }
 }

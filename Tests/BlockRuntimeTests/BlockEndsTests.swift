@@ -70,6 +70,37 @@ struct BlockEndsTests {
         #expect(!copies(try listing.block(listing.inBands(ended, of: 2), threads: threads)))
     }
 
+    /// Every product that writes planes, of several images, in bands and on whole maps.
+    @Test(arguments: [1, 2])
+    func everyProductThatWritesPlanes(threads: Int) throws {
+        let listing = try Listing(BlockSize(batch: 3, cin: 20, height: 6, width: 7), cout: 52)
+        let ended = try listing.endsInPlanes
+        let problem = try #require(listing.units.last).problem(at: listing.check.size)
+        let level = Self.registry.level.rawValue
+        let kernels = Self.registry.kernels.filter {
+            $0.layer == .pw && $0.isa == level && $0.srcLayout == .nhwc && $0.layout == .nchw && $0.supports(problem) == .yes
+        }
+        #expect(kernels.count > 1)
+        for kernel in kernels {
+            let stages = Array(ended.dropLast()) + [BlockStage(units: try #require(ended.last).units, kernel: .layer(Candidate(kernel)))]
+            #expect(!copies(try listing.block(stages, threads: threads)))
+            #expect(!copies(try listing.block(listing.inBands(stages, of: 2), threads: threads)))
+        }
+    }
+
+    /// The residual layer runs before the branches: when they need their room, a copy of the input is no longer there.
+    @Test func theInputIsReadBeforeTheBranchesRun() throws {
+        let listing = try Listing(BlockSize(cin: 32, height: 12, width: 12), cout: 32)
+        let block = try listing.block(listing.single, threads: 1)
+        var order: [String] = []
+        for case .stage(let stage) in block.parts { order.append(listing.units[stage.units.lowerBound].name) }
+        #expect(order.starts(with: ["residual", "compress", "branches.0.dw"]))
+        #expect(order.last == "fuse")
+        // Beside the concatenation two maps of the middle, half as wide as the input, whose copy would be one more.
+        let map = 4 * 32 * 12 * 12
+        #expect(block.memory.maps < 4 * map + 2 * map / 2 + map)
+    }
+
     /// Unplanned, a block of plain layers copies nothing at its ends, be they planes or pixels.
     @Test(arguments: [Layout.nchw, .nhwc])
     func standardStagesTakeTheEndsAsTheyAre(layout: Layout) throws {

@@ -11,8 +11,10 @@ extension BlockPlanner {
     private static let leastGain = 0.01
 
     /// Where to climb from: of the blocks of tiled kernels, every unit's fastest single stage, of those with fused separables the
-    /// fastest of either, and of those in blocks of channels the fastest.
-    func fastestStages(_ blocks: [Proved], _ timing: BlockTiming) -> [(name: String, stages: [BlockStage])] {
+    /// fastest of either, and of those in blocks of channels the fastest. What every stage took goes into `tried`.
+    func fastestStages(
+        _ blocks: [Proved], _ timing: BlockTiming, tried costs: inout [StageCost]
+    ) -> [(name: String, stages: [BlockStage])] {
         let units = parameters.units.map(\.unit)
         var result: [(name: String, stages: [BlockStage])] = []
         for (layout, shapes) in [(Layout.nhwc, [("tiled, climbed", 1), ("fused, climbed", 2)]), (.nchw16c, [("blocked, climbed", 1)])] {
@@ -27,6 +29,7 @@ extension BlockPlanner {
             for (one, times) in zip(climbing, timing.parts(of: climbing.map(\.block), runs: 5)) {
                 for (index, (part, samples)) in zip(one.block.parts, times).enumerated() {
                     let ns = Statistics.median(samples)
+                    if case .stage(let stage) = part { costs.append(StageCost(stage: stage, ns: ns)) }
                     switch part {
                     case .conversion where index == 0: headCopy = min(headCopy, ns)
                     case .conversion where index == times.count - 1: endCopy = min(endCopy, ns)
@@ -74,11 +77,10 @@ extension BlockPlanner {
             }
             let blocks = try variants.map { try proved("\(name), a step", $0, check).block }
             let times = timing.parts(of: blocks, runs: Self.climbRuns)
-            // A block's parts are its stages and the conversions between them, the same in all: in the order of the units, those in bands
-            // last.
-            let places = blocks[0].parts.indices.filter { if case .stage = blocks[0].parts[$0] { true } else { false } }
-            let slots = best.indices.filter { best[$0].band == nil } + best.indices.filter { best[$0].band != nil }
-            for (slot, part) in zip(slots, places) {
+            // A block's parts are its stages and the conversions between them, the same in all.
+            for (part, run) in blocks[0].parts.enumerated() {
+                guard case .stage(let stage) = run else { continue }
+                let slot = best.firstIndex { $0.units == stage.units }!
                 for (block, stages) in variants.enumerated() {
                     costs.append(StageCost(stage: stages[slot], ns: Statistics.median(times[block][part])))
                 }

@@ -102,7 +102,7 @@ public struct BlockPlanner {
             }
             var tried: [StageCost] = []
             let bound = units.memoryBound(at: size)
-            for (name, stages) in fastestStages(blocks, timing) {
+            for (name, stages) in fastestStages(blocks, timing, tried: &tried) {
                 progress("\(name), through their spaces")
                 let climbed = try climbed(name, from: stages, check, timing, tried: &tried)
                 blocks.append(try proved(name, climbed, check))
@@ -315,7 +315,14 @@ public struct BlockPlanner {
         result.append(("fused", fused))
         let problems = try units.map { try $0.problem(at: size) }
         let all = problems.map { registry.split(for: $0).able.filter { $0.family == .tiled && $0.isa == isa } }
-        result.append(("tiled, ends in planes", try tiled.withEndsInPlanes(units: units, size: size, registry: registry)))
+        let ended = try tiled.withEndsInPlanes(units: units, size: size, registry: registry)
+        result.append(("tiled, ends in planes", ended))
+        // Every other kernel that ends in planes.
+        for kernel in all.last! where kernel.srcLayout != .nchw && kernel.layout == .nchw && ended.last!.isEndInPlanes(of: units) {
+            result.append(
+                ("tiled, ends in \(kernel.name)",
+                 ended.dropLast() + [BlockStage(units: ended.last!.units, kernel: .layer(Candidate(kernel)))]))
+        }
         // Every other tiled kernel in its turn: units that have fewer stay with their last.
         let able = all.map { $0.filter { $0.srcLayout == $0.layout } }
         let tiledKernels = able.map { $0.filter { $0.layout != .nchw16c } }
