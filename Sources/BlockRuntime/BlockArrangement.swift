@@ -14,6 +14,8 @@ struct BlockArrangement {
     let offsets, scratch: [Int]
     /// Of maps and scratch together.
     let bytes: Int
+    /// Of each stage: what is alive while it runs.
+    let alive: [Int]
     let memory: PlannedBlock.Memory
 
     /// `stages` must cover all units in order. Throws ``BlockError`` where the size does not fit, ``PlanError`` where a kernel cannot
@@ -52,6 +54,10 @@ struct BlockArrangement {
         offsets = Array(all.offsets[..<maps])
         scratch = places.map { $0.map { all.offsets[$0] } ?? 0 }
         bytes = all.bytes
+        alive = stages.indices.map { stage in
+            let step = program.steps.firstIndex { if case .stage(stage) = $0.work { true } else { false } }!
+            return lives.reduce(0) { $1.first <= step && step <= $1.last ? $0 + $1.bytes : $0 }
+        }
         var memory = PlannedBlock.Memory()
         memory.maps = min(MapMemory(program.lives).bytes, all.bytes)
         memory.scratch = all.bytes - memory.maps

@@ -210,14 +210,10 @@ extension [BlockUnit] {
     /// The units between the block's input and the concatenation whose maps no two units read: residual, and not compress and what follows.
     fileprivate var leadingToTheConcatenationAlone: Set<Int> {
         var result: Set<Int> = []
-        for unit in indices where self[unit].inputs.count == 1 {
-            let readers = self.count { $0.inputs.contains(.unit(unit)) }
-            let follows =
-                switch self[unit].inputs[0] {
-                case .block: true
-                case .unit(let source): result.contains(source)
-                }
-            if readers == 1, follows { result.insert(unit) }
+        for case .unit(let end) in first(where: { $0.inputs.count > 1 })?.inputs ?? [] {
+            var path = [end]
+            while case .unit(let source) = self[path.last!].inputs[0] { path.append(source) }
+            if path.allSatisfy({ unit in self.count { $0.inputs.contains(.unit(unit)) } == 1 }) { result.formUnion(path) }
         }
         return result
     }

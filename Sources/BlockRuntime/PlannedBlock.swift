@@ -117,6 +117,11 @@ public final class PlannedBlock {
         try BlockArrangement(stages, units: units, size: size, threads: threads, input: input, output: output).memory
     }
 
+    /// Bytes of maps and scratch that are alive while each of these stages runs. Throws what ``init`` throws.
+    package static func aliveBytes(of stages: [BlockStage], units: [BlockUnit], size: BlockSize, threads: Int) throws -> [Int] {
+        try BlockArrangement(stages, units: units, size: size, threads: threads, input: .nchw, output: .nchw).alive
+    }
+
     /// Reads `[batch][cin][height][width]` and writes `[batch][cout][height][width]`, in the layouts that were planned.
     public func run(_ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>) {
         run(input, output, finished: { _ in })

@@ -215,8 +215,8 @@ public struct BlockPlanner {
         return bytes > 0 ? ns / bytes : 0
     }
 
-    /// The cheapest way that holds no more memory than it may: while it holds more, the stage with the largest scratch is given up for the
-    /// next best. Copies between layouts take memory that no scratch can make up for, so ways of one layout stand beside it. Where no
+    /// The cheapest way that holds no more memory than it may: while it holds more, the stage with the largest scratch, of those that run
+    /// while more is alive, is given up for the next best. Copies between layouts take memory that no scratch can make up for, so ways of one layout stand beside it. Where no
     /// way is left, on a map so small that a kernel's scratch outgrows it, the cheapest of all.
     package func route(
         _ costs: [StageCost], conversionNsPerByte: Double, units: [BlockUnit], bound: Int
@@ -231,7 +231,9 @@ public struct BlockPlanner {
             var left = costs
             while let route = cheapest(left) {
                 if try needs(route.stages, units).fits(bound) { return route }
-                let scratch = try route.stages.map { stage in
+                let alive = try PlannedBlock.aliveBytes(of: route.stages, units: units, size: size, threads: pool.threads)
+                let most = min(bound, alive.max()! - 1)
+                let scratch = try zip(route.stages, alive).filter { $1 > most }.map { stage, _ in
                     (stage: stage, bytes: try stage.memory(units, at: size, threads: pool.threads).scratch)
                 }
                 guard let largest = scratch.max(by: { $0.bytes < $1.bytes }), largest.bytes > 0 else { return nil }
