@@ -195,7 +195,7 @@ def main():
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     try:
-        block = ExpandConv(args.cin, args.cout or args.cin, args.variant, args.act, args.eps)
+        block = ExpandConv(args.cin, args.cin if args.cout is None else args.cout, args.variant, args.act, args.eps)
         if args.weights:
             load(block, args.weights)
         sample = args.sample or "1x20x20"

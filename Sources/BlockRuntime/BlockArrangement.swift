@@ -14,7 +14,7 @@ struct BlockArrangement {
     let offsets, scratch: [Int]
     /// Of maps and scratch together.
     let bytes: Int
-    /// Of each stage: what is alive while it runs.
+    /// Of each stage: bytes of maps and scratch that are alive while it runs.
     let alive: [Int]
     let memory: PlannedBlock.Memory
 
@@ -56,7 +56,7 @@ struct BlockArrangement {
         bytes = all.bytes
         alive = stages.indices.map { stage in
             let step = program.steps.firstIndex { if case .stage(stage) = $0.work { true } else { false } }!
-            return lives.reduce(0) { $1.first <= step && step <= $1.last ? $0 + $1.bytes : $0 }
+            return MapMemory.bytesAlive(lives, at: step)
         }
         var memory = PlannedBlock.Memory()
         memory.maps = min(MapMemory(program.lives).bytes, all.bytes)

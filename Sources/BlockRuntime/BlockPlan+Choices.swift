@@ -20,14 +20,16 @@ extension BlockPlan {
         while true {
             let ended = try stages.withEndsInPlanes(
                 input: input == .nchw, output: output == .nchw, units: units, size: size, registry: registry)
-            let memory = try PlannedBlock.memory(of: ended, units: units, size: size, threads: threads, input: input, output: output)
+            let (memory, greedy) = try PlannedBlock.memory(
+                of: ended, units: units, size: size, threads: threads, input: input, output: output, bound: bound,
+                exchangeable: { $0.units.count > 1 })
             if memory.fits(bound) { return ended }
-            let scratch = try stages.map { stage in
-                guard stage.units.count > 1 else { return -1 }
-                return try stage.memory(units, at: size, threads: threads).scratch
+            guard let greedy else {
+                // Copies at the ends, where they take less than the scratch of what saves them.
+                let copied = try PlannedBlock.memory(of: stages, units: units, size: size, threads: threads, input: input, output: output)
+                return copied.maps + copied.scratch < memory.maps + memory.scratch ? stages : ended
             }
-            guard let most = scratch.indices.max(by: { scratch[$0] < scratch[$1] }), scratch[most] >= 0 else { return ended }
-            stages.replaceSubrange(most...most, with: single[stages[most].units])
+            stages.replaceSubrange(greedy...greedy, with: single[stages[greedy].units])
         }
     }
 

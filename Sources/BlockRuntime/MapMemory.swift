@@ -19,17 +19,24 @@ package struct MapMemory {
     /// what lies highest goes before all others in the next attempt: up to a sixth less for blocks of separables.
     package init(_ lives: [Life]) {
         var order = lives.indices.sorted { (lives[$0].bytes, $1) > (lives[$1].bytes, $0) }
-        let least = lives.map { life in
-            lives.reduce(0) { $1.first <= life.first && life.first <= $1.last ? $0 + Self.rounded($1.bytes) : $0 }
-        }.max() ?? 0
+        let least = lives.map { Self.bytesAlive(lives, at: $0.first) }.max() ?? 0
         var best = Self.place(lives, in: order)
-        for _ in lives.indices where best.bytes > least {
-            let now = Self.place(lives, in: order)
-            if now.bytes < best.bytes { best = now }
-            let highest = order.firstIndex { now.offsets[$0] + Self.rounded(lives[$0].bytes) == now.bytes }!
+        var last = best
+        for _ in 0..<min(lives.count, Self.attempts) where best.bytes > least {
+            let highest = order.firstIndex { last.offsets[$0] + Self.rounded(lives[$0].bytes) == last.bytes }!
             order.insert(order.remove(at: highest), at: 0)
+            last = Self.place(lives, in: order)
+            if last.bytes < best.bytes { best = last }
         }
         (offsets, bytes) = best
+    }
+
+    /// Blocks of dozens of branches would take seconds to lay.
+    private static let attempts = 40
+
+    /// Of what is alive at a step, as it is laid.
+    static func bytesAlive(_ lives: [Life], at step: Int) -> Int {
+        lives.reduce(0) { $1.first <= step && step <= $1.last ? $0 + rounded($1.bytes) : $0 }
     }
 
     private static func place(_ lives: [Life], in order: [Int]) -> (offsets: [Int], bytes: Int) {

@@ -117,9 +117,17 @@ public final class PlannedBlock {
         try BlockArrangement(stages, units: units, size: size, threads: threads, input: input, output: output).memory
     }
 
-    /// Bytes of maps and scratch that are alive while each of these stages runs. Throws what ``init`` throws.
-    package static func aliveBytes(of stages: [BlockStage], units: [BlockUnit], size: BlockSize, threads: Int) throws -> [Int] {
-        try BlockArrangement(stages, units: units, size: size, threads: threads, input: .nchw, output: .nchw).alive
+    /// The same, and which of the stages that may be exchanged should give up its scratch where maps and scratch pass `bound`: the one that
+    /// has the most of those that run while more than that is alive, or of all where it is gaps between maps that take too much. nil where
+    /// none has any.
+    package static func memory(
+        of stages: [BlockStage], units: [BlockUnit], size: BlockSize, threads: Int, input: Layout = .nchw, output: Layout = .nchw,
+        bound: Int, exchangeable: (BlockStage) -> Bool = { _ in true }
+    ) throws -> (memory: Memory, greedy: Int?) {
+        let place = try BlockArrangement(stages, units: units, size: size, threads: threads, input: input, output: output)
+        let able = stages.indices.filter { place.needs[$0].scratch > 0 && exchangeable(stages[$0]) }
+        let beyond = able.filter { place.alive[$0] > bound }
+        return (place.memory, (beyond.isEmpty ? able : beyond).max { place.needs[$0].scratch < place.needs[$1].scratch })
     }
 
     /// Reads `[batch][cin][height][width]` and writes `[batch][cout][height][width]`, in the layouts that were planned.

@@ -216,8 +216,8 @@ public struct BlockPlanner {
     }
 
     /// The cheapest way that holds no more memory than it may: while it holds more, the stage with the largest scratch, of those that run
-    /// while more is alive, is given up for the next best. Copies between layouts take memory that no scratch can make up for, so ways of one layout stand beside it. Where no
-    /// way is left, on a map so small that a kernel's scratch outgrows it, the cheapest of all.
+    /// while more is alive, is given up for the next best. Copies between layouts take memory that no scratch can make up for, so ways of
+    /// one layout stand beside it. Where no way is left, on a map so small that a kernel's scratch outgrows it, the cheapest of all.
     package func route(
         _ costs: [StageCost], conversionNsPerByte: Double, units: [BlockUnit], bound: Int
     ) throws -> LayoutPath.Route {
@@ -230,14 +230,11 @@ public struct BlockPlanner {
         func cheapestWithin(_ costs: [StageCost]) throws -> LayoutPath.Route? {
             var left = costs
             while let route = cheapest(left) {
-                if try needs(route.stages, units).fits(bound) { return route }
-                let alive = try PlannedBlock.aliveBytes(of: route.stages, units: units, size: size, threads: pool.threads)
-                let most = min(bound, alive.max()! - 1)
-                let scratch = try zip(route.stages, alive).filter { $1 > most }.map { stage, _ in
-                    (stage: stage, bytes: try stage.memory(units, at: size, threads: pool.threads).scratch)
-                }
-                guard let largest = scratch.max(by: { $0.bytes < $1.bytes }), largest.bytes > 0 else { return nil }
-                left.removeAll { $0.stage.key == largest.stage.key }
+                let (memory, greedy) = try PlannedBlock.memory(
+                    of: route.stages, units: units, size: size, threads: pool.threads, bound: bound)
+                if memory.fits(bound) { return route }
+                guard let greedy else { return nil }
+                left.removeAll { $0.stage.key == route.stages[greedy].key }
             }
             return nil
         }

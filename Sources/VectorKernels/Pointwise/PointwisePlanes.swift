@@ -44,7 +44,7 @@ let pointwiseTileToPlanes = Kernel(
     memory: { p, c, threads in
         let panels = PackedPanels(p, width: c["n"] * lanes)
         return Kernel.Memory(
-            packed: 4 * panels.count, scratch: threads * AlignedMemory.rounded(4 * pixelsTurnedOver(c["m"]) * panels.width))
+            packed: 4 * panels.count, scratch: threads * AlignedMemory.rounded(4 * pixelsTurnedOver(p, c["m"]) * panels.width))
     },
     plan: { p, c, inputs in
         let panels = PackedPanels(p, width: c["n"] * lanes)
@@ -53,7 +53,7 @@ let pointwiseTileToPlanes = Kernel(
         let pixels = p.oh * p.ow
         let m = c["m"]
         let lines = pixelsOfWholeLines(m)
-        let group = pixelsTurnedOver(m)
+        let group = pixelsTurnedOver(p, m)
         // Every block begins with a line of the planes.
         let r = (c["r"] + group - 1) / group * group
         let grid = TileGrid(rows: p.batch * pixels, tileRows: lines, panels: panels.panels, threads: inputs.threads)
@@ -84,10 +84,10 @@ private func pixelsOfWholeLines(_ m: Int) -> Int {
     return pixels
 }
 
-/// Pixels of a buffer.
-private func pixelsTurnedOver(_ m: Int) -> Int {
+/// Pixels of a buffer: whole lines, or all of an image.
+private func pixelsTurnedOver(_ p: Problem, _ m: Int) -> Int {
     let lines = pixelsOfWholeLines(m)
-    return (64 + lines - 1) / lines * lines
+    return min((64 + lines - 1) / lines * lines, p.oh * p.ow)
 }
 
 /// Maps of so many bytes or more, which the next reader finds in no cache of his own anyway, go past the caches.

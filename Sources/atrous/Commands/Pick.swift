@@ -71,7 +71,7 @@ func runPick(_ values: Values) throws -> ExitCode {
     if let out = values.string("out") {
         if let planned {
             try writeBlockPlan(
-                planned, to: out, session: session, machine: machine.slug, registry: kernels.registry, tuned: { choices.inBlock($0, $1) })
+                planned, to: out, session: session, machine: machine, registry: kernels.registry, tuned: { choices.inBlock($0, $1) })
         } else {
             try FileWriting.replace(out, with: Data(BlockPlan(rows: picks.map(\.row)).text.utf8))
             if !session.quiet { Console.note("the layers' kernels in \(out)") }

@@ -1,6 +1,7 @@
 import BlockRuntime
 import ConvCore
 import Foundation
+import Harness
 import KernelRegistry
 import OptionParsing
 import Results
@@ -18,13 +19,14 @@ func refuseForPlan(_ values: Values) throws {
 
 /// Plans a block, prints what it was measured against, and writes the plan.
 func writeBlockPlan(
-    _ block: BlockInput, to out: String, session: Session, machine: String, registry: KernelRegistry,
+    _ block: BlockInput, to out: String, session: Session, machine: MachineProfile, registry: KernelRegistry,
     tuned: @escaping (_ problem: Problem, _ threads: Int) -> TunedChoice?
 ) throws {
     let threads = session.threads[0]
     let planner = BlockPlanner(
-        block.parameters, size: block.size, registry: registry, threads: threads, seed: session.seed, tuned: { tuned($0, threads) })
-    let outcome = try planner.choose(machine: machine) { what in
+        block.parameters, size: block.size, registry: registry, threads: threads, seed: session.seed,
+        throughput: Throughput(registry.probes, on: machine), tuned: { tuned($0, threads) })
+    let outcome = try planner.choose(machine: machine.slug) { what in
         if !session.quiet { Console.note("planning \(block.name): \(what)") }
     }
     outcome.warn(block.name, threads: threads)
