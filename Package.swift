@@ -64,7 +64,7 @@ let package = Package(
         .target(name: "FaultyKernels", dependencies: ["ConvCore"]),
         .target(name: "BlockRuntime", dependencies: ["ConvCore", "KernelRegistry", "ReferenceKernels", "ThreadPool"]),
         .target(name: "CAtrous"),
-        .target(name: "AtrousC", dependencies: ["BlockRuntime", "CAtrous"],
+        .target(name: "AtrousC", dependencies: ["BlockRuntime", "CAtrous", "ConvCore"],
                 linkerSettings: [.unsafeFlags(["-Xlinker", "-soname=libatrous.so"])]),
         .target(name: "CWorker"),
         .target(name: "Regression", dependencies: ["CWorker", "ConvCore", "Harness", "Results", "ThreadPool"], swiftSettings: optimised),

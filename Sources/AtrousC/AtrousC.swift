@@ -1,5 +1,6 @@
 import BlockRuntime
 import CAtrous
+import ConvCore
 
 // The functions of atrous.h; what they mean stands there.
 
@@ -8,7 +9,7 @@ private final class Handle {
     let parameters: BlockParameters
     var planned: PlannedBlock?
 
-    init(_ path: String) throws { parameters = try BlockParameters(path) }
+    init(_ path: String, _ settings: BlockSettings) throws { parameters = try BlockParameters(path, settings: settings) }
 
     /// nil, and a message that names `function`, where there is none.
     static func at(_ pointer: OpaquePointer?, for function: String) -> Handle? {
@@ -32,13 +33,44 @@ private func status(_ body: () throws -> Void) -> CInt {
 }
 
 @_cdecl("atrous_load")
-public func load(_ path: UnsafePointer<CChar>?) -> OpaquePointer? {
+public func load(_ path: UnsafePointer<CChar>?) -> OpaquePointer? { load(path, BlockSettings(), for: "atrous_load") }
+
+@_cdecl("atrous_load_as")
+public func load(
+    _ path: UnsafePointer<CChar>?, _ variant: UnsafePointer<CChar>?, _ activation: UnsafePointer<CChar>?, _ epsilon: Double
+) -> OpaquePointer? {
+    var settings = BlockSettings()
+    do {
+        settings.variant = try variant.map { try BlockVariant(named: String(cString: $0)) }
+    } catch {
+        atrous_set_last_error("atrous_load_as: \(error)")
+        return nil
+    }
+    if let activation {
+        settings.activation = Activation(rawValue: String(cString: activation))
+        guard settings.activation != nil else {
+            let known = Activation.allCases.map(\.rawValue).joined(separator: ", ")
+            atrous_set_last_error("atrous_load_as: activation is '\(String(cString: activation))'; it may be \(known), or NULL")
+            return nil
+        }
+    }
+    if epsilon != 0 {
+        guard epsilon > 0, epsilon.isFinite else {
+            atrous_set_last_error("atrous_load_as: epsilon is \(epsilon); it may be a positive number such as 1e-3, or 0")
+            return nil
+        }
+        settings.epsilon = epsilon
+    }
+    return load(path, settings, for: "atrous_load_as")
+}
+
+private func load(_ path: UnsafePointer<CChar>?, _ settings: BlockSettings, for function: String) -> OpaquePointer? {
     guard let path else {
-        atrous_set_last_error("atrous_load: path is NULL; give the name of a safetensors file")
+        atrous_set_last_error("\(function): path is NULL; give the name of a safetensors file")
         return nil
     }
     do {
-        return OpaquePointer(Unmanaged.passRetained(try Handle(String(cString: path))).toOpaque())
+        return OpaquePointer(Unmanaged.passRetained(try Handle(String(cString: path), settings)).toOpaque())
     } catch {
         atrous_set_last_error("\(error)")
         return nil

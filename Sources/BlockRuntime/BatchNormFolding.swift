@@ -1,9 +1,9 @@
 /// The batch norm behind a convolution: y = weight·(x − mean)/√(variance + epsilon) + bias, each `[oc]`.
-public struct BatchNorm: Sendable, Equatable {
-    public var weight, bias, mean, variance: [Double]
-    public var epsilon: Double
+package struct BatchNorm: Sendable, Equatable {
+    package var weight, bias, mean, variance: [Double]
+    package var epsilon: Double
 
-    public init(weight: [Double], bias: [Double], mean: [Double], variance: [Double], epsilon: Double) {
+    package init(weight: [Double], bias: [Double], mean: [Double], variance: [Double], epsilon: Double) {
         self.weight = weight
         self.bias = bias
         self.mean = mean
@@ -14,14 +14,14 @@ public struct BatchNorm: Sendable, Equatable {
 
 /// Batch norm folded into the convolution before it: all in double precision, rounded to float once at the end, so
 /// that a folded weight is within ε = 2⁻²⁴ (relative) of the exact one, and so is a folded bias.
-public enum BatchNormFolding {
+package enum BatchNormFolding {
     /// What errors call the parameters.
-    public struct Names: Sendable {
-        public var weight, bias: String
+    package struct Names: Sendable {
+        package var weight, bias: String
         /// Weight, bias, running mean, running variance.
-        public var norm: [String]
+        package var norm: [String]
 
-        public init(
+        package init(
             weight: String = "weight", bias: String = "bias",
             norm: [String] = ["bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"]
         ) {
@@ -34,7 +34,7 @@ public enum BatchNormFolding {
     /// `weights` is `[oc][icg][kh][kw]` with `oc` equal to the length of the norm's parameters (or of the bias);
     /// `convBias` `[oc]`, nil where the convolution has none; without `norm` the values are only checked and rounded.
     /// Throws ``FoldingError``.
-    public static func fold(
+    package static func fold(
         weights: [Double], outputs oc: Int, convBias: [Double]? = nil, norm: BatchNorm? = nil, names: Names = .init()
     ) throws(FoldingError) -> (weights: [Float], bias: [Float]) {
         guard oc >= 1, weights.count % oc == 0 else { throw .wrongCount(names.weight, weights.count, outputs: oc) }

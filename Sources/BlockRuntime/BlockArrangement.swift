@@ -93,7 +93,7 @@ extension [BlockUnit] {
     /// What the maps and the scratch of a block of these units should stay within, in bytes: as much as its input, its output, the map
     /// behind compress and the concatenation take together. On a map of a few hundred pixels the kernels' own scratch, a tile per
     /// thread, may outgrow that.
-    public func memoryBound(at size: BlockSize) -> Int {
+    package func memoryBound(at size: BlockSize) -> Int {
         let mid = last { $0.name == "compress" || $0.name == "compress.pw" }?.oc ?? 0
         let concatenated = last { $0.inputs.count > 1 }?.ic ?? 0
         let channels = size.cin + (last?.oc ?? 0) + mid + concatenated

@@ -50,7 +50,7 @@ extension [BlockStage] {
 
     /// The same, with the stages that end in the concatenation, and all from its reader on, in bands of so many rows. nil where that
     /// cannot be: see ``bandedTail(units:size:)``.
-    public func inBands(of rows: Int, units: [BlockUnit], size: BlockSize) throws -> [BlockStage]? {
+    package func inBands(of rows: Int, units: [BlockUnit], size: BlockSize) throws -> [BlockStage]? {
         guard (1...size.height).contains(rows), let tail = try bandedTail(units: units, size: size) else { return nil }
         return indices.map { tail.contains($0) ? BlockStage(units: self[$0].units, kernel: self[$0].kernel, band: rows) : self[$0] }
     }

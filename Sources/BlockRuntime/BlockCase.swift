@@ -1,14 +1,14 @@
 import ConvCore
 
 /// A block at a size, as a preset asks for it.
-public struct BlockCase: Sendable {
+package struct BlockCase: Sendable {
     let prefix: String
     let suffix: String
-    public let block: BlockDescription
-    public let size: BlockSize
+    package let block: BlockDescription
+    package let size: BlockSize
 
     /// Such as `s-p5-literal`; `-i320` and `-b4` follow where the input is not 640 or the batch not 1.
-    public var name: String { "\(prefix)-\(block.name)\(suffix)" }
+    package var name: String { "\(prefix)-\(block.name)\(suffix)" }
 
     /// The block's layers under readable names, which may repeat where the problems are equal; with `withDense` also
     /// the dense convolutions that the separables replace, with `separables` those as one problem each.

@@ -6,11 +6,11 @@ import ReferenceKernels
 ///
 /// A unit's *reference* is what the file holds (`act.<unit>`; for the last one `output` where that is missing), or else what the
 /// oracle makes of the references of its inputs. An `output` beside the last unit's activation is compared as well.
-public struct BlockCheck {
-    public let parameters: BlockParameters
-    public let size: BlockSize
+package struct BlockCheck {
+    package let parameters: BlockParameters
+    package let size: BlockSize
     /// `[batch][cin][height][width]`
-    public let input: [Float]
+    package let input: [Float]
     private let references: [Reference]
     /// `output`, where the file holds that besides the last unit's activation.
     private let storedOutput: [Float]?
@@ -34,12 +34,12 @@ public struct BlockCheck {
 
     /// The references that a safetensors file holds beside the parameters. Throws what ``BlockParameters`` throws, and
     /// ``CheckError``.
-    public init(_ path: String, settings: BlockSettings = .init()) throws {
+    package init(_ path: String, settings: BlockSettings = .init()) throws {
         try self.init(file: SafetensorsFile(path), settings: settings)
     }
 
     /// The same from a file that is open.
-    public init(file: SafetensorsFile, settings: BlockSettings = .init()) throws {
+    package init(file: SafetensorsFile, settings: BlockSettings = .init()) throws {
         let path = file.path
         let parameters = try BlockParameters(file: file, settings: settings)
         guard let shape = file.shape(of: "input") else { throw CheckError.noInput(file: path) }
@@ -90,7 +90,7 @@ public struct BlockCheck {
     }
 
     /// References by the oracle alone. Throws ``BlockError`` where the size does not fit.
-    public init(_ parameters: BlockParameters, size: BlockSize, input: [Float]) throws {
+    package init(_ parameters: BlockParameters, size: BlockSize, input: [Float]) throws {
         try self.init(parameters, size: size, input: input, stored: parameters.units.map { _ in nil }, output: nil)
     }
 
@@ -139,17 +139,17 @@ public struct BlockCheck {
     }
 
     /// How far a unit is from its reference.
-    public struct Deviation: Sendable {
+    package struct Deviation: Sendable {
         /// The unit's name; `output` for the tensor of that name.
-        public let unit: String
+        package let unit: String
         /// Whether the reference is the file's own, and not the oracle's.
-        public let isHeld: Bool
+        package let isHeld: Bool
         /// The largest |value − reference|.
-        public let maxError: Double
+        package let maxError: Double
         /// At the output that comes nearest to its tolerance, or goes beyond it.
-        public let error, tolerance: Double
-        public let index: [Int]
-        public var passed: Bool { error <= tolerance }
+        package let error, tolerance: Double
+        package let index: [Int]
+        package var passed: Bool { error <= tolerance }
     }
 
     /// Runs the block and compares every unit that the plan makes; for a unit inside a fused stage, the oracle on its folded
@@ -158,7 +158,7 @@ public struct BlockCheck {
     /// A unit reads what the block itself computed, so an output may be off by the rounding of its own sum and of the
     /// folded weights (``ErrorBound``), and by the largest error that was found at its inputs times Σ|w| and the steepest
     /// slope of the activation. Errors of the inputs are measured, not assumed: nothing large can hide behind them.
-    public func deviations(_ block: PlannedBlock) -> [Deviation] {
+    package func deviations(_ block: PlannedBlock) -> [Deviation] {
         let output = AlignedMemory(floats: block.cout * size.batch * size.height * size.width)
         var actual = [[Float]?](repeating: nil, count: references.count)
         input.withUnsafeBufferPointer { input in
@@ -248,7 +248,7 @@ public struct BlockCheck {
 }
 
 /// Why a file cannot be compared with.
-public enum CheckError: Error, Equatable, CustomStringConvertible {
+package enum CheckError: Error, Equatable, CustomStringConvertible {
     case noInput(file: String)
     case nothing(file: String)
     case shape(file: String, tensor: String, [Int], expected: String)
@@ -256,7 +256,7 @@ public enum CheckError: Error, Equatable, CustomStringConvertible {
     case twice(file: String, tensor: String, other: String, unit: String)
     case notFinite(file: String, tensor: String, index: Int, Float)
 
-    public var description: String { text.onOneLine }
+    package var description: String { text.onOneLine }
 
     private var text: String {
         switch self {

@@ -26,7 +26,7 @@ extension BlockDescription {
 
     /// The block's convolutions in an order in which each comes after those that it reads: compress, branches,
     /// residual, fuse.
-    public func units(cin: Int? = nil, cout: Int? = nil) throws(BlockError) -> [BlockUnit] {
+    package func units(cin: Int? = nil, cout: Int? = nil) throws(BlockError) -> [BlockUnit] {
         try validate()
         let widths = try widths(cin: cin, cout: cout)
         var list = UnitList(description: self)
@@ -59,7 +59,7 @@ extension BlockDescription {
     }
 
     /// Every convolution of the block as a problem, named by its unit.
-    public func layerProblems(size: BlockSize) throws(BlockError) -> [Problem] {
+    package func layerProblems(size: BlockSize) throws(BlockError) -> [Problem] {
         var problems: [Problem] = []
         for unit in try units(cin: size.cin, cout: size.cout) {
             problems.append(try unit.problem(at: size))

@@ -9,7 +9,7 @@ public enum BlockVariant: String, CaseIterable, Sendable {
     /// Its other reading: a dense separable k×k, then a separable 3×3 of dilation k, for k = 5, 7, 9.
     case rfb
 
-    public var summary: String {
+    package var summary: String {
         switch self {
         case .listing: "3×3 at dilations 2, 3, 4; compress is a unit, fuse a plain 1×1 convolution"
         case .literal: "5×5 d5, 7×7 d7, 9×9 d9; compress and fuse are separables"
@@ -29,7 +29,7 @@ public enum BlockVariant: String, CaseIterable, Sendable {
 /// (branches first, residual last) → fuse to `cout` channels. Stride 1 and padding d·(k−1)/2, so H×W never changes.
 public struct BlockDescription: Sendable, Equatable {
     /// What a convolution comes with.
-    public enum Form: String, CaseIterable, Sendable {
+    package enum Form: String, CaseIterable, Sendable {
         /// Convolution, batch norm, activation.
         case unit
         /// A depthwise unit followed by a pointwise unit.
@@ -39,17 +39,17 @@ public struct BlockDescription: Sendable, Equatable {
     }
 
     /// One of the convolutions that follow each other in a branch.
-    public struct Step: Sendable, Equatable {
+    package struct Step: Sendable, Equatable {
         /// Taps per side.
-        public var kernel: Int
+        package var kernel: Int
         /// True dilation: 1 is dense.
-        public var dilation: Int
+        package var dilation: Int
         /// Output channels; nil is the block's cout in a branch's last step and mid in the others.
-        public var out: Int?
+        package var out: Int?
         /// `unit` and `plain` are dense k×k convolutions here.
-        public var form: Form
+        package var form: Form
 
-        public init(kernel: Int, dilation: Int = 1, out: Int? = nil, form: Form = .separable) {
+        package init(kernel: Int, dilation: Int = 1, out: Int? = nil, form: Form = .separable) {
             self.kernel = kernel
             self.dilation = dilation
             self.out = out
@@ -58,27 +58,27 @@ public struct BlockDescription: Sendable, Equatable {
     }
 
     /// A label, such as the variant's name.
-    public var name: String
+    package var name: String
     /// Input channels; nil leaves them to the caller.
-    public var cin: Int?
+    package var cin: Int?
     /// Output channels; nil leaves them to the caller, whose default is cin.
-    public var cout: Int?
+    package var cout: Int?
     /// Channels behind compress; nil is ⌊cin/2⌋.
-    public var mid: Int?
+    package var mid: Int?
     /// nil: the branches read the block's input.
-    public var compress: Form?
-    public var branches: [[Step]]
+    package var compress: Form?
+    package var branches: [[Step]]
     /// nil: only the branches are concatenated.
-    public var residual: Form?
-    public var fuse: Form
+    package var residual: Form?
+    package var fuse: Form
     /// Of every unit; a plain convolution has none.
-    public var activation: Activation
+    package var activation: Activation
     /// Of batch norm: PyTorch 1e-5, YOLOv5 1e-3.
-    public var epsilon: Double
+    package var epsilon: Double
     /// Whether the convolutions before a batch norm have a bias of their own.
-    public var convBias: Bool
+    package var convBias: Bool
 
-    public init(
+    package init(
         name: String, cin: Int? = nil, cout: Int? = nil, mid: Int? = nil, compress: Form? = .unit, branches: [[Step]],
         residual: Form? = .unit, fuse: Form = .unit, activation: Activation = .silu, epsilon: Double = 1e-3,
         convBias: Bool = false

@@ -3,7 +3,7 @@ import ConvCore
 extension BlockParameters {
     /// Untrained parameters of a block, for timing one that has not been trained: uniform weights whose variance keeps the
     /// activations' scale from unit to unit (2 / fan-in: He et al., "Delving Deep into Rectifiers", 2015), small biases.
-    public init(random description: BlockDescription, cin: Int?, cout: Int?, seed: UInt64) throws {
+    package init(random description: BlockDescription, cin: Int?, cout: Int?, seed: UInt64) throws {
         var description = description
         let units = try description.units(cin: cin, cout: cout)
         var random = RandomSource(seed: seed)

@@ -1,20 +1,20 @@
 import ConvCore
 
 /// A unit with its batch norm folded: what a convolution with bias computes from.
-public struct FoldedUnit: Sendable {
-    public let unit: BlockUnit
+package struct FoldedUnit: Sendable {
+    package let unit: BlockUnit
     /// `[oc][ic / groups][kh][kw]`
-    public let weights: [Float]
+    package let weights: [Float]
     /// `[oc]`
-    public let bias: [Float]
+    package let bias: [Float]
 }
 
 /// A block's trained parameters, checked against its description and folded.
 public struct BlockParameters: Sendable {
     /// With the file's widths.
-    public let description: BlockDescription
+    package let description: BlockDescription
     /// In the order of ``BlockDescription/units(cin:cout:)``.
-    public let units: [FoldedUnit]
+    package let units: [FoldedUnit]
     public var cin: Int { description.cin ?? 0 }
     public var cout: Int { description.cout ?? 0 }
 
@@ -26,7 +26,7 @@ public struct BlockParameters: Sendable {
 
     /// The same from a file that is open. Tensors named `input`, `output`, `act.…` or `….num_batches_tracked` are not
     /// parameters and may be there; any other that the block does not need is an error.
-    public init(
+    package init(
         file: SafetensorsFile, description given: BlockDescription? = nil, settings: BlockSettings = .init()
     ) throws {
         let usesArticleNames = ArticleNames.areUsed(in: file.names)

@@ -5,7 +5,7 @@ extension BlockPlan {
     /// Stages without any measurement: the highest instruction set's tiled kernels, those at the ends on planes, separables fused where
     /// their scratch leaves the block within `[BlockUnit].memoryBound(at:)` (fuse has four times the channels, and every thread a tile of
     /// them). `input` and `output` are the layouts in which the caller holds the block's ends.
-    public static func standardStages(
+    package static func standardStages(
         units: [BlockUnit], size: BlockSize, threads: Int, registry: KernelRegistry, input: Layout = .nchw, output: Layout = .nchw
     ) throws -> [BlockStage] {
         let isa = registry.level.rawValue
@@ -35,7 +35,7 @@ extension BlockPlan {
 
     /// The tiled kernels of one instruction set, each separable in one where there is a kernel for that; nil where there is
     /// none for some unit.
-    public static func fusedStages(
+    package static func fusedStages(
         isa: String, units: [BlockUnit], size: BlockSize, registry: KernelRegistry
     ) throws -> [BlockStage]? {
         guard
@@ -62,7 +62,7 @@ extension BlockPlan {
 
     /// Every unit by a kernel of one family, nothing fused: what a plan is compared with. nil where the family has none
     /// for some unit.
-    public static func stages(
+    package static func stages(
         family: Kernel.Family, isa: String, units: [BlockUnit], size: BlockSize, registry: KernelRegistry
     ) throws -> [BlockStage]? {
         var stages: [BlockStage] = []

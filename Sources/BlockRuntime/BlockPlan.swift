@@ -5,22 +5,22 @@ import KernelRegistry
 /// Which kernel computes each unit of a block, as a CSV that can be read and edited: one row per stage.
 public struct BlockPlan: Sendable, Equatable {
     /// A stage; a separable that one kernel computes names both units, `compress.dw+compress.pw`.
-    public struct Row: Sendable, Equatable {
-        public var unit: String
+    package struct Row: Sendable, Equatable {
+        package var unit: String
         /// The problems' texts, joined by `+` likewise.
-        public var problem: String
-        public var kernel: String
-        public var config: String
-        public var layout: String
+        package var problem: String
+        package var kernel: String
+        package var config: String
+        package var layout: String
         public var threads: Int
         /// What the stage took alone, in nanoseconds; nil where it was not measured.
-        public var medianNs: Double?
+        package var medianNs: Double?
         /// Where that was measured.
-        public var machine: String
+        package var machine: String
         /// ``BlockStage/band``
-        public var band: Int?
+        package var band: Int?
 
-        public init(
+        package init(
             unit: String, problem: String, kernel: String, config: String, layout: String, threads: Int,
             medianNs: Double?, machine: String, band: Int? = nil
         ) {
@@ -36,17 +36,17 @@ public struct BlockPlan: Sendable, Equatable {
         }
     }
 
-    public var rows: [Row]
+    package var rows: [Row]
     /// The name that errors carry.
-    public var source = "plan"
+    package var source = "plan"
     /// Of each row, where the plan was read.
     private var lines: [Int] = []
     /// What the whole block is expected to take, conversions between layouts included; nil where nothing was measured.
-    public var predictedNs: Double?
+    package var predictedNs: Double?
 
-    public static let header = "unit,problem,kernel,config,layout,threads,median_ns,machine,band"
+    package static let header = "unit,problem,kernel,config,layout,threads,median_ns,machine,band"
 
-    public init(rows: [Row]) { self.rows = rows }
+    package init(rows: [Row]) { self.rows = rows }
 
     /// The thread counts that its stages were chosen for; none where the plan does not say.
     public var threads: Set<Int> { Set(rows.map(\.threads).filter { $0 > 0 }) }
@@ -54,7 +54,7 @@ public struct BlockPlan: Sendable, Equatable {
     private func line(_ row: Int) -> Int { row < lines.count ? lines[row] : (lines.last ?? 1) + 1 + row - lines.count }
 
     /// The rows of some stages. `ns` is one time per stage, or none at all.
-    public init(
+    package init(
         _ stages: [BlockStage], units: [BlockUnit], size: BlockSize, threads: Int, ns: [Double?] = [], machine: String = ""
     ) throws {
         rows = try stages.enumerated().map { index, stage in
@@ -142,7 +142,7 @@ public struct BlockPlan: Sendable, Equatable {
     /// The plan's stages for a block at a size. Throws ``PlanError`` where the plan is another block's, is for another size,
     /// names what this CPU cannot run, or a layout that is not its kernel's. They run with any number of threads; fastest are those of
     /// ``threads``.
-    public func stages(units: [BlockUnit], size: BlockSize, registry: KernelRegistry) throws -> [BlockStage] {
+    package func stages(units: [BlockUnit], size: BlockSize, registry: KernelRegistry) throws -> [BlockStage] {
         var stages: [BlockStage] = []
         var next = 0
         for (index, row) in rows.enumerated() {

@@ -1,13 +1,13 @@
 /// The input of a block: `[batch, cin, height, width]`.
-public struct BlockSize: Sendable, Hashable, CustomStringConvertible {
-    public var batch: Int
-    public var cin: Int
-    public var height: Int
-    public var width: Int
+package struct BlockSize: Sendable, Hashable, CustomStringConvertible {
+    package var batch: Int
+    package var cin: Int
+    package var height: Int
+    package var width: Int
     /// Output channels; nil is the description's own, or else cin.
-    public var cout: Int?
+    package var cout: Int?
 
-    public init(batch: Int = 1, cin: Int, height: Int, width: Int, cout: Int? = nil) {
+    package init(batch: Int = 1, cin: Int, height: Int, width: Int, cout: Int? = nil) {
         self.batch = batch
         self.cin = cin
         self.height = height
@@ -16,7 +16,7 @@ public struct BlockSize: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Reads `NxCxHxW`. Throws ``BlockError``.
-    public init(parsing text: String) throws(BlockError) {
+    package init(parsing text: String) throws(BlockError) {
         let numbers = text.lowercased().split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
         guard numbers.count == 4, let n = numbers[0], let c = numbers[1], let h = numbers[2], let w = numbers[3] else {
             throw .badSize(text)
@@ -28,5 +28,5 @@ public struct BlockSize: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// `1x64x20x20`
-    public var description: String { "\(batch)x\(cin)x\(height)x\(width)" }
+    package var description: String { "\(batch)x\(cin)x\(height)x\(width)" }
 }

@@ -2,18 +2,18 @@ import ConvCore
 import ThreadPool
 
 /// What computes one unit of a block, or a separable's two at once.
-public enum StageKernel: Sendable {
+package enum StageKernel: Sendable {
     case layer(Candidate)
     case separable(SeparableKernel, Configuration)
 
-    public var kernelName: String {
+    package var kernelName: String {
         switch self {
         case .layer(let candidate): candidate.kernel.name
         case .separable(let kernel, _): kernel.name
         }
     }
 
-    public var configuration: Configuration {
+    package var configuration: Configuration {
         switch self {
         case .layer(let candidate): candidate.configuration
         case .separable(_, let configuration): configuration
@@ -21,18 +21,18 @@ public enum StageKernel: Sendable {
     }
 
     /// `pw-tile-v4@m8n2k4096r120`
-    public var name: String {
+    package var name: String {
         configuration.entries.isEmpty ? kernelName : "\(kernelName)@\(configuration)"
     }
 
-    public var isa: String {
+    package var isa: String {
         switch self {
         case .layer(let candidate): candidate.kernel.isa
         case .separable(let kernel, _): kernel.isa
         }
     }
 
-    public var layout: Layout {
+    package var layout: Layout {
         switch self {
         case .layer(let candidate): candidate.kernel.layout
         case .separable(let kernel, _): kernel.layout
@@ -40,7 +40,7 @@ public enum StageKernel: Sendable {
     }
 
     /// Of what it reads.
-    public var srcLayout: Layout {
+    package var srcLayout: Layout {
         switch self {
         case .layer(let candidate): candidate.kernel.srcLayout
         case .separable(let kernel, _): kernel.layout
@@ -48,7 +48,7 @@ public enum StageKernel: Sendable {
     }
 
     /// Whether it can write a slice of a concatenation in NHWC.
-    public var stridesDst: Bool {
+    package var stridesDst: Bool {
         switch self {
         case .layer(let candidate): candidate.kernel.stridesDst
         case .separable: true
@@ -121,15 +121,15 @@ public enum StageKernel: Sendable {
 }
 
 /// A stage of a block: neighbouring units of its list, and what computes them.
-public struct BlockStage: Sendable {
+package struct BlockStage: Sendable {
     /// Places in the block's list of units: one, or a depthwise unit and the pointwise unit that follows it.
-    public let units: Range<Int>
-    public let kernel: StageKernel
+    package let units: Range<Int>
+    package let kernel: StageKernel
     /// Rows of the image that it computes at a time, in turn with the other stages that have a band, every thread bands of its own; nil
     /// where all threads compute the whole map at once.
-    public let band: Int?
+    package let band: Int?
 
-    public init(units: Range<Int>, kernel: StageKernel, band: Int? = nil) {
+    package init(units: Range<Int>, kernel: StageKernel, band: Int? = nil) {
         precondition(units.count == kernel.unitCount, "\(kernel.name) computes \(kernel.unitCount) units")
         self.units = units
         self.kernel = kernel
@@ -143,7 +143,7 @@ public struct BlockStage: Sendable {
     }
 
     /// What its kernel works in, in a block of these units at a size. Throws ``BlockError`` where the size does not fit.
-    public func memory(_ units: [BlockUnit], at size: BlockSize, threads: Int) throws(BlockError) -> Kernel.Memory {
+    package func memory(_ units: [BlockUnit], at size: BlockSize, threads: Int) throws(BlockError) -> Kernel.Memory {
         var memory = kernel.memory(try problems(units, at: size), threads: band == nil ? threads : 1)
         if let band { memory.scratch = Bands(of: band, size: size, threads: threads).workers * AlignedMemory.rounded(memory.scratch) }
         return memory

@@ -1,8 +1,8 @@
 import ConvCore
 
 /// One convolution of a block, with the batch norm and activation that follow it.
-public struct BlockUnit: Sendable, Equatable {
-    public enum Kind: String, Sendable {
+package struct BlockUnit: Sendable, Equatable {
+    package enum Kind: String, Sendable {
         /// Depthwise; weights `[oc][1][kernel][kernel]`.
         case dw
         /// Pointwise; weights `[oc][ic][1][1]`.
@@ -12,7 +12,7 @@ public struct BlockUnit: Sendable, Equatable {
     }
 
     /// Where a unit's input channels come from.
-    public enum Source: Sendable, Equatable {
+    package enum Source: Sendable, Equatable {
         /// The block's own input.
         case block
         /// The output of the unit at this place of the block's list, always an earlier one.
@@ -20,40 +20,40 @@ public struct BlockUnit: Sendable, Equatable {
     }
 
     /// The prefix of its names in a state_dict, such as `branches.0.pw`.
-    public let name: String
-    public let kind: Kind
+    package let name: String
+    package let kind: Kind
     /// Input and output channels.
-    public let ic, oc: Int
+    package let ic, oc: Int
     /// Taps per side, and true dilation.
-    public let kernel, dilation: Int
+    package let kernel, dilation: Int
     /// What follows; `none` for a plain convolution.
-    public let activation: Activation
-    public let hasConvBias: Bool
-    public let hasBatchNorm: Bool
+    package let activation: Activation
+    package let hasConvBias: Bool
+    package let hasBatchNorm: Bool
     /// Concatenated along the channels in this order; more than one only where fuse reads.
-    public let inputs: [Source]
+    package let inputs: [Source]
 
     /// `[oc, ic / groups, kernel, kernel]`
-    public var weightShape: [Int] { [oc, kind == .dw ? 1 : ic, kernel, kernel] }
+    package var weightShape: [Int] { [oc, kind == .dw ? 1 : ic, kernel, kernel] }
 
     /// A plain convolution is not wrapped in a unit: `fuse.weight` beside `compress.conv.weight`.
-    public var weightName: String { convPrefix + "weight" }
+    package var weightName: String { convPrefix + "weight" }
     /// nil where the convolution has no bias.
-    public var biasName: String? { hasConvBias ? convPrefix + "bias" : nil }
+    package var biasName: String? { hasConvBias ? convPrefix + "bias" : nil }
     private var convPrefix: String { hasBatchNorm ? "\(name).conv." : "\(name)." }
 
     /// The batch norm's tensors, each `[oc]`: weight, bias, running mean, running variance; empty without batch norm.
-    public var batchNormNames: [String] {
+    package var batchNormNames: [String] {
         hasBatchNorm ? ["weight", "bias", "running_mean", "running_var"].map { "\(name).bn.\($0)" } : []
     }
 
     /// Every tensor of the unit and its shape.
-    public var tensors: [(name: String, shape: [Int])] {
+    package var tensors: [(name: String, shape: [Int])] {
         [(weightName, weightShape)] + ([biasName].compactMap(\.self) + batchNormNames).map { ($0, [oc]) }
     }
 
     /// The layer with batch norm folded, so with bias, named by the unit; only its own channels count, not those of `size`. Throws ``BlockError/problem(unit:_:)``.
-    public func problem(at size: BlockSize) throws(BlockError) -> Problem {
+    package func problem(at size: BlockSize) throws(BlockError) -> Problem {
         do {
             return try Problem.same(
                 batch: size.batch, groups: kind == .dw ? ic : 1, ic: ic, oc: oc, height: size.height, width: size.width,

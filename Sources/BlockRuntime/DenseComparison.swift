@@ -1,27 +1,27 @@
 import ConvCore
 
 /// A separable beside the dense convolution that it replaces: same input, output, kernel, dilation and activation.
-public struct DenseComparison: Sendable {
+package struct DenseComparison: Sendable {
     /// The separable's prefix, such as `branches.0`.
-    public let name: String
+    package let name: String
     /// The depthwise and the pointwise layer.
-    public let separable: [Problem]
+    package let separable: [Problem]
     /// One k×k convolution from the same input to the same output channels, named `<name>-dense`.
-    public let dense: Problem
+    package let dense: Problem
 
-    public var separableParameters: Int { separable.reduce(0) { $0 + $1.parameters } }
-    public var denseParameters: Int { dense.parameters }
+    package var separableParameters: Int { separable.reduce(0) { $0 + $1.parameters } }
+    package var denseParameters: Int { dense.parameters }
     /// Multiply-adds with every tap counted.
-    public var separableNominalMACs: Double { separable.reduce(0) { $0 + $1.nominalMACs } }
-    public var denseNominalMACs: Double { dense.nominalMACs }
+    package var separableNominalMACs: Double { separable.reduce(0) { $0 + $1.nominalMACs } }
+    package var denseNominalMACs: Double { dense.nominalMACs }
     /// Multiply-adds whose tap meets the image.
-    public var separableEffectiveMACs: Double { separable.reduce(0) { $0 + $1.effectiveMACs } }
-    public var denseEffectiveMACs: Double { dense.effectiveMACs }
+    package var separableEffectiveMACs: Double { separable.reduce(0) { $0 + $1.effectiveMACs } }
+    package var denseEffectiveMACs: Double { dense.effectiveMACs }
 }
 
 extension BlockDescription {
     /// One entry per separable of the branches, in their order.
-    public func denseComparison(size: BlockSize) throws(BlockError) -> [DenseComparison] {
+    package func denseComparison(size: BlockSize) throws(BlockError) -> [DenseComparison] {
         var result: [DenseComparison] = []
         let units = try units(cin: size.cin, cout: size.cout)
         for (dw, pw) in zip(units, units.dropFirst())

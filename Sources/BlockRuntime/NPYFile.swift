@@ -2,18 +2,18 @@ import ConvCore
 
 /// NumPy's array file, version 1 to 3: float32 or float64 values in C order.
 /// Source of the format: NumPy enhancement proposal 1, and `numpy.lib.format`.
-public struct NPYFile: Sendable {
-    public let shape: [Int]
-    public let values: [Float]
+package struct NPYFile: Sendable {
+    package let shape: [Int]
+    package let values: [Float]
 
-    public init(shape: [Int], values: [Float]) {
+    package init(shape: [Int], values: [Float]) {
         precondition(shape.reduce(1, *) == values.count, "the shape does not hold the values")
         self.shape = shape
         self.values = values
     }
 
     /// Reads a file; float64 is rounded to the nearest float. Throws ``NPYError``.
-    public init(_ path: String) throws(NPYError) {
+    package init(_ path: String) throws(NPYError) {
         let bytes: [UInt8]
         do throws(FileContent.Failure) {
             bytes = try FileContent.read(path)
@@ -24,7 +24,7 @@ public struct NPYFile: Sendable {
     }
 
     /// The same from the file's content.
-    public init(bytes: [UInt8], path: String) throws(NPYError) {
+    package init(bytes: [UInt8], path: String) throws(NPYError) {
         guard bytes.count >= 12, bytes.starts(with: Self.magic), (1...3).contains(bytes[6]) else { throw .notNPY(file: path) }
         let long = bytes[6] > 1
         let start = long ? 12 : 10
@@ -61,7 +61,7 @@ public struct NPYFile: Sendable {
     }
 
     /// The file's content, version 1, `<f4`.
-    public var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         let sizes = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
         var header = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(sizes)), }"
         // The data begin at a multiple of 64.
@@ -77,13 +77,13 @@ public struct NPYFile: Sendable {
 }
 
 /// Why a file is no array that can be used. One line with the file and what to do.
-public enum NPYError: Error, Equatable, CustomStringConvertible {
+package enum NPYError: Error, Equatable, CustomStringConvertible {
     case unreadable(file: String, reason: String)
     case notNPY(file: String)
     case truncated(file: String)
     case unsupported(file: String, String)
 
-    public var description: String { text.onOneLine }
+    package var description: String { text.onOneLine }
 
     private var text: String {
         switch self {

@@ -29,7 +29,7 @@ public enum ParameterError: Error, Equatable, CustomStringConvertible {
         case .fold(let file, let unit, let error): "\(file): unit '\(unit)': \(error)"
         case .unknownBlock(let file):
             "\(file): its metadata name no variant; export it with scripts/expand_conv.py, or add variant, act and bn_eps"
-                + " (for the command: --variant literal --activation silu --eps 1e-3)"
+                + " (for the command: --variant literal --activation silu --eps 1e-3; for C: atrous_load_as)"
         case .unknownSetting(let file, let key, let expected):
             "\(file): its metadata hold no \(key); add it, \(expected)"
                 + (key == "act" ? " (for the command: --activation)" : " (for the command: --eps)")

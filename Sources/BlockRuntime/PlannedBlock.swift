@@ -5,14 +5,14 @@ import ThreadPool
 ///
 /// One run at a time: the maps are shared between runs.
 public final class PlannedBlock {
-    public let units: [BlockUnit]
-    public let stages: [BlockStage]
-    public let size: BlockSize
+    package let units: [BlockUnit]
+    package let stages: [BlockStage]
+    package let size: BlockSize
     /// Channels of the output, `[batch][cout][height][width]`.
     public let cout: Int
     public let memory: Memory
     /// Of the stages that run in bands of rows; nil where none does.
-    public var bandRows: Int? { bands?.rows }
+    package var bandRows: Int? { bands?.rows }
     private let bands: Bands?
     /// Of what ``run`` writes.
     let outputLayout: Layout
@@ -27,7 +27,7 @@ public final class PlannedBlock {
         public var weights = 0
         public var total: Int { maps + scratch + weights }
         /// Whether maps and scratch stay within so many bytes.
-        public func fits(_ bound: Int) -> Bool { maps + scratch <= bound }
+        package func fits(_ bound: Int) -> Bool { maps + scratch <= bound }
     }
 
     private let program: BlockProgram
@@ -44,7 +44,7 @@ public final class PlannedBlock {
 
     /// Plans `stages`, which must cover all units in order. `input` and `output` are the layouts of what ``run`` is given.
     /// Throws ``BlockError`` where the size does not fit, ``PlanError`` where a kernel cannot run its unit.
-    public init(
+    package init(
         _ parameters: BlockParameters, size: BlockSize, stages: [BlockStage], pool: ThreadPool,
         input: Layout = .nchw, output: Layout = .nchw
     ) throws {
@@ -111,7 +111,7 @@ public final class PlannedBlock {
     }
 
     /// What a block of these stages would hold, and nothing is taken. Throws what ``init`` throws.
-    public static func memory(
+    package static func memory(
         of stages: [BlockStage], units: [BlockUnit], size: BlockSize, threads: Int, input: Layout = .nchw, output: Layout = .nchw
     ) throws -> Memory {
         try BlockArrangement(stages, units: units, size: size, threads: threads, input: input, output: output).memory
@@ -137,7 +137,7 @@ public final class PlannedBlock {
 
     /// The same, and says which of ``parts`` is done; of those in bands the last thread that has some, which has the most, tells of every
     /// band of its own, and of the last part once more when all threads are done.
-    public func run(
+    package func run(
         _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>, finished: (_ part: Int) -> Void
     ) {
         for index in 0..<program.banded.lowerBound {
@@ -159,7 +159,7 @@ public final class PlannedBlock {
     }
 
     /// The same, one band after the other, with the output of every stage's last unit handed to `observe` as NCHW.
-    public func run(
+    package func run(
         _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>,
         observing observe: (_ unit: Int, _ values: UnsafeBufferPointer<Float>) -> Void
     ) {
@@ -214,13 +214,13 @@ public final class PlannedBlock {
     }
 
     /// What a run spends its time on: the stages and the conversions between them, in order.
-    public enum Part: Sendable {
+    package enum Part: Sendable {
         case stage(BlockStage)
         /// Bytes read and written by a copy between layouts or into the concatenation; in bands by the thread that tells of it.
         case conversion(bytes: Int)
     }
 
-    public var parts: [Part] {
+    package var parts: [Part] {
         let told = bands.map { $0.share(of: $0.workers - 1).count } ?? 1
         return program.steps.indices.map { index in
             switch program.steps[index].work {
@@ -232,7 +232,7 @@ public final class PlannedBlock {
     }
 
     /// What a stage overwrites while it runs.
-    public func scratchBytes(of stage: BlockStage) -> Int {
+    package func scratchBytes(of stage: BlockStage) -> Int {
         try! stage.memory(units, at: size, threads: pool.threads).scratch
     }
 

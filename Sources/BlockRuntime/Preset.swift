@@ -1,13 +1,13 @@
 import ConvCore
 
 /// A named set of problems, from the block at the sizes of the YOLOv5 models.
-public struct Preset: Sendable {
-    public let name: String
+package struct Preset: Sendable {
+    package let name: String
     /// One line.
-    public let summary: String
+    package let summary: String
     let content: Content
     /// Whether the blocks are meant as wholes; otherwise their layers.
-    public let wholeBlocks: Bool
+    package let wholeBlocks: Bool
 
     enum Content: Sendable {
         /// Problem texts and their names.
@@ -15,7 +15,7 @@ public struct Preset: Sendable {
         case models([YOLOModel])
     }
 
-    public static let all: [Preset] =
+    package static let all: [Preset] =
         [Preset("smoke", "tiny layers of every kind on the edges, seconds in total", .fixed(smoke))]
         + YOLOModel.allCases.map { model in
             let name = "yolov5\(model.rawValue)"
@@ -36,14 +36,14 @@ public struct Preset: Sendable {
     }
 
     /// Throws ``PresetError/unknown(_:)``.
-    public static func named(_ name: String) throws(PresetError) -> Preset {
+    package static func named(_ name: String) throws(PresetError) -> Preset {
         guard let preset = all.first(where: { $0.name == name }) else { throw .unknown(name) }
         return preset
     }
 
     /// Its layers, each once, under unique names such as `s-p5-dw5d5`. Two problems that differ in the name only are
     /// one, with the first one's name. A fixed preset ignores the options.
-    public func problems(_ options: PresetOptions = .init()) throws -> [Problem] {
+    package func problems(_ options: PresetOptions = .init()) throws -> [Problem] {
         switch content {
         case .fixed(let entries):
             return try entries.map { entry in
@@ -59,7 +59,7 @@ public struct Preset: Sendable {
     }
 
     /// The whole blocks that the layers belong to; none for a fixed preset. Throws ``PresetError``.
-    public func blocks(_ options: PresetOptions = .init()) throws(PresetError) -> [BlockCase] {
+    package func blocks(_ options: PresetOptions = .init()) throws(PresetError) -> [BlockCase] {
         guard case .models(let models) = content else { return [] }
         try options.validate()
         var cases: [BlockCase] = []
@@ -87,18 +87,18 @@ public struct Preset: Sendable {
 }
 
 /// What of a preset is wanted.
-public struct PresetOptions: Sendable {
+package struct PresetOptions: Sendable {
     /// Sides of the network's square input in pixels: multiples of 32.
-    public var sizes: [Int]
-    public var variants: [BlockVariant]
-    public var batches: [Int]
-    public var activation: Activation
+    package var sizes: [Int]
+    package var variants: [BlockVariant]
+    package var batches: [Int]
+    package var activation: Activation
     /// Whether the dense convolutions that the separables replace are wanted too; they take far longer.
-    public var dense: Bool
+    package var dense: Bool
     /// Whether each separable is wanted as one problem, too.
-    public var separables: Bool
+    package var separables: Bool
 
-    public init(
+    package init(
         sizes: [Int] = [640], variants: [BlockVariant] = BlockVariant.allCases, batches: [Int] = [1],
         activation: Activation = .silu, dense: Bool = false, separables: Bool = false
     ) {
@@ -111,7 +111,7 @@ public struct PresetOptions: Sendable {
     }
 
     /// The input sizes that YOLOv5 is commonly run at.
-    public static let commonSizes = [320, 416, 640, 1280]
+    package static let commonSizes = [320, 416, 640, 1280]
 
     func validate() throws(PresetError) {
         if let size = sizes.first(where: { $0 < 32 || $0 % 32 != 0 || $0 > 1 << 16 }) { throw .badSize(size) }
@@ -119,12 +119,12 @@ public struct PresetOptions: Sendable {
     }
 }
 
-public enum PresetError: Error, Equatable, CustomStringConvertible {
+package enum PresetError: Error, Equatable, CustomStringConvertible {
     case unknown(String)
     case badSize(Int)
     case badBatch(Int)
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .unknown(let name):
             "unknown preset '\(name)'; the presets are \(Preset.all.map(\.name).joined(separator: ", "))"

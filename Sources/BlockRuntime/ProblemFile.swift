@@ -1,39 +1,39 @@
 import ConvCore
 
 /// The problems of a file in benchdnn's form: `#` starts a comment, problems stand one or more to a line.
-public struct ProblemFile: Sendable {
-    public struct Entry: Sendable {
-        public let problem: Problem
+package struct ProblemFile: Sendable {
+    package struct Entry: Sendable {
+        package let problem: Problem
         /// From 1.
-        public let line: Int
+        package let line: Int
     }
 
     /// A word that is not run, and why.
-    public struct Skipped: Sendable, Equatable {
-        public let line: Int
-        public let text: String
-        public let reason: String
+    package struct Skipped: Sendable, Equatable {
+        package let line: Int
+        package let text: String
+        package let reason: String
     }
 
     /// The name that messages carry.
-    public let path: String
-    public let entries: [Entry]
+    package let path: String
+    package let entries: [Entry]
     /// 3-D convolutions.
-    public let skipped: [Skipped]
+    package let skipped: [Skipped]
     /// benchdnn's options, which have no effect here.
-    public let ignoredOptions: [Skipped]
+    package let ignoredOptions: [Skipped]
 
-    public var problems: [Problem] { entries.map(\.problem) }
+    package var problems: [Problem] { entries.map(\.problem) }
 
     /// One line per word that was left out, such as `F:3: skipped '…': only 2-D is supported`.
-    public var warnings: [String] {
+    package var warnings: [String] {
         (skipped.map { ($0, "skipped") } + ignoredOptions.map { ($0, "ignored") })
             .sorted { $0.0.line < $1.0.line }
             .map { "\(path):\($0.line): \($1) '\($0.text)': \($0.reason)" }
     }
 
     /// Throws ``ProblemFileError`` with file and line at the first word that is not a problem.
-    public static func read(_ path: String) throws(ProblemFileError) -> ProblemFile {
+    package static func read(_ path: String) throws(ProblemFileError) -> ProblemFile {
         let bytes: [UInt8]
         do throws(FileContent.Failure) {
             bytes = try FileContent.read(path)
@@ -47,7 +47,7 @@ public struct ProblemFile: Sendable {
     }
 
     /// The same from the file's content.
-    public init(text: String, path: String) throws(ProblemFileError) {
+    package init(text: String, path: String) throws(ProblemFileError) {
         var entries: [Entry] = []
         var skipped: [Skipped] = []
         var options: [Skipped] = []
@@ -94,12 +94,12 @@ public struct ProblemFile: Sendable {
     }
 }
 
-public enum ProblemFileError: Error, Equatable, CustomStringConvertible {
+package enum ProblemFileError: Error, Equatable, CustomStringConvertible {
     case unreadable(file: String, reason: String)
     case badLine(file: String, line: Int, reason: String)
     case noProblems(file: String)
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .unreadable(let file, let reason): "\(file): cannot be read: \(reason)"
         case .badLine(let file, let line, let reason): "\(file):\(line): \(reason)"

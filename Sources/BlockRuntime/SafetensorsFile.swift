@@ -1,17 +1,17 @@
 /// A safetensors file in memory. Every check of its structure is made on opening; reading a tensor can then only fail
 /// because it is not there or not of floats.
-public struct SafetensorsFile: Sendable {
+package struct SafetensorsFile: Sendable {
     /// The name that errors carry.
-    public let path: String
+    package let path: String
     /// The header's `__metadata__`.
-    public let metadata: [String: String]
+    package let metadata: [String: String]
     private let bytes: [UInt8]
     private let dataStart: Int
     private let entries: [SafetensorsHeader.Entry]
     private let index: [String: Int]
 
     /// Reads the whole file: one that is mapped would crash the process when somebody cuts it short.
-    public init(_ path: String) throws(SafetensorsError) {
+    package init(_ path: String) throws(SafetensorsError) {
         let bytes: [UInt8]
         do throws(FileContent.Failure) {
             bytes = try FileContent.read(path)
@@ -22,7 +22,7 @@ public struct SafetensorsFile: Sendable {
     }
 
     /// The same from the file's content.
-    public init(bytes: [UInt8], path: String) throws(SafetensorsError) {
+    package init(bytes: [UInt8], path: String) throws(SafetensorsError) {
         guard bytes.count >= 8 else { throw .truncated(file: path, bytes: bytes.count) }
         let length = bytes[0..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         guard length <= UInt64(SafetensorsHeader.longest) else {
@@ -42,22 +42,22 @@ public struct SafetensorsFile: Sendable {
     }
 
     /// All tensors, in the order of their data.
-    public var names: [String] { entries.map(\.name) }
+    package var names: [String] { entries.map(\.name) }
 
     /// nil where there is no such tensor.
-    public func shape(of name: String) -> [Int]? { index[name].map { entries[$0].shape } }
+    package func shape(of name: String) -> [Int]? { index[name].map { entries[$0].shape } }
 
     /// The type as the format names it, such as `F32`; nil where there is no such tensor.
-    public func type(of name: String) -> String? { index[name].map { entries[$0].type } }
+    package func type(of name: String) -> String? { index[name].map { entries[$0].type } }
 
     /// Values in row-major order; F64 is rounded to the nearest float.
-    public func tensor(named name: String) throws(SafetensorsError) -> (shape: [Int], values: [Float]) {
+    package func tensor(named name: String) throws(SafetensorsError) -> (shape: [Int], values: [Float]) {
         let entry = try find(name)
         return (entry.shape, entry.type == "F32" ? floats(entry) : doubles(entry).map { Float($0) })
     }
 
     /// Values in row-major order, without rounding.
-    public func doubles(named name: String) throws(SafetensorsError) -> (shape: [Int], values: [Double]) {
+    package func doubles(named name: String) throws(SafetensorsError) -> (shape: [Int], values: [Double]) {
         let entry = try find(name)
         return (entry.shape, entry.type == "F32" ? floats(entry).map { Double($0) } : doubles(entry))
     }

@@ -1,16 +1,16 @@
 /// A named tensor that is to be written.
-public struct SafetensorsTensor: Sendable, Equatable {
-    public enum Values: Sendable, Equatable {
+package struct SafetensorsTensor: Sendable, Equatable {
+    package enum Values: Sendable, Equatable {
         case f32([Float])
         case f64([Double])
     }
 
-    public let name: String
-    public let shape: [Int]
+    package let name: String
+    package let shape: [Int]
     /// Row-major.
-    public let values: Values
+    package let values: Values
 
-    public init(_ name: String, shape: [Int], _ values: Values) {
+    package init(_ name: String, shape: [Int], _ values: Values) {
         self.name = name
         self.shape = shape
         self.values = values
@@ -18,9 +18,9 @@ public struct SafetensorsTensor: Sendable, Equatable {
 }
 
 /// Makes safetensors files, the same bytes for the same tensors: they are sorted by name, and so is the metadata.
-public enum SafetensorsWriter {
+package enum SafetensorsWriter {
     /// The content of a file. Throws where a shape contradicts its values or a name stands twice.
-    public static func bytes(
+    package static func bytes(
         of tensors: [SafetensorsTensor], metadata: [String: String] = [:]
     ) throws(SafetensorsError) -> [UInt8] {
         var header: [String] = []

@@ -3,7 +3,7 @@ import ConvCore
 extension [BlockUnit] {
     /// The separable that begins at a unit, as one problem under its prefix, such as `branches.0`; nil where no depthwise unit
     /// is read by a pointwise one alone behind it. Throws ``BlockError/problem(unit:_:)``.
-    public func separable(at index: Int, size: BlockSize) throws(BlockError) -> Problem? {
+    package func separable(at index: Int, size: BlockSize) throws(BlockError) -> Problem? {
         guard isSeparable(at: index) else { return nil }
         let (dw, pw) = (self[index], self[index + 1])
         let first = try dw.problem(at: size)
@@ -24,7 +24,7 @@ extension [BlockUnit] {
 
 extension BlockDescription {
     /// Its separables, each as one problem, in their order.
-    public func separableProblems(size: BlockSize) throws(BlockError) -> [Problem] {
+    package func separableProblems(size: BlockSize) throws(BlockError) -> [Problem] {
         let units = try units(cin: size.cin, cout: size.cout)
         var problems: [Problem] = []
         for index in units.indices {

@@ -1,5 +1,5 @@
 /// The YOLOv5 models by their width.
-public enum YOLOModel: String, CaseIterable, Sendable {
+package enum YOLOModel: String, CaseIterable, Sendable {
     case n, s, m, l, x
 
     /// The width in quarters: widths 0.25, 0.5, 0.75, 1, 1.25.
@@ -14,7 +14,7 @@ public enum YOLOModel: String, CaseIterable, Sendable {
     }
 
     /// Channels of the feature map, which are the block's input and output.
-    public func channels(_ level: FeatureLevel) -> Int { level.fullChannels / 4 * quarters }
+    package func channels(_ level: FeatureLevel) -> Int { level.fullChannels / 4 * quarters }
 
     /// `64 channels at P3, 128 at P4, 256 at P5`
     var channelSummary: String {
@@ -25,11 +25,11 @@ public enum YOLOModel: String, CaseIterable, Sendable {
 }
 
 /// The three maps that detectors of the YOLO kind read; an input of 640 gives 80×80, 40×40, 20×20.
-public enum FeatureLevel: String, CaseIterable, Sendable {
+package enum FeatureLevel: String, CaseIterable, Sendable {
     case p3, p4, p5
 
     /// Pixels of the network's input per pixel of the map.
-    public var stride: Int {
+    package var stride: Int {
         switch self {
         case .p3: 8
         case .p4: 16

@@ -10,7 +10,7 @@ import sys
 library = ctypes.CDLL(os.environ.get("ATROUS_LIBRARY", "libatrous.so"))
 floats = ctypes.POINTER(ctypes.c_float)
 for name, result, arguments in [
-    ("load", ctypes.c_void_p, [ctypes.c_char_p]),
+    ("load_as", ctypes.c_void_p, [ctypes.c_char_p] * 3 + [ctypes.c_double]),
     ("input_channels", ctypes.c_int, [ctypes.c_void_p]),
     ("output_channels", ctypes.c_int, [ctypes.c_void_p]),
     ("plan", ctypes.c_int, [ctypes.c_void_p] + [ctypes.c_int] * 4 + [ctypes.c_char_p]),
@@ -30,9 +30,11 @@ def last_error():
 class Block:
     """A trained block; every failure is a RuntimeError with the library's one line."""
 
-    def __init__(self, path):
+    def __init__(self, path, variant=None, activation=None, epsilon=0):
+        """What the file's metadata do not say, of a plain state_dict, must be given."""
         self.inputs = self.outputs = 0
-        self._block = library.atrous_load(os.fsencode(path))
+        variant, activation = (text and text.encode() for text in (variant, activation))
+        self._block = library.atrous_load_as(os.fsencode(path), variant, activation, epsilon)
         if not self._block:
             raise RuntimeError(last_error())
         self.cin = library.atrous_input_channels(self._block)

@@ -19,6 +19,11 @@ typedef struct atrous_block atrous_block;
  * and bn_eps, as scripts/expand_conv.py writes them). Batch norm is folded. NULL on failure. */
 atrous_block *atrous_load(const char *path);
 
+/* The same of a file whose metadata do not say what it holds, as a plain export of a state_dict: variant is listing, literal or rfb,
+ * activation none, relu, silu or hardswish, epsilon that of batch norm (PyTorch 1e-5, YOLOv5 1e-3). NULL, NULL and 0 leave each to the
+ * metadata, which it may not contradict. */
+atrous_block *atrous_load_as(const char *path, const char *variant, const char *activation, double epsilon);
+
 /* Channels of the input and of the output; -1 on failure. */
 int atrous_input_channels(const atrous_block *block);
 int atrous_output_channels(const atrous_block *block);

@@ -9,7 +9,7 @@ import ThreadPool
 /// Whole blocks that differ in their kernels (one family throughout, tuned picks, separables fused) are proved right and run in
 /// turn; from the fastest stages on, all move through their spaces, and what follows the depthwise layers runs in bands, too. The median of each stage's time in its block is its cost. The cheapest way through units and
 /// layouts (``LayoutPath``) is planned, proved, and run against all the others: what is then fastest is the plan.
-public struct BlockPlanner {
+package struct BlockPlanner {
     let parameters: BlockParameters
     let size: BlockSize
     let registry: KernelRegistry
@@ -21,7 +21,7 @@ public struct BlockPlanner {
     let watch: DisturbanceWatch
 
     /// Without `throughput` a slow core goes unnoticed.
-    public init(
+    package init(
         _ parameters: BlockParameters, size: BlockSize, registry: KernelRegistry, threads: Int, seed: UInt64, throughput: Throughput? = nil,
         tuned: @escaping (Problem) -> TunedChoice? = { _ in nil }
     ) {
@@ -35,17 +35,17 @@ public struct BlockPlanner {
     }
 
     /// A block that was measured.
-    public struct Rival: Sendable {
-        public let name: String
-        public let stages: [BlockStage]
+    package struct Rival: Sendable {
+        package let name: String
+        package let stages: [BlockStage]
         /// Of whole runs.
-        public let samples: [Sample]
-        public let summary: SampleSummary
+        package let samples: [Sample]
+        package let summary: SampleSummary
         /// The largest |value − oracle| of any unit.
-        public let maxError: Double
-        public let memory: PlannedBlock.Memory
+        package let maxError: Double
+        package let memory: PlannedBlock.Memory
         /// The median of the ratio to the plan's run of the same round.
-        public let ratio: Double
+        package let ratio: Double
 
         init(_ proved: Proved, _ samples: [Sample], ratio: Double, seed: UInt64) {
             (name, maxError) = (proved.name, proved.maxError)
@@ -56,30 +56,30 @@ public struct BlockPlanner {
         }
     }
 
-    public struct Outcome: Sendable {
-        public internal(set) var plan: BlockPlan
+    package struct Outcome: Sendable {
+        package internal(set) var plan: BlockPlan
         /// Sum of the stages and conversions as they were measured before the choice.
-        public let predictedNs: Double
+        package let predictedNs: Double
         /// Of the plan's whole runs.
-        public let measuredNs: Double
+        package let measuredNs: Double
         /// All that was measured, fastest first.
-        public internal(set) var rivals: [Rival]
+        package internal(set) var rivals: [Rival]
         /// What the plan's runs spend their time on, in order: each part's median.
-        public let parts: [(part: PlannedBlock.Part, ns: Double)]
+        package let parts: [(part: PlannedBlock.Part, ns: Double)]
         /// Of the plan.
-        public let memory: PlannedBlock.Memory
+        package let memory: PlannedBlock.Memory
         /// What maps and scratch should stay within, `[BlockUnit].memoryBound(at:)`.
-        public let memoryBound: Int
+        package let memoryBound: Int
         /// How often all was measured until sum and whole agreed.
-        public internal(set) var attempts = 1
-        public var fits: Bool { memory.fits(memoryBound) }
+        package internal(set) var attempts = 1
+        package var fits: Bool { memory.fits(memoryBound) }
         /// Whether what was predicted is what the plan takes.
-        public var agrees: Bool { abs(predictedNs / measuredNs - 1) <= BlockPlanner.agreement }
+        package var agrees: Bool { abs(predictedNs / measuredNs - 1) <= BlockPlanner.agreement }
     }
 
     /// `naive`: the naive kernels, too, where a run of them is affordable. `progress` is told what is being done. Throws
     /// ``PlanningError`` where a kernel is wrong, `BlockError` where the memory is too small.
-    public func choose(
+    package func choose(
         runs: Int = 15, machine: String = "", naive: Bool = false, progress: (String) -> Void = { _ in }
     ) throws -> Outcome {
         let units = parameters.units.map(\.unit)
@@ -145,7 +145,7 @@ public struct BlockPlanner {
     }
 
     /// Sum of stages against whole runs.
-    public static let agreement = 0.1
+    package static let agreement = 0.1
     private static let attempts = 4
 
     typealias Proved = (name: String, block: PlannedBlock, maxError: Double)
@@ -369,11 +369,11 @@ extension BlockStage {
     fileprivate var key: String { "\(units) \(kernel.name) \(band ?? 0)" }
 }
 
-public enum PlanningError: Error, CustomStringConvertible {
+package enum PlanningError: Error, CustomStringConvertible {
     case wrong(String, BlockCheck.Deviation)
     case noKernel
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .wrong(let name, let bad):
             "the block '\(name)' is wrong: \(bad.unit)\(bad.index) is off by \(Float(bad.error)), tolerance \(Float(bad.tolerance)); not timed"

@@ -3,15 +3,15 @@ import ConvCore
 import Harness
 
 /// Times whole blocks on the same input and output, in turn, so that drift hits all alike.
-public struct BlockTiming {
-    public let input: UnsafePointer<Float>
-    public let output: UnsafeMutablePointer<Float>
-    public var seed: UInt64
+package struct BlockTiming {
+    package let input: UnsafePointer<Float>
+    package let output: UnsafeMutablePointer<Float>
+    package var seed: UInt64
     /// Of the threads that the blocks run on.
     let watch: DisturbanceWatch
 
     /// The buffers must fit every block that is timed.
-    public init(
+    package init(
         input: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, watch: DisturbanceWatch, seed: UInt64 = 1
     ) {
         self.input = input
@@ -21,7 +21,7 @@ public struct BlockTiming {
     }
 
     /// One run. A block takes long enough for the clock.
-    public func run(_ block: PlannedBlock, round: Int) -> Sample {
+    package func run(_ block: PlannedBlock, round: Int) -> Sample {
         if watch.waitForCores() { block.run(input, output) }
         let before = watch.snapshot()
         let start = Clock.now()
@@ -31,7 +31,7 @@ public struct BlockTiming {
     }
 
     /// Single runs, by block: `runs` shuffled rounds behind one that is not counted.
-    public func samples(_ blocks: [PlannedBlock], runs: Int) -> [[Sample]] {
+    package func samples(_ blocks: [PlannedBlock], runs: Int) -> [[Sample]] {
         var result = [[Sample]](repeating: [], count: blocks.count)
         var random = RandomSource(seed: seed)
         for round in 0...runs {
@@ -47,7 +47,7 @@ public struct BlockTiming {
 
     /// Nanoseconds of each of the blocks' ``PlannedBlock/parts`` as they follow each other in a run, by block and part: the
     /// caches are in the state in which the neighbours leave them.
-    public func parts(of blocks: [PlannedBlock], runs: Int) -> [[[Double]]] {
+    package func parts(of blocks: [PlannedBlock], runs: Int) -> [[[Double]]] {
         var result = blocks.map { [[Double]](repeating: [], count: $0.parts.count) }
         var random = RandomSource(seed: seed)
         for round in 0...runs {
