@@ -40,7 +40,7 @@ int atrous_plan(atrous_block *block, int batch, int height, int width, int threa
 size_t atrous_memory_bytes(const atrous_block *block);
 
 /* Reads [batch][channels][height][width] and writes the same with the output's channels; the two may not overlap. Allocates nothing, on
- * any number of threads. What is not finite, in the input or by overflow, makes outputs that are not. 0, or -1 where the block is not
+ * any number of threads (OpenBLAS does of itself for small products, where a plan names it). What is not finite, in the input or by overflow, makes outputs that are not. 0, or -1 where the block is not
  * planned or a pointer is NULL. */
 int atrous_run(atrous_block *block, const float *input, float *output);
 
