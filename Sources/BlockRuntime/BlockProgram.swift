@@ -6,9 +6,10 @@ import ConvCore
 /// First comes what leads from the block's input to the concatenation by itself (residual): when the branches run, a copy of the input is
 /// then alive no longer, and there is room for their scratch.
 ///
-/// Threads share every step, by tiles or bands. Whole branches on a thread each would be slower: by the times of the stages on one thread, the
-/// best partition of the branches and the residual layer over two takes 1.07 to 1.20 times as long as sharing them (listing and literal of
-/// YOLOv5s to x), since the residual layer is twice a branch; in rfb, whose branches weigh more, 0.97 to 1.04 times, without any wait.
+/// Threads share every step, by tiles or bands. Whole branches on a thread each would mostly be slower: by the times of the stages on one
+/// thread, the best partition of the branches and the residual layer over two takes 1.07 to 1.22 times as long as sharing them (listing and
+/// literal of YOLOv5s to x on a Zen 5), since the residual layer is twice a branch; in rfb, whose branches weigh more, 0.97 to 1.06 times,
+/// and in YOLOv5n, whose layers are short, 0.91 to 1.04, before what two kernels at once take from each other.
 ///
 /// The concatenation is never made by copying where that can be helped: its map exists from the start, and a kernel that
 /// can (``Kernel/stridesDst``, or NCHW and blocks of channels with a single image) writes its slice at once.
