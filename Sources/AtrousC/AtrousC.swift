@@ -21,59 +21,57 @@ private final class Handle {
     }
 }
 
-/// −1 and a message where `body` throws.
-private func status(_ body: () throws -> Void) -> CInt {
+/// nil, and the error as the message, where `body` throws.
+private func reporting<T>(_ body: () throws -> T) -> T? {
     do {
-        try body()
-        return 0
+        return try body()
     } catch {
         atrous_set_last_error("\(error)")
-        return -1
+        return nil
     }
 }
 
+/// What an argument may not be.
+private struct Refusal: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
 @_cdecl("atrous_load")
-public func load(_ path: UnsafePointer<CChar>?) -> OpaquePointer? { load(path, BlockSettings(), for: "atrous_load") }
+public func load(_ path: UnsafePointer<CChar>?) -> OpaquePointer? { load(path, for: "atrous_load") { BlockSettings() } }
 
 @_cdecl("atrous_load_as")
 public func load(
     _ path: UnsafePointer<CChar>?, _ variant: UnsafePointer<CChar>?, _ activation: UnsafePointer<CChar>?, _ epsilon: Double
 ) -> OpaquePointer? {
-    var settings = BlockSettings()
-    do {
-        settings.variant = try variant.map { try BlockVariant(named: String(cString: $0)) }
-    } catch {
-        atrous_set_last_error("atrous_load_as: \(error)")
-        return nil
-    }
-    if let activation {
-        settings.activation = Activation(rawValue: String(cString: activation))
-        guard settings.activation != nil else {
-            let known = Activation.allCases.map(\.rawValue).joined(separator: ", ")
-            atrous_set_last_error("atrous_load_as: activation is '\(String(cString: activation))'; it may be \(known), or NULL")
-            return nil
+    load(path, for: "atrous_load_as") {
+        var settings = BlockSettings()
+        do {
+            settings.variant = try variant.map { try BlockVariant(named: String(cString: $0)) }
+        } catch {
+            throw Refusal("atrous_load_as: \(error)")
         }
-    }
-    if epsilon != 0 {
-        guard epsilon > 0, epsilon.isFinite else {
-            atrous_set_last_error("atrous_load_as: epsilon is \(epsilon); it may be a positive number such as 1e-3, or 0")
-            return nil
+        settings.activation = try activation.map(String.init(cString:)).map { name in
+            if let known = Activation(rawValue: name) { return known }
+            let names = Activation.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Refusal("atrous_load_as: activation is '\(name)'; it may be \(names), or NULL")
         }
-        settings.epsilon = epsilon
+        guard epsilon >= 0, epsilon.isFinite else {
+            throw Refusal("atrous_load_as: epsilon is \(epsilon); it may be a positive number such as 1e-3, or 0")
+        }
+        if epsilon > 0 { settings.epsilon = epsilon }
+        return settings
     }
-    return load(path, settings, for: "atrous_load_as")
 }
 
-private func load(_ path: UnsafePointer<CChar>?, _ settings: BlockSettings, for function: String) -> OpaquePointer? {
-    guard let path else {
-        atrous_set_last_error("\(function): path is NULL; give the name of a safetensors file")
-        return nil
-    }
-    do {
+private func load(
+    _ path: UnsafePointer<CChar>?, for function: String, as settings: () throws -> BlockSettings
+) -> OpaquePointer? {
+    reporting {
+        let settings = try settings()
+        guard let path else { throw Refusal("\(function): path is NULL; give the name of a safetensors file") }
         return OpaquePointer(Unmanaged.passRetained(try Handle(String(cString: path), settings)).toOpaque())
-    } catch {
-        atrous_set_last_error("\(error)")
-        return nil
     }
 }
 
@@ -92,11 +90,14 @@ public func plan(
     _ block: OpaquePointer?, _ batch: CInt, _ height: CInt, _ width: CInt, _ threads: CInt, _ plan: UnsafePointer<CChar>?
 ) -> CInt {
     guard let handle = Handle.at(block, for: "atrous_plan") else { return -1 }
-    return status {
-        handle.planned = try handle.parameters.planned(
+    let planned = reporting {
+        try handle.parameters.planned(
             batch: Int(batch), height: Int(height), width: Int(width), threads: Int(threads),
             plan: try plan.map { try BlockPlan(file: String(cString: $0)) })
     }
+    guard let planned else { return -1 }
+    handle.planned = planned
+    return 0
 }
 
 @_cdecl("atrous_memory_bytes")

@@ -215,10 +215,11 @@ extension [BlockUnit] {
     /// The units between the block's input and the concatenation whose maps no two units read: residual, and not compress and what follows.
     fileprivate var leadingToTheConcatenationAlone: Set<Int> {
         var result: Set<Int> = []
+        let readers = readers
         for case .unit(let end) in first(where: { $0.inputs.count > 1 })?.inputs ?? [] {
             var path = [end]
             while case .unit(let source) = self[path.last!].inputs[0] { path.append(source) }
-            if path.allSatisfy({ unit in self.count { $0.inputs.contains(.unit(unit)) } == 1 }) { result.formUnion(path) }
+            if path.allSatisfy({ readers[$0] == 1 }) { result.formUnion(path) }
         }
         return result
     }

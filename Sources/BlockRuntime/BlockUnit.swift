@@ -63,3 +63,14 @@ package struct BlockUnit: Sendable, Equatable {
         }
     }
 }
+
+extension [BlockUnit] {
+    /// Of each unit, how many read its map.
+    package var readers: [Int] {
+        var result = [Int](repeating: 0, count: count)
+        for unit in self {
+            for case .unit(let source) in unit.inputs { result[source] += 1 }
+        }
+        return result
+    }
+}

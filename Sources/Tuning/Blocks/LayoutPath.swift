@@ -123,15 +123,11 @@ package struct LayoutPath {
         pixels = size.height * size.width
         self.costs = costs
         self.conversionNsPerByte = conversionNsPerByte
-        var readers = [Int](repeating: 0, count: units.count)
         var concatenated: Set<Int> = []
-        for unit in units {
-            for case .unit(let index) in unit.inputs {
-                readers[index] += 1
-                if unit.inputs.count > 1 { concatenated.insert(index) }
-            }
+        for unit in units where unit.inputs.count > 1 {
+            for case .unit(let index) in unit.inputs { concatenated.insert(index) }
         }
-        trunkUnit = readers.firstIndex { $0 > 1 } ?? -1
+        trunkUnit = units.readers.firstIndex { $0 > 1 } ?? -1
         self.concatenated = concatenated
     }
 }
