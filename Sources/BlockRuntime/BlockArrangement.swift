@@ -28,6 +28,7 @@ struct BlockArrangement {
             throw BlockError.noWholeBlocks(end, channels)
         }
         try stages.checkBands(units: units, size: size)
+        try stages.checkLanes(units: units)
         try stages.checkConcatenation(units: units)
         let problems = try stages.map { try $0.problems(units, at: size) }
         let needs = try zip(stages, problems).map { stage, own in
@@ -45,7 +46,7 @@ struct BlockArrangement {
             places[stage] = lives.count
             // Threads are at different steps of their bands.
             let steps = program.banded.contains(step) ? program.banded : step..<step + 1
-            lives.append(.init(bytes: needs[stage].scratch, first: steps.lowerBound, last: steps.upperBound - 1))
+            lives.append(.init(bytes: needs[stage].scratch, first: steps.lowerBound, last: steps.upperBound - 1, lane: program.steps[step].lane))
         }
         let all = MapMemory(lives)
         self.program = program
@@ -56,7 +57,7 @@ struct BlockArrangement {
         bytes = all.bytes
         alive = stages.indices.map { stage in
             let step = program.steps.firstIndex { if case .stage(stage) = $0.work { true } else { false } }!
-            return MapMemory.bytesAlive(lives, at: step)
+            return MapMemory.bytesAlive(lives, at: step, lane: program.steps[step].lane)
         }
         var memory = PlannedBlock.Memory()
         memory.maps = min(MapMemory(program.lives).bytes, all.bytes)

@@ -163,8 +163,8 @@ package struct BlockCheck {
         var actual = [[Float]?](repeating: nil, count: references.count)
         input.withUnsafeBufferPointer { input in
             block.run(input.baseAddress!, output.floats) { unit, values in actual[unit] = Array(values) }
-            // Threads that have bands of their own were not yet at work; what they leave out must not stand there already.
-            if block.bandRows != nil {
+            // Threads that have lanes or bands of their own were not yet at work; what they leave out must not stand there already.
+            if block.isParted {
                 output.floats.update(repeating: .nan, count: output.floatBuffer.count)
                 block.run(input.baseAddress!, output.floats)
                 actual[references.count - 1] = block.outputAsNCHW(output.floats)

@@ -19,10 +19,12 @@ public struct BlockPlan: Sendable, Equatable {
         package var machine: String
         /// ``BlockStage/band``
         package var band: Int?
+        /// ``BlockStage/lane``
+        package var lane: Int?
 
         package init(
             unit: String, problem: String, kernel: String, config: String, layout: String, threads: Int,
-            medianNs: Double?, machine: String, band: Int? = nil
+            medianNs: Double?, machine: String, band: Int? = nil, lane: Int? = nil
         ) {
             self.unit = unit
             self.problem = problem
@@ -33,6 +35,7 @@ public struct BlockPlan: Sendable, Equatable {
             self.medianNs = medianNs
             self.machine = machine
             self.band = band
+            self.lane = lane
         }
     }
 
@@ -44,7 +47,7 @@ public struct BlockPlan: Sendable, Equatable {
     /// What the whole block is expected to take, conversions between layouts included; nil where nothing was measured.
     package var predictedNs: Double?
 
-    package static let header = "unit,problem,kernel,config,layout,threads,median_ns,machine,band"
+    package static let header = "unit,problem,kernel,config,layout,threads,median_ns,machine,band,lane"
 
     package init(rows: [Row]) { self.rows = rows }
 
@@ -62,7 +65,7 @@ public struct BlockPlan: Sendable, Equatable {
                 unit: Self.unitText(units[stage.units]), problem: try Self.problemText(units[stage.units], size),
                 kernel: stage.kernel.kernelName, config: stage.kernel.configuration.description,
                 layout: stage.kernel.layout.rawValue, threads: threads, medianNs: ns.isEmpty ? nil : ns[index],
-                machine: machine, band: stage.band)
+                machine: machine, band: stage.band, lane: stage.lane)
         }
     }
 
@@ -80,6 +83,7 @@ public struct BlockPlan: Sendable, Equatable {
                 [
                     row.unit, row.problem, row.kernel, row.config, row.layout, "\(row.threads)",
                     row.medianNs.map { String(format: "%.0f", $0) } ?? "", row.machine, row.band.map(String.init) ?? "",
+                    row.lane.map(String.init) ?? "",
                 ].joined(separator: ",")
             }).joined(separator: "\n") + "\n"
     }
@@ -125,6 +129,10 @@ public struct BlockPlan: Sendable, Equatable {
             guard band.isEmpty || Int(band) ?? 0 >= 1 else {
                 throw .malformed(file: file, line: index + 1, "band is '\(band)'; write the rows of the image that are computed at a time, or nothing for all")
             }
+            let lane = field("lane")
+            guard lane.isEmpty || Int(lane) ?? -1 >= 0 else {
+                throw .malformed(file: file, line: index + 1, "lane is '\(lane)'; write the thread, from 0, that computes the stage beside other lanes, or nothing for all")
+            }
             let median = field("median_ns")
             guard median.isEmpty || Double(median).map({ $0.isFinite && $0 >= 0 }) ?? false else {
                 throw .malformed(file: file, line: index + 1, "median_ns is '\(median)'; write the stage's nanoseconds, or nothing")
@@ -134,7 +142,7 @@ public struct BlockPlan: Sendable, Equatable {
                 Row(
                     unit: field("unit"), problem: field("problem"), kernel: field("kernel"), config: field("config"),
                     layout: field("layout"), threads: Int(threads) ?? 0, medianNs: Double(median),
-                    machine: field("machine"), band: Int(band)))
+                    machine: field("machine"), band: Int(band), lane: Int(lane)))
         }
         guard !rows.isEmpty else { throw .malformed(file: file, line: max(2, all.count), "the plan has no row; write one per unit") }
     }
@@ -174,7 +182,7 @@ public struct BlockPlan: Sendable, Equatable {
                     file: source, line: line,
                     "unit \(row.unit): layout is '\(row.layout)', \(row.kernel) writes \(kernel.layout.rawValue); write that, or another kernel")
             }
-            stages.append(BlockStage(units: range, kernel: kernel, band: row.band))
+            stages.append(BlockStage(units: range, kernel: kernel, band: row.band, lane: row.lane))
             next = range.upperBound
         }
         guard next == units.count else {
@@ -183,8 +191,10 @@ public struct BlockPlan: Sendable, Equatable {
         }
         do {
             try stages.checkBands(units: units, size: size)
+            try stages.checkLanes(units: units)
         } catch let error as PlanError {
-            throw PlanError.malformed(file: source, line: line(rows.firstIndex { $0.band != nil } ?? 0), "\(error)")
+            guard case .parts(let unit, _) = error else { throw error }
+            throw PlanError.malformed(file: source, line: line(rows.firstIndex { $0.unit == unit } ?? 0), "\(error)")
         }
         do {
             try stages.checkConcatenation(units: units)

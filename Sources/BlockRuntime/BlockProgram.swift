@@ -6,10 +6,8 @@ import ConvCore
 /// First comes what leads from the block's input to the concatenation by itself (residual): when the branches run, a copy of the input is
 /// then alive no longer, and there is room for their scratch.
 ///
-/// Threads share every step, by tiles or bands. Whole branches on a thread each would mostly be slower: by the times of the stages on one
-/// thread, the best partition of the branches and the residual layer over two takes 1.07 to 1.22 times as long as sharing them (listing and
-/// literal of YOLOv5s to x on a Zen 5), since the residual layer is twice a branch; in rfb, whose branches weigh more, 0.97 to 1.06 times,
-/// and in YOLOv5n, whose layers are short, 0.91 to 1.04, before what two kernels at once take from each other.
+/// Threads share a step by tiles, or have lanes (``BlockStage/lane``) or bands (``BlockStage/band``) of their own. All that they share
+/// before the concatenation is read comes before the lanes, so that threads wait for each other once.
 ///
 /// The concatenation is never made by copying where that can be helped: its map exists from the start, and a kernel that
 /// can (``Kernel/stridesDst``, or NCHW and blocks of channels with a single image) writes its slice at once.
@@ -29,6 +27,8 @@ struct BlockProgram {
 
         let work: Work
         let from, to: Place
+        /// The thread that takes it, beside the lanes of others; nil where all share it.
+        var lane: Int?
         /// In floats, into `from` and `to`.
         var fromOffset = 0
         var toOffset = 0
@@ -52,6 +52,8 @@ struct BlockProgram {
     private(set) var steps: [Step] = []
     /// The steps that are repeated for every band, always the last ones; empty where no stage has a band.
     private(set) var banded = 0..<0
+    /// The steps that are in lanes, one lane after the other; empty where no stage is.
+    private(set) var laned = 0..<0
     /// Bytes from one thread's band of a map to the next one's; 0 for a whole map.
     private(set) var bandBytes: [Int] = []
     /// When each map is written and last read, as step numbers.
@@ -62,6 +64,8 @@ struct BlockProgram {
     private let units: [BlockUnit]
     private let batch, pixels, width: Int
     private let bands: Bands?
+    /// Of the steps that are being added.
+    private var lane: Int?
     /// The layouts that a source is there in, and whether only a band of it is.
     private var available: [Key: (place: Place, channels: Int, isBand: Bool)] = [:]
     private struct Key: Hashable {
@@ -92,29 +96,33 @@ struct BlockProgram {
             precondition(channel == unit.ic, "a concatenation of units only")
             concatenation = (newMap(channels: unit.ic, reader), reader.kernel.srcLayout, unit.ic)
         }
-        // The bands begin when all else is done.
-        let tail = stages.indices.filter { stages[$0].band != nil }
-        var start: Int?
-        let whole = stages.indices.filter { stages[$0].band == nil }
+        let reader = stages.firstIndex { units[$0.units.lowerBound].inputs.count > 1 } ?? stages.count
         let aside = units.leadingToTheConcatenationAlone
-        func isAside(_ stage: Int) -> Bool { aside.contains(stages[stage].units.lowerBound) }
-        for index in whole.filter(isAside) + whole.filter({ !isAside($0) }) + tail {
+        /// When a stage has its turn: the bands begin when all else is done.
+        func turn(_ index: Int) -> Int {
             let stage = stages[index]
-            if stage.band != nil, start == nil {
-                for reader in tail where units[stages[reader].units.lowerBound].inputs == [.block] {
-                    _ = place(of: -1, in: stages[reader].kernel.srcLayout)
-                }
-                start = steps.count
-            }
+            if stage.band != nil { return 4 }
+            if stage.lane != nil { return 2 }
+            return index >= reader ? 3 : aside.contains(stage.units.lowerBound) ? 0 : 1
+        }
+        var (lanesStart, lanesEnd, bandsStart): (Int?, Int?, Int?) = (nil, nil, nil)
+        func order(_ index: Int) -> (Int, Int, Int) { (turn(index), stages[index].lane.map { $0 % threads } ?? 0, index) }
+        for index in stages.indices.sorted(by: { order($0) < order($1) }) {
+            let stage = stages[index]
             let first = units[stage.units.lowerBound]
+            if stage.band != nil && bandsStart == nil || stage.lane != nil && lanesStart == nil {
+                // Threads read at once what is turned over here.
+                for other in stages.indices where turn(other) == turn(index) {
+                    let source = source(of: units[stages[other].units.lowerBound])
+                    if isMade(source) { _ = place(of: source, in: stages[other].kernel.srcLayout) }
+                }
+                if stage.band != nil { bandsStart = steps.count } else { lanesStart = steps.count }
+            }
+            if stage.lane == nil, lanesStart != nil, lanesEnd == nil { lanesEnd = steps.count }
+            lane = stage.lane.map { $0 % threads }
             let last = units[stage.units.upperBound - 1]
             let (layout, srcLayout) = (stage.kernel.layout, stage.kernel.srcLayout)
-            let origin: Int =
-                switch first.inputs[0] {
-                case _ where first.inputs.count > 1: -2
-                case .block: -1
-                case .unit(let unit): unit
-                }
+            let origin = source(of: first)
             if origin == -2, let concatenation {
                 available[Key(source: -2, layout: concatenation.layout)] = (concatenation.place, concatenation.channels, stage.band != nil)
             }
@@ -164,13 +172,36 @@ struct BlockProgram {
                 }
             }
         }
-        banded = (start ?? steps.count)..<steps.count
+        banded = (bandsStart ?? steps.count)..<steps.count
         // What the first band reads the last one reads, too; and what one thread has done with another may be writing.
         for map in lives.indices where lives[map].last >= banded.lowerBound {
             lives[map].first = min(lives[map].first, banded.lowerBound)
             lives[map].last = steps.count - 1
         }
+        guard let lanesStart, let lanesEnd else { return }
+        laned = lanesStart..<lanesEnd
+        for map in lives.indices where lives[map].first < lanesEnd && lives[map].last >= lanesStart {
+            // Nobody knows how far another lane is: only what one of them writes and reads has a time in it.
+            let users = Set(steps.filter { $0.from == .map(map) || $0.to == .map(map) }.map(\.lane))
+            if users.count == 1, let lane = users.first! {
+                lives[map].lane = lane
+            } else {
+                lives[map].first = min(lives[map].first, lanesStart)
+                lives[map].last = max(lives[map].last, lanesEnd - 1)
+            }
+        }
     }
+
+    /// What a unit reads, as in ``Key/source``.
+    private func source(of unit: BlockUnit) -> Int {
+        switch unit.inputs[0] {
+        case _ where unit.inputs.count > 1: -2
+        case .block: -1
+        case .unit(let unit): unit
+        }
+    }
+
+    private func isMade(_ source: Int) -> Bool { Layout.allCases.contains { available[Key(source: source, layout: $0)] != nil } }
 
     /// Of the maps that a stage writes.
     private func extent(_ stage: BlockStage?) -> (batch: Int, pixels: Int) { stage?.band.map { (1, $0 * width) } ?? (batch, pixels) }
@@ -208,6 +239,7 @@ struct BlockProgram {
             lives[map].last = max(lives[map].last, steps.count)
         }
         steps.append(step)
+        steps[steps.count - 1].lane = lane
     }
 }
 
@@ -215,11 +247,9 @@ extension [BlockUnit] {
     /// The units between the block's input and the concatenation whose maps no two units read: residual, and not compress and what follows.
     fileprivate var leadingToTheConcatenationAlone: Set<Int> {
         var result: Set<Int> = []
-        let readers = readers
         for case .unit(let end) in first(where: { $0.inputs.count > 1 })?.inputs ?? [] {
-            var path = [end]
-            while case .unit(let source) = self[path.last!].inputs[0] { path.append(source) }
-            if path.allSatisfy({ readers[$0] == 1 }) { result.formUnion(path) }
+            let way = wayAlone(to: end)
+            if let begin = way.last, self[begin].inputs == [.block] { result.formUnion(way) }
         }
         return result
     }

@@ -128,13 +128,20 @@ package struct BlockStage: Sendable {
     /// Rows of the image that it computes at a time, in turn with the other stages that have a band, every thread bands of its own; nil
     /// where all threads compute the whole map at once.
     package let band: Int?
+    /// The thread that computes it, counted from 0 and modulo the threads that there are, while others compute stages of other lanes; nil
+    /// where all threads share it.
+    package let lane: Int?
 
-    package init(units: Range<Int>, kernel: StageKernel, band: Int? = nil) {
+    package init(units: Range<Int>, kernel: StageKernel, band: Int? = nil, lane: Int? = nil) {
         precondition(units.count == kernel.unitCount, "\(kernel.name) computes \(kernel.unitCount) units")
         self.units = units
         self.kernel = kernel
         self.band = band
+        self.lane = lane
     }
+
+    /// Whether all threads compute its whole map at once.
+    package var isShared: Bool { band == nil && lane == nil }
 
     /// What one run of its kernel computes: of one image where it has a band. Throws ``BlockError`` where the size does not fit.
     func problems(_ units: [BlockUnit], at size: BlockSize) throws(BlockError) -> [Problem] {
@@ -144,7 +151,7 @@ package struct BlockStage: Sendable {
 
     /// What its kernel works in, in a block of these units at a size. Throws ``BlockError`` where the size does not fit.
     package func memory(_ units: [BlockUnit], at size: BlockSize, threads: Int) throws(BlockError) -> Kernel.Memory {
-        var memory = kernel.memory(try problems(units, at: size), threads: band == nil ? threads : 1)
+        var memory = kernel.memory(try problems(units, at: size), threads: isShared ? threads : 1)
         if let band { memory.scratch = Bands(of: band, size: size, threads: threads).workers * AlignedMemory.rounded(memory.scratch) }
         return memory
     }

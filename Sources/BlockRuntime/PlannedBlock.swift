@@ -13,6 +13,11 @@ public final class PlannedBlock {
     public let memory: Memory
     /// Of the stages that run in bands of rows; nil where none does.
     package var bandRows: Int? { bands?.rows }
+    /// Of each of ``parts``, the thread that alone takes it, beside the lanes of others; nil for what threads share.
+    package var lanes: [Int?] { program.steps.map(\.lane) }
+    package var threads: Int { pool.threads }
+    /// Whether threads have stages or bands of their own.
+    package var isParted: Bool { bands != nil || !program.laned.isEmpty }
     private let bands: Bands?
     /// Of what ``run`` writes.
     let outputLayout: Layout
@@ -71,7 +76,8 @@ public final class PlannedBlock {
         }
         var plans: [[Kernel.Plan]] = []
         let bands = stages.bands(at: size, threads: pool.threads)
-        let alone = (0..<(bands?.workers ?? 0)).map { _ in ThreadPool(threads: 1) }
+        let lanes = program.steps.compactMap(\.lane).max().map { $0 + 1 } ?? 0
+        let alone = (0..<max(bands?.workers ?? 0, lanes)).map { _ in ThreadPool(threads: 1) }
         var steps: [Int: BlockProgram.Step] = [:]
         for step in program.steps { if case .stage(let index) = step.work { steps[index] = step } }
         for (index, (stage, need)) in zip(stages, place.needs).enumerated() {
@@ -90,7 +96,7 @@ public final class PlannedBlock {
             }
             let packed = hold(bytes: need.packed)
             // Those of a stage in bands pack the same.
-            let pools = stage.band == nil ? [pool] : alone
+            let pools = stage.band != nil ? alone : [steps[index]!.lane.map { alone[$0] } ?? pool]
             plans.append(
                 withExtendedLifetime(temporary) {
                     pools.enumerated().map { thread, pool in
@@ -132,18 +138,32 @@ public final class PlannedBlock {
 
     /// Reads `[batch][cin][height][width]` and writes `[batch][cout][height][width]`, in the layouts that were planned.
     public func run(_ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>) {
-        run(input, output, finished: { _ in })
+        run(input, output, finished: { _, _ in })
     }
 
-    /// The same, and says which of ``parts`` is done; of those in bands the last thread that has some, which has the most, tells of every
-    /// band of its own, and of the last part once more when all threads are done.
+    /// The same, and says which of ``parts`` is done, and by which thread alone; nil where all threads are done with it. Each thread tells
+    /// of its lane. Of parts in bands the last thread that has some, which has the most, tells of every band of its own, and all of the
+    /// last part once more.
     package func run(
-        _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>, finished: (_ part: Int) -> Void
+        _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>, finished: (_ part: Int, _ thread: Int?) -> Void
     ) {
-        for index in 0..<program.banded.lowerBound {
-            runStep(index, Band(), input, output)
-            finished(index)
+        func runShared(_ steps: Range<Int>) {
+            for index in steps {
+                runStep(index, Band(), input, output)
+                finished(index, nil)
+            }
         }
+        let laned = program.laned
+        runShared(0..<laned.lowerBound)
+        if !laned.isEmpty {
+            pool.run { thread in
+                for index in laned where program.steps[index].lane == thread {
+                    runStep(index, Band(), input, output)
+                    finished(index, thread)
+                }
+            }
+        }
+        runShared(laned.upperBound..<program.banded.lowerBound)
         guard let bands, let last = program.banded.last else { return }
         pool.run { thread in
             guard thread < bands.workers else { return }
@@ -151,11 +171,11 @@ public final class PlannedBlock {
                 let band = band(number, of: bands, thread: thread)
                 for index in program.banded {
                     runStep(index, band, input, output)
-                    if thread == bands.workers - 1 { finished(index) }
+                    if thread == bands.workers - 1 { finished(index, thread) }
                 }
             }
         }
-        finished(last)
+        finished(last, nil)
     }
 
     /// The same, one band after the other, with the output of every stage's last unit handed to `observe` as NCHW.
@@ -220,6 +240,16 @@ public final class PlannedBlock {
         case conversion(bytes: Int)
     }
 
+    /// The time of a run in which the parts took so long: of the lanes the longest.
+    package func total(of times: [Double]) -> Double {
+        var lanes: [Int: Double] = [:]
+        var shared = 0.0
+        for (time, lane) in zip(times, self.lanes) {
+            if let lane { lanes[lane, default: 0] += time } else { shared += time }
+        }
+        return shared + (lanes.values.max() ?? 0)
+    }
+
     package var parts: [Part] {
         let told = bands.map { $0.share(of: $0.workers - 1).count } ?? 1
         return program.steps.indices.map { index in
@@ -259,7 +289,7 @@ public final class PlannedBlock {
         switch step.work {
         case .stage(let stage): plans[stage][band.thread].run(from, to)
         case .convert(let source, let target):
-            MapConversion.run(from, source, to: to, target, pool: program.banded.contains(index) ? alone[band.thread] : pool)
+            MapConversion.run(from, source, to: to, target, pool: program.banded.contains(index) ? alone[band.thread] : step.lane.map { alone[$0] } ?? pool)
         }
     }
 

@@ -123,7 +123,7 @@ struct PlannedBlockTests {
         #expect(message { $0.rows[0].band = 2 }.contains("and no other stage"))
         #expect(message { for i in stages.indices where stages[i].band != nil { $0.rows[i].band = 9999 } }.contains("does not fit \(check.size.height) rows"))
         #expect(message { for i in stages.indices where stages[i].band != nil { $0.rows[i].band = 9999 } }.hasPrefix("plan:\(first + 2): unit"))
-        #expect(Fixtures.message { _ = try BlockPlan(parsing: plan.text.replacing(",2\n", with: ",0\n"), file: "plan") }
+        #expect(Fixtures.message { _ = try BlockPlan(parsing: plan.text.replacing(",2,\n", with: ",0,\n"), file: "plan") }
             .hasPrefix("plan:\(first + 2): band is '0'"))
     }
 

@@ -105,10 +105,10 @@ extension BlockStage {
         switch kernel {
         case .layer(let candidate):
             candidate.kernel.space.moves(from: candidate.configuration).map {
-                BlockStage(units: units, kernel: .layer(Candidate(candidate.kernel, $0)), band: band)
+                BlockStage(units: units, kernel: .layer(Candidate(candidate.kernel, $0)), band: band, lane: lane)
             }
         case .separable(let kernel, let configuration):
-            kernel.space.moves(from: configuration).map { BlockStage(units: units, kernel: .separable(kernel, $0), band: band) }
+            kernel.space.moves(from: configuration).map { BlockStage(units: units, kernel: .separable(kernel, $0), band: band, lane: lane) }
         }
     }
 }

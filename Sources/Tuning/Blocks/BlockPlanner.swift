@@ -7,7 +7,7 @@ import ThreadPool
 /// Chooses the kernels of a block by measuring them where they will run: inside the block, behind their neighbours.
 ///
 /// Whole blocks that differ in their kernels (one family throughout, tuned picks, separables fused) are proved right and run in
-/// turn; from the fastest stages on, all move through their spaces, and what follows the depthwise layers runs in bands, too. The median of each stage's time in its block is its cost. The cheapest way through units and
+/// turn; from the fastest stages on, all move through their spaces; what follows the depthwise layers runs in bands, too, and branches side by side. The median of each stage's time in its block is its cost. The cheapest way through units and
 /// layouts (``LayoutPath``) is planned, proved, and run against all the others: what is then fastest is the plan.
 package struct BlockPlanner {
     let parameters: BlockParameters
@@ -106,22 +106,27 @@ package struct BlockPlanner {
                 progress("\(name), through their spaces")
                 let climbed = try climbed(name, from: stages, check, timing, tried: &tried)
                 blocks.append(try proved(name, climbed, check))
-                let banded = try bandRows(units).compactMap { rows in
-                    try climbed.inBands(of: rows, units: units, size: size).map { try proved("\(name), in bands of \(rows)", $0, check) }
+                for best in try parted(blocks.last!, check, timing) {
+                    // Kernels of a band have few pixels at a time, those of a lane one thread: what is best for the whole map and all
+                    // threads is not best for them.
+                    progress("\(best.name), through their spaces")
+                    let again = try self.climbed(best.name, from: best.block.stages, check, timing, tried: &tried)
+                    blocks.append(best)
+                    blocks.append(try proved("\(best.name), climbed", again, check))
                 }
-                guard let best = fastest(banded, timing) else { continue }
-                // Kernels of a band have few pixels at a time: what is best for the whole map is not best for them.
-                progress("\(best.name), through their spaces")
-                let again = try self.climbed(best.name, from: best.block.stages, check, timing, tried: &tried)
-                blocks.append(best)
-                blocks.append(try proved("\(best.name), climbed", again, check))
+            }
+            let some = blocks.map(\.block).filter { $0.parts.contains { if case .conversion = $0 { true } else { false } } }.prefix(3)
+            let perByte = conversionNsPerByte(Array(some), timing.parts(of: Array(some), runs: 5).map { $0.map(Statistics.median) })
+            if blocks.count > variants.count {
+                // The cheapest of all that was tried mixes what no climb has.
+                let mixed = try route(tried.filter(\.stage.isShared), conversionNsPerByte: perByte, units: units, bound: bound)
+                progress("mixed, in parts")
+                blocks += try parted(proved("mixed", mixed.stages, check), check, timing)
             }
             if !blocks[variants.count...].allSatisfy({ $0.block.memory.fits(bound) }) {
                 // A climb asks for time alone. Of all that it tried, the fastest that holds no more memory than it may.
-                let some = blocks.map(\.block).filter { $0.parts.contains { if case .conversion = $0 { true } else { false } } }.prefix(3)
-                let perByte = conversionNsPerByte(Array(some), timing.parts(of: Array(some), runs: 5).map { $0.map(Statistics.median) })
                 for layout in Layout.allCases {
-                    let own = tried.filter { $0.stage.band == nil && $0.stage.works(in: layout, units) }
+                    let own = tried.filter { $0.stage.isShared && $0.stage.works(in: layout, units) }
                     // A layout of which only the ends were tried makes no block.
                     let reached = Set(own.flatMap { Array($0.stage.units) })
                     guard reached.count == units.count else { continue }
@@ -150,13 +155,13 @@ package struct BlockPlanner {
 
     typealias Proved = (name: String, block: PlannedBlock, maxError: Double)
 
-    /// All that is alive at once: the variants, what three climbs made of them, those of a climb, its blocks in bands, and the references
+    /// All that is alive at once: the variants, what three climbs made of them, those of a climb, its blocks in bands and in lanes, and the references
     /// of the check, 16 bytes a value.
     private func requireMemory(_ variants: [(String, [BlockStage])], _ units: [BlockUnit]) throws {
         let largest = try variants.map { try needs($0.1, units).total }.max() ?? 0
         let climbing = variants.flatMap { $0.1 }.map(\.moves.count).max() ?? 0
         let references = try units.reduce(0) { try $0 + 16 * $1.problem(at: size).dstCount }
-        try BlockError.requireMemory(largest * (variants.count + climbing + bandRows(units).count + 7) + references)
+        try BlockError.requireMemory(largest * (variants.count + climbing + bandRows(units).count + 19) + references)
     }
 
     private func needs(_ stages: [BlockStage], _ units: [BlockUnit]) throws -> PlannedBlock.Memory {
@@ -182,8 +187,8 @@ package struct BlockPlanner {
         }
         let perByte = conversionNsPerByte(blocks.map(\.block), parts)
         progress("the plan")
-        // What a stage takes in bands hangs on all the others being in them.
-        let route = try route(costs.values.filter { $0.stage.band == nil }, conversionNsPerByte: perByte, units: units, bound: bound)
+        // What a stage takes in bands or lanes hangs on the others being in them.
+        let route = try route(costs.values.filter(\.stage.isShared), conversionNsPerByte: perByte, units: units, bound: bound)
         blocks.append(try proved("planned", route.stages, check))
         let samples = timing.samples(blocks.map(\.block), runs: runs)
         // A round's runs stand under the same conditions: what differs is compared within it.
@@ -196,7 +201,7 @@ package struct BlockPlanner {
         let stages = blocks[chosen].block.stages
         let ns = stages.map { costs[$0.key]?.ns }
         var plan = try BlockPlan(stages, units: units, size: size, threads: pool.threads, ns: ns, machine: machine)
-        let predicted = chosen == planned ? route.ns : parts[chosen].reduce(0, +)
+        let predicted = chosen == planned ? route.ns : blocks[chosen].block.total(of: parts[chosen])
         plan.predictedNs = predicted
         let rivals = blocks.indices.map { Rival(blocks[$0], samples[$0], ratio: ratio($0, chosen), seed: seed) }
         let own = timing.parts(of: [blocks[chosen].block], runs: runs)[0].map(Statistics.median)
@@ -208,8 +213,8 @@ package struct BlockPlanner {
     /// Of the copies between layouts, by what every part of the blocks took; 0 where there are none.
     private func conversionNsPerByte(_ blocks: [PlannedBlock], _ parts: [[Double]]) -> Double {
         var (ns, bytes) = (0.0, 0.0)
-        // In bands the last part's time holds the wait for the other threads.
-        for (block, times) in zip(blocks, parts) where block.bandRows == nil {
+        // In bands the last part's time holds the wait for the other threads; in lanes one thread copies.
+        for (block, times) in zip(blocks, parts) where !block.isParted {
             for case (.conversion(let size), let time) in zip(block.parts, times) { (ns, bytes) = (ns + time, bytes + Double(size)) }
         }
         return bytes > 0 ? ns / bytes : 0
@@ -272,23 +277,12 @@ package struct BlockPlanner {
     }
 
     /// The median over rounds of what one takes by what the other takes.
-    private func medianRatio(_ a: [Sample], _ b: [Sample]) -> Double { Statistics.median(zip(a, b).map { $0.ns / $1.ns }) }
+    func medianRatio(_ a: [Sample], _ b: [Sample]) -> Double { Statistics.median(zip(a, b).map { $0.ns / $1.ns }) }
 
     /// nil of none.
-    private func fastest(_ blocks: [Proved], _ timing: BlockTiming) -> Proved? {
+    func fastest(_ blocks: [Proved], _ timing: BlockTiming) -> Proved? {
         let times = timing.samples(blocks.map(\.block), runs: 5).map { SampleSummary($0, seed: seed).medianNs }
         return times.indices.min { times[$0] < times[$1] }.map { blocks[$0] }
-    }
-
-    /// Rows of a band: so many that its concatenation takes between a sixteenth of what most private caches hold and a little more than
-    /// that, and there are several.
-    private func bandRows(_ units: [BlockUnit]) -> [Int] {
-        let rowBytes = 4 * size.width * (units.first { $0.inputs.count > 1 }?.ic ?? 0)
-        return [1, 2, 4, 8, 16].filter { rows in
-            (64 << 10...1500 << 10).contains(rows * rowBytes) && 2 * rows <= size.height
-                // With less than a band for each some threads would stand by.
-                && size.batch * (size.height / rows) >= pool.threads
-        }
     }
 
     /// Only what reproduces the oracle's activations is measured.
@@ -366,7 +360,7 @@ package struct BlockPlanner {
 
 extension BlockStage {
     /// Its place and its kernel with the configuration: what a time is of.
-    fileprivate var key: String { "\(units) \(kernel.name) \(band ?? 0)" }
+    fileprivate var key: String { "\(units) \(kernel.name) \(band ?? 0) \(lane ?? -1)" }
 }
 
 package enum PlanningError: Error, CustomStringConvertible {

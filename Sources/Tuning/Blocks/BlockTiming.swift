@@ -46,23 +46,36 @@ package struct BlockTiming {
     }
 
     /// Nanoseconds of each of the blocks' ``PlannedBlock/parts`` as they follow each other in a run, by block and part: the
-    /// caches are in the state in which the neighbours leave them.
+    /// caches are in the state in which the neighbours leave them. A part in a lane has what its own thread took.
     package func parts(of blocks: [PlannedBlock], runs: Int) -> [[[Double]]] {
         var result = blocks.map { [[Double]](repeating: [], count: $0.parts.count) }
+        // Threads tell of their own parts at once: each writes what no other does.
+        let taken = UnsafeMutableBufferPointer<Double>.allocate(capacity: result.map(\.count).max() ?? 0)
+        // When each thread was last done with something.
+        let last = UnsafeMutableBufferPointer<UInt64>.allocate(capacity: blocks.map(\.threads).max() ?? 0)
+        defer {
+            taken.deallocate()
+            last.deallocate()
+        }
         var random = RandomSource(seed: seed)
         for round in 0...runs {
             for index in blocks.indices.shuffled(using: &random) {
                 let block = blocks[index]
                 if blocks.count > 1 { block.run(input, output) }
                 if watch.waitForCores() { block.run(input, output) }
-                var taken = [Double](repeating: 0, count: result[index].count)
-                var last = Clock.now()
-                block.run(input, output) { part in
+                taken.update(repeating: 0)
+                last.update(repeating: Clock.now())
+                block.run(input, output) { part, thread in
                     let now = Clock.now()
-                    taken[part] += Double(now - last)
-                    last = now
+                    if let thread {
+                        taken[part] += Double(now - last[thread])
+                        last[thread] = now
+                    } else {
+                        taken[part] += Double(now - last.max()!)
+                        last.update(repeating: now)
+                    }
                 }
-                if round > 0 { for part in taken.indices { result[index][part].append(taken[part]) } }
+                if round > 0 { for part in result[index].indices { result[index][part].append(taken[part]) } }
             }
         }
         return result

@@ -105,6 +105,7 @@ final class RunReport {
             \(block.name) at \(block.size.description), \(threads) thread\(threads == 1 ? "" : "s"): median \(Format.ms(times.medianNs)) ms, \
             min \(Format.ms(times.minNs)) ms of \(times.count) runs; \(Format.number(effectiveFLOPs / times.medianNs, digits: 3)) GFLOP/s effective
             \(planned.bandRows.map { "from the concatenation's parts on in bands of \($0) row\($0 == 1 ? "" : "s")\n" } ?? "")\
+            \(planned.lanes.contains { $0 != nil } ? "branches side by side, a thread each\n" : "")\
             memory: maps \(Format.bytes(memory.maps)), scratch \(Format.bytes(memory.scratch)), weights \(Format.bytes(memory.weights))
             """
     }
@@ -115,11 +116,13 @@ final class RunReport {
         let part: String
         var kernel: String?
         let median_ms: Double
-        /// Of the sum of all parts.
+        /// Of the run: of the sum of all parts, of those in lanes the longest lane's.
         let share: Double
+        /// The thread that alone takes it, beside other lanes.
+        var lane: Int?
         /// Of every tap, as papers count.
         var gflops: Double?
-        /// Of what the machine could do at best.
+        /// Of what the machine could do at best, with the threads that compute it.
         var roofline: Double?
         var scratch_bytes: Int?
         /// Read and written by a copy.
@@ -127,18 +130,20 @@ final class RunReport {
     }
 
     private var parts: [Part] {
-        let total = max(partNs.reduce(0, +), 1)
-        let roofline = machine.map { Roofline($0, threads: threads) }
-        return zip(planned.parts, partNs.map { max($0, 1) }).map { part, ns in
+        let total = max(planned.total(of: partNs), 1)
+        func roofline(_ threads: Int) -> Roofline? { machine.map { Roofline($0, threads: threads) } }
+        let (all, one) = (roofline(threads), roofline(1))
+        return zip(zip(planned.parts, planned.lanes), partNs.map { max($0, 1) }).map { part, ns in
+            let (part, lane) = part
             switch part {
             case .conversion(let bytes):
-                return Part(part: "layout", median_ms: ns / 1e6, share: ns / total, gbps: Double(bytes) / ns)
+                return Part(part: "layout", median_ms: ns / 1e6, share: ns / total, lane: lane, gbps: Double(bytes) / ns)
             case .stage(let stage):
                 let problems = problems(stage)
-                let floor = roofline.map { roofline in problems.reduce(0) { $0 + roofline.floorNs($1) } }
+                let floor = (lane == nil ? all : one).map { roofline in problems.reduce(0) { $0 + roofline.floorNs($1) } }
                 return Part(
                     part: planned.units[stage.units].map(\.name).joined(separator: "+"), kernel: stage.kernel.name, median_ms: ns / 1e6,
-                    share: ns / total, gflops: problems.reduce(0) { $0 + $1.nominalFLOPs } / ns, roofline: floor.map { $0 / ns },
+                    share: ns / total, lane: lane, gflops: problems.reduce(0) { $0 + $1.nominalFLOPs } / ns, roofline: floor.map { $0 / ns },
                     scratch_bytes: planned.scratchBytes(of: stage))
             }
         }
@@ -148,22 +153,23 @@ final class RunReport {
     var table: String {
         let longest = parts.map(\.share).max() ?? 1
         func number(_ value: Double?, _ unit: String = "") -> String { value.map { Format.number($0, digits: 3) + unit } ?? "-" }
+        let hasLanes = parts.contains { $0.lane != nil }
         return Console.table(
-            ["unit", "kernel", "ms", "% of total", "", "GFLOP/s", "% of roofline", "scratch"],
+            ["unit", "kernel", "ms", "% of total", "", "GFLOP/s", "% of roofline", "scratch"] + (hasLanes ? ["lane"] : []),
             parts.map { part in
                 [
                     part.kernel == nil ? "(\(part.part))" : part.part, part.kernel ?? number(part.gbps, " GB/s"), number(part.median_ms),
                     Format.percent(part.share), String(repeating: "#", count: Int((24 * part.share / longest).rounded(.up))),
                     number(part.gflops), Format.percent(part.roofline), part.scratch_bytes.map(Format.bytes) ?? "-",
-                ]
-            }, right: [2, 3, 5, 6, 7])
-            + "\ntotal \(Format.ms(partNs.reduce(0, +))) ms, part by part"
+                ] + (hasLanes ? [part.lane.map(String.init) ?? ""] : [])
+            }, right: [2, 3, 5, 6, 7, 8])
+            + "\ntotal \(Format.ms(planned.total(of: partNs))) ms, part by part"
     }
 
     func json(plan: BlockPlan) throws -> Data {
         struct Stage: Encodable {
             let unit, problem, kernel, config, layout: String
-            let band: Int?
+            let band, lane: Int?
         }
         struct Document: Encodable {
             let block, size: String
@@ -183,7 +189,7 @@ final class RunReport {
                 maps_bytes: planned.memory.maps, scratch_bytes: planned.memory.scratch,
                 weights_bytes: planned.memory.weights, peak_bytes: SystemMemory.processPeak,
                 plan: plan.rows.map {
-                    Stage(unit: $0.unit, problem: $0.problem, kernel: $0.kernel, config: $0.config, layout: $0.layout, band: $0.band)
+                    Stage(unit: $0.unit, problem: $0.problem, kernel: $0.kernel, config: $0.config, layout: $0.layout, band: $0.band, lane: $0.lane)
                 },
                 profile: partNs.isEmpty ? nil : parts))
     }

@@ -100,7 +100,7 @@ private struct BlockRows {
             row.problem = "\(text) n\"\(one.name)\""
             row.kernel = "block-\(family)"
             row.family = family
-            row.config = rival.stages.compactMap(\.band).first.map { "band\($0)" } ?? ""
+            row.config = rival.stages.compactMap(\.band).first.map { "band\($0)" } ?? (rival.stages.contains { $0.lane != nil } ? "lanes" : "")
             row.isa = rival.stages.first?.kernel.isa ?? ""
             row.nominalFLOPs = nominal
             row.effectiveFLOPs = effective

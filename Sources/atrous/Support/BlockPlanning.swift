@@ -34,10 +34,13 @@ func writeBlockPlan(
     print("\nthe whole block, \(block.name) at \(block.size.description), \(threads) thread\(threads == 1 ? "" : "s"):\n")
     print(
         Console.table(
-            ["stage", "kernel", "ms", "band"],
+            ["stage", "kernel", "ms", "band", "lane"],
             outcome.plan.rows.map {
-                [$0.unit, $0.config.isEmpty ? $0.kernel : "\($0.kernel)@\($0.config)", $0.medianNs.map(Format.ms) ?? "-", $0.band.map(String.init) ?? ""]
-            }, right: [2, 3]))
+                [
+                    $0.unit, $0.config.isEmpty ? $0.kernel : "\($0.kernel)@\($0.config)", $0.medianNs.map(Format.ms) ?? "-",
+                    $0.band.map(String.init) ?? "", $0.lane.map(String.init) ?? "",
+                ]
+            }, right: [2, 3, 4]))
     print(
         "\npredicted \(Format.ms(outcome.predictedNs)) ms, conversions included; measured \(Format.ms(outcome.measuredNs)) ms\n")
     print(
