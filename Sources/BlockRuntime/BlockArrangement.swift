@@ -30,6 +30,7 @@ struct BlockArrangement {
         try stages.checkBands(units: units, size: size)
         try stages.checkLanes(units: units)
         try stages.checkConcatenation(units: units)
+        try stages.checkEpilogues(units: units, size: size)
         let problems = try stages.map { try $0.problems(units, at: size) }
         let needs = try zip(stages, problems).map { stage, own in
             if case .no(let reason) = stage.kernel.supports(stage.units, of: units, own) {

@@ -193,7 +193,8 @@ package struct BlockCheck {
                 errors.append(deviation.maxError + reference.slack)
             } else {
                 if let folded = reference.folded { deviations.append(folded) }
-                errors.append(reference.tolerances.max()! + carried * reference.gains.max()! + reference.slack)
+                errors.append(
+                    reference.tolerances.max()! + problem.activation.slopeBound * normwise + carried * reference.gains.max()! + reference.slack)
             }
         }
         return deviations

@@ -201,13 +201,20 @@ public struct BlockPlan: Sendable, Equatable {
         } catch {
             throw PlanError.malformed(file: source, line: line(stages.firstIndex { units[$0.units.lowerBound].inputs.count > 1 }!), "\(error)")
         }
+        do {
+            try stages.checkEpilogues(units: units, size: size)
+        } catch let error as PlanError {
+            throw PlanError.malformed(file: source, line: line(stages.firstIndex(where: \.kernel.isEpilogue)!), "\(error)")
+        }
         return stages
     }
 
     private func resolve(_ row: Row, line: Int, registry: KernelRegistry) throws -> StageKernel {
         let space: ConfigurationSpace
         let make: (Configuration) -> StageKernel
-        if let kernel = registry.separableKernels.first(where: { $0.name == row.kernel }) {
+        if row.kernel == StageKernel.epilogueName {
+            (space, make) = (.none, { _ in .epilogue })
+        } else if let kernel = registry.separableKernels.first(where: { $0.name == row.kernel }) {
             (space, make) = (kernel.space, { .separable(kernel, $0) })
         } else if let kernel = registry.kernel(named: row.kernel) {
             (space, make) = (kernel.space, { .layer(Candidate(kernel, $0)) })

@@ -133,7 +133,7 @@ struct BlockProgram {
             let fromAdvance = isPart ? Advance(pixel: srcSteps.pixel, image: source.channels * pixels) : Advance()
             let srcChannelStep = isPart && srcLayout == .nchw ? srcSteps.channel : nil
             // The concatenation has one reader, which may overwrite it; any other map may have more.
-            let inPlace = origin == -2 && stage.kernel.runsInPlace(problems[index])
+            let inPlace = stage.kernel.isEpilogue || origin == -2 && stage.kernel.runsInPlace(problems[index])
             let extent = extent(stage)
             let whole = MapView(layout, channels: last.oc, of: last.oc, batch: extent.batch, pixels: extent.pixels)
             let isEnd = index == stages.count - 1

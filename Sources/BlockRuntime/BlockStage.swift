@@ -5,18 +5,26 @@ import ThreadPool
 package enum StageKernel: Sendable {
     case layer(Candidate)
     case separable(SeparableKernel, Configuration)
+    /// The kernels that make what it reads compute it, too; it does nothing itself.
+    case epilogue
+
+    package var isEpilogue: Bool { if case .epilogue = self { true } else { false } }
 
     package var kernelName: String {
         switch self {
         case .layer(let candidate): candidate.kernel.name
         case .separable(let kernel, _): kernel.name
+        case .epilogue: Self.epilogueName
         }
     }
+    /// As a plan says it.
+    static let epilogueName = "epilogue"
 
     package var configuration: Configuration {
         switch self {
         case .layer(let candidate): candidate.configuration
         case .separable(_, let configuration): configuration
+        case .epilogue: ConfigurationSpace.none.standard
         }
     }
 
@@ -29,6 +37,7 @@ package enum StageKernel: Sendable {
         switch self {
         case .layer(let candidate): candidate.kernel.isa
         case .separable(let kernel, _): kernel.isa
+        case .epilogue: ""
         }
     }
 
@@ -36,6 +45,7 @@ package enum StageKernel: Sendable {
         switch self {
         case .layer(let candidate): candidate.kernel.layout
         case .separable(let kernel, _): kernel.layout
+        case .epilogue: .nhwc
         }
     }
 
@@ -44,6 +54,7 @@ package enum StageKernel: Sendable {
         switch self {
         case .layer(let candidate): candidate.kernel.srcLayout
         case .separable(let kernel, _): kernel.layout
+        case .epilogue: .nhwc
         }
     }
 
@@ -52,6 +63,16 @@ package enum StageKernel: Sendable {
         switch self {
         case .layer(let candidate): candidate.kernel.stridesDst
         case .separable: true
+        case .epilogue: false
+        }
+    }
+
+    /// Whether it computes the unit of one tap that reads what it writes, too; `problems` are its own.
+    func appliesFollowing(_ problems: [Problem]) -> Bool {
+        switch self {
+        case .layer(let candidate): candidate.kernel.appliesFollowing(problems[0])
+        case .separable(let kernel, _): kernel.appliesFollowing(problems[1])
+        case .epilogue: false
         }
     }
 
@@ -60,6 +81,7 @@ package enum StageKernel: Sendable {
         switch self {
         case .layer(let candidate): candidate.kernel.runsInPlace(problems[0])
         case .separable: false
+        case .epilogue: true
         }
     }
 
@@ -67,14 +89,14 @@ package enum StageKernel: Sendable {
     func rounding(_ problem: Problem) -> Kernel.Rounding {
         switch self {
         case .layer(let candidate): candidate.kernel.rounding(problem, candidate.configuration)
-        case .separable: .ofTerms
+        case .separable, .epilogue: .ofTerms
         }
     }
 
     /// Units that it computes.
     var unitCount: Int {
         switch self {
-        case .layer: 1
+        case .layer, .epilogue: 1
         case .separable: 2
         }
     }
@@ -90,6 +112,9 @@ package enum StageKernel: Sendable {
             units.isSeparable(at: range.lowerBound)
                 ? kernel.supports(problems[0], problems[1])
                 : .no(reason: "it computes a depthwise unit and the pointwise unit that reads it")
+        case .epilogue:
+            problems[0].layer == .dw && problems[0].isPixelwise
+                ? .yes : .no(reason: "it computes depthwise layers of one tap; write the name of a kernel")
         }
     }
 
@@ -99,23 +124,26 @@ package enum StageKernel: Sendable {
         case .layer(let candidate): candidate.kernel.memory(problems[0], candidate.configuration, threads)
         case .separable(let kernel, let configuration):
             kernel.memory(problems[0], problems[1], configuration, threads)
+        case .epilogue: Kernel.Memory()
         }
     }
 
     /// `weights` and `bias` are one per problem.
     func plan(
         _ problems: [Problem], weights: [UnsafePointer<Float>], bias: [UnsafePointer<Float>],
-        packed: UnsafeMutableRawPointer, scratch: UnsafeMutableRawPointer, pool: ThreadPool, dstStep: Int?, srcIsPart: Bool, srcChannelStep: Int?, dstChannelStep: Int?
+        packed: UnsafeMutableRawPointer, scratch: UnsafeMutableRawPointer, pool: ThreadPool, dstStep: Int?, srcIsPart: Bool, srcChannelStep: Int?, dstChannelStep: Int?,
+        following: Kernel.Following?
     ) -> Kernel.Plan {
         let inputs = Kernel.PlanInputs(
             weights: weights.last!, bias: bias.last!, packed: packed, scratch: scratch, pool: pool, dstStep: dstStep, srcIsPart: srcIsPart,
-            srcChannelStep: srcChannelStep, dstChannelStep: dstChannelStep)
+            srcChannelStep: srcChannelStep, dstChannelStep: dstChannelStep, following: following)
         switch self {
         case .layer(let candidate): return candidate.kernel.plan(problems[0], candidate.configuration, inputs)
         case .separable(let kernel, let configuration):
             return kernel.plan(
                 problems[0], problems[1], configuration,
                 .init(depthwiseWeights: weights[0], depthwiseBias: bias[0], pointwise: inputs))
+        case .epilogue: return Kernel.Plan { _, _ in }
         }
     }
 }

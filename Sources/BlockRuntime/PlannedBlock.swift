@@ -46,6 +46,8 @@ public final class PlannedBlock {
     private let plans: [[Kernel.Plan]]
     /// Of one thread each.
     private let alone: [ThreadPool]
+    /// By stage: whether it computes another in its epilogue, so that its own values are nowhere.
+    private let isFollowed: [Bool]
 
     /// Plans `stages`, which must cover all units in order. `input` and `output` are the layouts of what ``run`` is given.
     /// Throws ``BlockError`` where the size does not fit, ``PlanError`` where a kernel cannot run its unit.
@@ -80,6 +82,18 @@ public final class PlannedBlock {
         let alone = (0..<max(bands?.workers ?? 0, lanes)).map { _ in ThreadPool(threads: 1) }
         var steps: [Int: BlockProgram.Step] = [:]
         for step in program.steps { if case .stage(let index) = step.work { steps[index] = step } }
+        let followers = stages.followers(of: units)
+        var following: [Int: Kernel.Following] = [:]
+        for index in Set(followers.compactMap { $0?.stage }) {
+            let folded = parameters.units[stages[index].units.lowerBound]
+            let values = [folded.weights, folded.bias].map { values in
+                let memory = hold(bytes: 4 * (values.count + Kernel.Following.padding))
+                memory.floats.update(repeating: 0, count: values.count + Kernel.Following.padding)
+                memory.floats.update(from: values, count: values.count)
+                return UnsafePointer(memory.floats)
+            }
+            following[index] = Kernel.Following(factors: values[0], bias: values[1], activation: folded.unit.activation)
+        }
         for (index, (stage, need)) in zip(stages, place.needs).enumerated() {
             let folded = parameters.units[stage.units]
             var temporary: [AlignedMemory] = []
@@ -104,13 +118,15 @@ public final class PlannedBlock {
                             place.problems[index], weights: weights, bias: bias, packed: packed.start,
                             scratch: arena.start + place.scratch[index] + thread * (need.scratch / pools.count), pool: pool,
                             dstStep: steps[index]!.dstStep, srcIsPart: steps[index]!.fromAdvance.pixel > 0,
-                            srcChannelStep: steps[index]!.srcChannelStep, dstChannelStep: steps[index]!.dstChannelStep)
+                            srcChannelStep: steps[index]!.srcChannelStep, dstChannelStep: steps[index]!.dstChannelStep,
+                            following: followers[index].map { following[$0.stage]!.from(channel: $0.channel) })
                     }
                 })
         }
         self.held = held
         self.plans = plans
         self.alone = alone
+        isFollowed = followers.map { $0 != nil }
         memory = place.memory
         outputLayout = output
         self.bands = bands
@@ -178,7 +194,8 @@ public final class PlannedBlock {
         finished(last, nil)
     }
 
-    /// The same, one band after the other, with the output of every stage's last unit handed to `observe` as NCHW.
+    /// The same, one band after the other, with the output of every stage's last unit, where there is such a map, handed to `observe` as
+    /// NCHW.
     package func run(
         _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>,
         observing observe: (_ unit: Int, _ values: UnsafeBufferPointer<Float>) -> Void
@@ -188,7 +205,7 @@ public final class PlannedBlock {
         func run(_ index: Int, _ band: Band) {
             runStep(index, band, input, output)
             // A stage's result is where it belongs after its last step.
-            guard let stage = stageEnd(index, program.steps[index]) else { return }
+            guard let stage = stageEnd(index, program.steps[index]), !isFollowed[stage] else { return }
             let (place, offset, view) = program.results[stage]!
             let unit = stages[stage].units.upperBound - 1
             let count = view.channels * size.batch * pixels

@@ -24,6 +24,8 @@ public struct Kernel: Sendable {
     public let rounding: @Sendable (Problem, Configuration) -> Rounding
     /// Whether src and dst may be the same memory.
     public let runsInPlace: @Sendable (Problem) -> Bool
+    /// Whether it can compute a depthwise layer of one tap that alone reads dst before it writes it (``PlanInputs/following``). NHWC only.
+    public let appliesFollowing: @Sendable (Problem) -> Bool
     /// One line: what it does.
     public let summary: String
     /// The file that declares it, as `target/file`, or several joined by `+`: whose code, with what it uses, decides whether stored times still hold.
@@ -38,7 +40,8 @@ public struct Kernel: Sendable {
     public init(
         name: String, layer: Layer, family: Family, isa: String, layout: Layout, srcLayout: Layout? = nil, threaded: Bool, stridesDst: Bool = false,
         rounding: @escaping @Sendable (Problem, Configuration) -> Rounding = { _, _ in .ofTerms },
-        runsInPlace: @escaping @Sendable (Problem) -> Bool = { _ in false }, summary: String,
+        runsInPlace: @escaping @Sendable (Problem) -> Bool = { _ in false },
+        appliesFollowing: @escaping @Sendable (Problem) -> Bool = { _ in false }, summary: String,
         space: ConfigurationSpace = .none, supports: @escaping @Sendable (Problem) -> Support = { _ in .yes },
         memory: @escaping @Sendable (Problem, Configuration, Int) -> Memory = { _, _, _ in Memory() },
         plan: @escaping @Sendable (Problem, Configuration, PlanInputs) -> Plan, source: String = #fileID
@@ -53,6 +56,7 @@ public struct Kernel: Sendable {
         self.stridesDst = stridesDst
         self.rounding = rounding
         self.runsInPlace = runsInPlace
+        self.appliesFollowing = appliesFollowing
         self.summary = summary
         self.source = source
         self.space = space
@@ -118,12 +122,14 @@ public struct Kernel: Sendable {
         public let srcChannelStep: Int?
         /// The same of dst.
         public let dstChannelStep: Int?
+        /// What dst goes through before it is written; only for a kernel that ``Kernel/appliesFollowing``.
+        public let following: Following?
         public var threads: Int { pool.threads }
 
         public init(
             weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, packed: UnsafeMutableRawPointer,
             scratch: UnsafeMutableRawPointer, pool: ThreadPool, dstStep: Int? = nil, srcIsPart: Bool = false, srcChannelStep: Int? = nil,
-            dstChannelStep: Int? = nil
+            dstChannelStep: Int? = nil, following: Following? = nil
         ) {
             self.weights = weights
             self.bias = bias
@@ -134,7 +140,24 @@ public struct Kernel: Sendable {
             self.srcIsPart = srcIsPart
             self.srcChannelStep = srcChannelStep
             self.dstChannelStep = dstChannelStep
+            self.following = following
         }
+    }
+
+    /// A depthwise layer of one tap: a factor and a bias per channel, and an activation.
+    public struct Following {
+        /// Those of dst's channels, and ``padding`` floats more that may be read.
+        public let factors, bias: UnsafePointer<Float>
+        public let activation: Activation
+        /// A panel of the widest tile.
+        public static let padding = 64
+
+        public init(factors: UnsafePointer<Float>, bias: UnsafePointer<Float>, activation: Activation) {
+            (self.factors, self.bias, self.activation) = (factors, bias, activation)
+        }
+
+        /// For the channels from a later one on.
+        public func from(channel: Int) -> Following { Following(factors: factors + channel, bias: bias + channel, activation: activation) }
     }
 
     /// A planned kernel.

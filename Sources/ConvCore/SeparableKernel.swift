@@ -14,12 +14,15 @@ public struct SeparableKernel: Sendable {
     /// The file that declares it, as `target/file`: whose code, with what it uses, decides whether stored times still hold.
     public let source: String
     public let space: ConfigurationSpace
+    /// As ``Kernel/appliesFollowing``, of the pointwise problem.
+    public let appliesFollowing: @Sendable (Problem) -> Bool
     public let supports: @Sendable (_ depthwise: Problem, _ pointwise: Problem) -> Kernel.Support
     public let memory: @Sendable (_ depthwise: Problem, _ pointwise: Problem, Configuration, _ threads: Int) -> Kernel.Memory
     public let plan: @Sendable (_ depthwise: Problem, _ pointwise: Problem, Configuration, PlanInputs) -> Kernel.Plan
 
     public init(
         name: String, isa: String, layout: Layout, summary: String, space: ConfigurationSpace,
+        appliesFollowing: @escaping @Sendable (Problem) -> Bool = { _ in false },
         supports: @escaping @Sendable (Problem, Problem) -> Kernel.Support = { _, _ in .yes },
         memory: @escaping @Sendable (Problem, Problem, Configuration, Int) -> Kernel.Memory,
         plan: @escaping @Sendable (Problem, Problem, Configuration, PlanInputs) -> Kernel.Plan, source: String = #fileID
@@ -30,6 +33,7 @@ public struct SeparableKernel: Sendable {
         self.summary = summary
         self.source = source
         self.space = space
+        self.appliesFollowing = appliesFollowing
         self.supports = supports
         self.memory = memory
         self.plan = plan

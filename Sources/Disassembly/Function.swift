@@ -18,7 +18,9 @@ public struct Function: Sendable {
     private func loops(_ isWanted: ((own: [Int], whole: [Int])) -> Bool) -> [Loop] {
         guard !instructions.isEmpty else { return [] }
         return ControlFlow(instructions).loops.filter(isWanted).map { loop in
-            Loop(instructions: loop.own.map { instructions[$0] }, changed: Set(loop.whole.compactMap { instructions[$0].writtenRegister }))
+            Loop(
+                instructions: loop.own.map { instructions[$0] }, isInnermost: loop.own.count == loop.whole.count,
+                changed: Set(loop.whole.compactMap { instructions[$0].writtenRegister }))
         }
     }
 }
@@ -27,11 +29,14 @@ public struct Function: Sendable {
 public struct Loop: Sendable {
     /// By address; the compiler may have put other code between them.
     public let instructions: [Instruction]
+    /// Whether it holds no other.
+    public let isInnermost: Bool
     /// The registers that it or a loop inside it writes.
     private let changed: Set<String>
 
-    init(instructions: [Instruction], changed: Set<String>) {
+    init(instructions: [Instruction], isInnermost: Bool, changed: Set<String>) {
         self.instructions = instructions
+        self.isInnermost = isInnermost
         self.changed = changed
     }
 

@@ -35,6 +35,8 @@ struct TileArguments {
     /// Whether the sums are complete: then the activation is applied.
     var finish: Bool
     var activation: Activation
+    /// What the activated sums go through before they are written, from the first column on; only where every vector is whole.
+    var following: Kernel.Following? = nil
     /// Lanes of the last vector that exist in C (and, for a tile that reads B in place, in B).
     var lastLanes: Int
     /// Tiles of earlier sums that are added to the start.
@@ -145,6 +147,18 @@ private func matrixTile<let MR: Int, let NR: Int>(
             for n in 0..<NR { sum[m][n] = rectified(sum[m][n]) }
         }
     }
+    let following = t.finish ? t.following : nil
+    if let following, !activatesStored(activation) {
+        for n in 0..<NR {
+            let (factor, bias) = (load(following.factors + n &* lanes), load(following.bias + n &* lanes))
+            for m in 0..<MR { sum[m][n] = multiplyAdd(sum[m][n], factor, bias) }
+        }
+        if following.activation == .relu {
+            for m in 0..<MR {
+                for n in 0..<NR { sum[m][n] = rectified(sum[m][n]) }
+            }
+        }
+    }
     for m in 0..<MR {
         for n in 0..<NR - 1 { store(c + (m &* t.cRow &+ n &* t.cVector), sum[m][n]) }
     }
@@ -155,12 +169,18 @@ private func matrixTile<let MR: Int, let NR: Int>(
     }
     // The long activations run over the stored tile, which is still in L1: a loop over accumulators that the optimiser
     // does not unroll would force all of them into memory for the whole sum.
-    guard activatesStored(activation) else { return }
+    guard activatesStored(activation) else {
+        if let following, activatesStored(following.activation) {
+            activateTile(c, rows: MR, columns: NR * lanes, stride: t.cRow, following.activation)
+        }
+        return
+    }
     if t.cVector == lanes {
         activateTile(c, rows: MR, columns: (NR - 1) * lanes + last, stride: t.cRow, activation)
     } else {
         for n in 0..<NR { activateTile(c + n * t.cVector, rows: MR, columns: lanes, stride: t.cRow, activation) }
     }
+    if let following { scaleTile(c, rows: MR, vectors: NR, stride: t.cRow, following) }
 }
 
 /// A term of the sums of three rows. They share a pointer, from which the others lie one and two steps away, as an address can say:

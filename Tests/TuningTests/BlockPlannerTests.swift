@@ -20,8 +20,12 @@ struct BlockPlannerTests {
         private(set) var costs: [[StageCost]]
 
         init(_ variant: BlockVariant, batch: Int, seed: UInt64, layouts: [Layout] = [.nchw, .nhwc]) throws {
+            try self.init(BlockDescription(variant), batch: batch, seed: seed, layouts: layouts)
+        }
+
+        init(_ description: BlockDescription, batch: Int, seed: UInt64, layouts: [Layout] = [.nchw, .nhwc]) throws {
             size = BlockSize(batch: batch, cin: 32, height: 5, width: 4)
-            parameters = try BlockParameters(random: BlockDescription(variant), cin: 32, cout: nil, seed: 1)
+            parameters = try BlockParameters(random: description, cin: 32, cout: nil, seed: 1)
             units = parameters.units.map(\.unit)
             var random = RandomSource(seed: seed)
             costs = []
@@ -52,6 +56,24 @@ struct BlockPlannerTests {
             }
         }
 
+        /// Of the same kernels once more, while they compute what reads the concatenation.
+        mutating func addEpilogues(seed: UInt64) throws {
+            var random = RandomSource(seed: seed)
+            let reader = try #require(units.firstIndex { $0.inputs.count > 1 })
+            for case .unit(let end) in units[reader].inputs {
+                let problem = try units[end].problem(at: size)
+                costs[end] += costs[end].filter {
+                    if case .layer(let candidate) = $0.stage.kernel { candidate.kernel.appliesFollowing(problem) } else { false }
+                }.map { StageCost(stage: $0.stage, ns: .random(in: 1...3, using: &random), isFollowed: true) }
+            }
+            costs[reader].append(StageCost(stage: BlockStage(units: reader..<reader + 1, kernel: .epilogue), ns: .random(in: 0...2, using: &random)))
+        }
+
+        /// Whether the costs are those of stages that run so beside each other.
+        func isWhole(_ way: [StageCost]) -> Bool {
+            way.map(\.isFollowed) == way.map(\.stage).followed(in: units)
+        }
+
         func everyWay(from unit: Int = 0) -> [[StageCost]] {
             guard unit < units.count else { return [[]] }
             return costs[unit].flatMap { cost in everyWay(from: cost.stage.units.upperBound).map { [cost] + $0 } }
@@ -77,6 +99,34 @@ struct BlockPlannerTests {
             maze.costs[stage.units.lowerBound].first { $0.stage.units == stage.units && $0.stage.kernel.name == stage.kernel.name }!
         }
         #expect(abs(try maze.price(taken, nsPerByte: nsPerByte) - best) < 1e-9 * best)
+    }
+
+    /// The unit behind the concatenation by a kernel of its own, or by all that make it: whichever is cheaper together.
+    @Test func cheapestWayWithEpilogues() throws {
+        var description = BlockDescription(.literal)
+        description.compress = nil
+        description.branches = [[.init(kernel: 3)]]
+        var chosen: Set<Bool> = []
+        for seed in 1...8 as ClosedRange<UInt64> {
+            var maze = try Maze(description, batch: 1, seed: seed)
+            try maze.addEpilogues(seed: seed)
+            let ways = maze.everyWay().filter(maze.isWhole)
+            #expect(ways.contains { $0.contains(where: \.isFollowed) } && ways.contains { !$0.contains(where: \.isFollowed) })
+            for nsPerByte in [0.0001, 0.002] {
+                let best = try ways.map { try maze.price($0, nsPerByte: nsPerByte) }.min()!
+                let route = try #require(LayoutPath(
+                    units: maze.units, size: maze.size, costs: maze.costs, conversionNsPerByte: nsPerByte).best())
+                #expect(abs(route.ns - best) < 1e-9 * best)
+                let taken = zip(route.stages, route.stages.followed(in: maze.units)).map { stage, isFollowed in
+                    maze.costs[stage.units.lowerBound].first {
+                        $0.stage.units == stage.units && $0.stage.kernel.name == stage.kernel.name && $0.isFollowed == isFollowed
+                    }!
+                }
+                #expect(abs(try maze.price(taken, nsPerByte: nsPerByte) - best) < 1e-9 * best)
+                chosen.insert(taken.contains(where: \.isFollowed))
+            }
+        }
+        #expect(chosen == [false, true])
     }
 
     @Test func noWayWithoutAKernel() throws {

@@ -77,12 +77,13 @@ extension BlockPlanner {
             }
             let blocks = try variants.map { try proved("\(name), a step", $0, check).block }
             let times = timing.parts(of: blocks, runs: Self.climbRuns)
+            let followed = best.followed(in: parameters.units.map(\.unit))
             // A block's parts are its stages and the conversions between them, the same in all.
             for (part, run) in blocks[0].parts.enumerated() {
                 guard case .stage(let stage) = run else { continue }
                 let slot = best.firstIndex { $0.units == stage.units }!
                 for (block, stages) in variants.enumerated() {
-                    costs.append(StageCost(stage: stages[slot], ns: Statistics.median(times[block][part])))
+                    costs.append(StageCost(stage: stages[slot], ns: Statistics.median(times[block][part]), isFollowed: followed[slot]))
                 }
                 let gains = (1...turns).filter { $0 <= moves[slot].count }.map { block in
                     (gain: Statistics.median(zip(times[block][part], times[0][part]).map { $0 / $1 }), stage: moves[slot][block - 1])
@@ -109,6 +110,7 @@ extension BlockStage {
             }
         case .separable(let kernel, let configuration):
             kernel.space.moves(from: configuration).map { BlockStage(units: units, kernel: .separable(kernel, $0), band: band, lane: lane) }
+        case .epilogue: []
         }
     }
 }

@@ -105,8 +105,14 @@ package struct BlockPlanner {
             for (name, stages) in fastestStages(blocks, timing, tried: &tried) {
                 progress("\(name), through their spaces")
                 let climbed = try climbed(name, from: stages, check, timing, tried: &tried)
-                blocks.append(try proved(name, climbed, check))
-                for best in try parted(blocks.last!, check, timing) {
+                var shared = try proved(name, climbed, check)
+                blocks.append(shared)
+                if let stages = try climbed.withEpilogue(units: units, size: size) {
+                    blocks.append(try proved("\(name), epilogue", stages, check))
+                    tried += costs(of: [blocks.last!.block], timing.parts(of: [blocks.last!.block], runs: 5).map { $0.map(Statistics.median) })
+                    shared = fastest(blocks.suffix(2), timing)!
+                }
+                for best in try parted(shared, check, timing) {
                     // Kernels of a band have few pixels at a time, those of a lane one thread: what is best for the whole map and all
                     // threads is not best for them.
                     progress("\(best.name), through their spaces")
@@ -155,13 +161,13 @@ package struct BlockPlanner {
 
     typealias Proved = (name: String, block: PlannedBlock, maxError: Double)
 
-    /// All that is alive at once: the variants, what three climbs made of them, those of a climb, its blocks in bands and in lanes, and the references
+    /// All that is alive at once: the variants, what three climbs made of them, with epilogues too, those of a climb, its blocks in bands and in lanes, and the references
     /// of the check, 16 bytes a value.
     private func requireMemory(_ variants: [(String, [BlockStage])], _ units: [BlockUnit]) throws {
         let largest = try variants.map { try needs($0.1, units).total }.max() ?? 0
         let climbing = variants.flatMap { $0.1 }.map(\.moves.count).max() ?? 0
         let references = try units.reduce(0) { try $0 + 16 * $1.problem(at: size).dstCount }
-        try BlockError.requireMemory(largest * (variants.count + climbing + bandRows(units).count + 19) + references)
+        try BlockError.requireMemory(largest * (variants.count + climbing + bandRows(units).count + 22) + references)
     }
 
     private func needs(_ stages: [BlockStage], _ units: [BlockUnit]) throws -> PlannedBlock.Memory {
@@ -179,11 +185,8 @@ package struct BlockPlanner {
         progress("stages")
         let parts = timing.parts(of: blocks.map(\.block), runs: runs).map { $0.map(Statistics.median) }
         var costs: [String: StageCost] = [:]
-        for (block, ns) in zip(blocks.map(\.block), parts) {
-            for (part, ns) in zip(block.parts, ns) {
-                guard case .stage(let stage) = part, ns < costs[stage.key]?.ns ?? .infinity else { continue }
-                costs[stage.key] = StageCost(stage: stage, ns: ns)
-            }
+        for cost in self.costs(of: blocks.map(\.block), parts) where cost.ns < costs[cost.stage.key(cost.isFollowed)]?.ns ?? .infinity {
+            costs[cost.stage.key(cost.isFollowed)] = cost
         }
         let perByte = conversionNsPerByte(blocks.map(\.block), parts)
         progress("the plan")
@@ -199,7 +202,7 @@ package struct BlockPlanner {
         let best = able.min { ratio($0, planned) < ratio($1, planned) } ?? planned
         let chosen = ratio(best, planned) < 0.99 ? best : planned
         let stages = blocks[chosen].block.stages
-        let ns = stages.map { costs[$0.key]?.ns }
+        let ns = zip(stages, stages.followed(in: units)).map { costs[$0.key($1)]?.ns }
         var plan = try BlockPlan(stages, units: units, size: size, threads: pool.threads, ns: ns, machine: machine)
         let predicted = chosen == planned ? route.ns : blocks[chosen].block.total(of: parts[chosen])
         plan.predictedNs = predicted
@@ -208,6 +211,18 @@ package struct BlockPlanner {
         return Outcome(
             plan: plan, predictedNs: predicted, measuredNs: rivals[chosen].summary.medianNs, rivals: rivals.sorted { $0.ratio < $1.ratio },
             parts: Array(zip(blocks[chosen].block.parts, own)), memory: blocks[chosen].block.memory, memoryBound: bound)
+    }
+
+    /// What the stages of these blocks took, by block and part.
+    private func costs(of blocks: [PlannedBlock], _ parts: [[Double]]) -> [StageCost] {
+        zip(blocks, parts).flatMap { block, times -> [StageCost] in
+            let followed = Dictionary(
+                uniqueKeysWithValues: zip(block.stages.map(\.units), block.stages.followed(in: parameters.units.map(\.unit))))
+            return zip(block.parts, times).compactMap { part, ns in
+                guard case .stage(let stage) = part else { return nil }
+                return StageCost(stage: stage, ns: ns, isFollowed: followed[stage.units]!)
+            }
+        }
     }
 
     /// Of the copies between layouts, by what every part of the blocks took; 0 where there are none.
@@ -239,7 +254,7 @@ package struct BlockPlanner {
                     of: route.stages, units: units, size: size, threads: pool.threads, bound: bound)
                 if memory.fits(bound) { return route }
                 guard let greedy else { return nil }
-                left.removeAll { $0.stage.key == route.stages[greedy].key }
+                left.removeAll { $0.stage.key() == route.stages[greedy].key() }
             }
             return nil
         }
@@ -280,7 +295,8 @@ package struct BlockPlanner {
     func medianRatio(_ a: [Sample], _ b: [Sample]) -> Double { Statistics.median(zip(a, b).map { $0.ns / $1.ns }) }
 
     /// nil of none.
-    func fastest(_ blocks: [Proved], _ timing: BlockTiming) -> Proved? {
+    func fastest(_ blocks: some Sequence<Proved>, _ timing: BlockTiming) -> Proved? {
+        let blocks = Array(blocks)
         let times = timing.samples(blocks.map(\.block), runs: 5).map { SampleSummary($0, seed: seed).medianNs }
         return times.indices.min { times[$0] < times[$1] }.map { blocks[$0] }
     }
@@ -360,7 +376,7 @@ package struct BlockPlanner {
 
 extension BlockStage {
     /// Its place and its kernel with the configuration: what a time is of.
-    fileprivate var key: String { "\(units) \(kernel.name) \(band ?? 0) \(lane ?? -1)" }
+    fileprivate func key(_ isFollowed: Bool = false) -> String { "\(units) \(kernel.name) \(band ?? 0) \(lane ?? -1) \(isFollowed)" }
 }
 
 package enum PlanningError: Error, CustomStringConvertible {

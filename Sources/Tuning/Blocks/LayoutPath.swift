@@ -5,10 +5,13 @@ import ConvCore
 package struct StageCost {
     package let stage: BlockStage
     package let ns: Double
+    /// Whether it computed the unit behind it in its epilogue meanwhile.
+    package let isFollowed: Bool
 
-    package init(stage: BlockStage, ns: Double) {
+    package init(stage: BlockStage, ns: Double, isFollowed: Bool = false) {
         self.stage = stage
         self.ns = ns
+        self.isFollowed = isFollowed
     }
 }
 
@@ -16,7 +19,8 @@ package struct StageCost {
 /// between their layouts is least. A map that is read several times is converted once.
 ///
 /// Exact: dynamic programming over the units in order. What the past means for the future is in which layouts the block's
-/// input, the map behind compress and the last unit's map are there, and in which the concatenation is built.
+/// input, the map behind compress and the last unit's map are there, and in which the concatenation is built, and whether what reads that is
+/// computed in the epilogues of those that end there.
 package struct LayoutPath {
     let units: [BlockUnit]
     let batch, pixels: Int
@@ -43,30 +47,38 @@ package struct LayoutPath {
     /// nil where some unit has no stage.
     package func best() -> Route? {
         var best: Route?
-        for layout in Layout.allCases {
+        for (layout, inEpilogues) in Layout.allCases.map({ ($0, false) }) + [(.nhwc, true)] {
+            let concatenation = Concatenation(layout: layout, inEpilogues: inEpilogues)
             var memo: [State: (ns: Double, choice: BlockStage)?] = [:]
             let start = State(unit: 0, input: Self.bit(.nchw), trunk: 0, last: 0)
-            guard let ns = cheapest(start, concatenation: layout, &memo), best == nil || ns < best!.ns else { continue }
+            guard let ns = cheapest(start, concatenation, &memo), best == nil || ns < best!.ns else { continue }
             var stages: [BlockStage] = []
             var state = start
             while state.unit < units.count, let choice = memo[state]??.choice {
                 stages.append(choice)
-                state = step(state, choice, concatenation: layout).state
+                state = step(state, choice, concatenation).state
             }
             best = Route(stages: stages, ns: ns)
         }
         return best
     }
 
+    /// How it is built, and whether its reader is computed in the epilogues of those that end there.
+    private struct Concatenation {
+        let layout: Layout
+        let inEpilogues: Bool
+    }
+
     private func cheapest(
-        _ state: State, concatenation: Layout, _ memo: inout [State: (ns: Double, choice: BlockStage)?]
+        _ state: State, _ concatenation: Concatenation, _ memo: inout [State: (ns: Double, choice: BlockStage)?]
     ) -> Double? {
         guard state.unit < units.count else { return 0 }
         if let known = memo[state] { return known?.ns }
         var best: (ns: Double, choice: BlockStage)?
         for cost in costs[state.unit] where units.part(of: state.unit, notIn: cost.stage.kernel.srcLayout) == nil {
-            let (next, conversions) = step(state, cost.stage, concatenation: concatenation)
-            guard let rest = cheapest(next, concatenation: concatenation, &memo) else { continue }
+            guard fits(cost, concatenation) else { continue }
+            let (next, conversions) = step(state, cost.stage, concatenation)
+            guard let rest = cheapest(next, concatenation, &memo) else { continue }
             let ns = cost.ns + conversions + rest
             if best == nil || ns < best!.ns { best = (ns, cost.stage) }
         }
@@ -74,8 +86,14 @@ package struct LayoutPath {
         return best?.ns
     }
 
+    private func fits(_ cost: StageCost, _ concatenation: Concatenation) -> Bool {
+        let ends = concatenated.contains(cost.stage.units.upperBound - 1)
+        let reads = units[cost.stage.units.lowerBound].inputs.count > 1
+        return cost.isFollowed == (ends && concatenation.inEpilogues) && cost.stage.kernel.isEpilogue == (reads && concatenation.inEpilogues)
+    }
+
     /// The state behind a stage, and the nanoseconds of the conversions that it needs.
-    private func step(_ state: State, _ stage: BlockStage, concatenation: Layout) -> (state: State, conversions: Double) {
+    private func step(_ state: State, _ stage: BlockStage, _ concatenation: Concatenation) -> (state: State, conversions: Double) {
         var next = state
         next.unit = stage.units.upperBound
         var ns = 0.0
@@ -83,7 +101,7 @@ package struct LayoutPath {
         let (bit, srcBit) = (Self.bit(layout), Self.bit(srcLayout))
         let first = units[stage.units.lowerBound]
         if first.inputs.count > 1 {
-            if srcLayout != concatenation { ns += conversion(first.ic) }
+            if srcLayout != concatenation.layout { ns += conversion(first.ic) }
         } else {
             switch first.inputs[0] {
             case .block:
@@ -101,7 +119,7 @@ package struct LayoutPath {
         next.last = bit
         if lastUnit == trunkUnit { next.trunk = bit }
         if concatenated.contains(lastUnit) {
-            let direct = layout == concatenation && (layout == .nhwc ? stage.kernel.stridesDst : batch == 1)
+            let direct = layout == concatenation.layout && (layout == .nhwc ? stage.kernel.stridesDst : batch == 1)
             if !direct { ns += conversion(channels) }
         } else if lastUnit == units.count - 1, layout != .nchw {
             ns += conversion(channels)

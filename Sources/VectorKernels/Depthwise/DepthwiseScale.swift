@@ -27,7 +27,7 @@ let depthwiseScale = Kernel(
                 let share = ThreadPool.share(of: pixels, index: index, parts: pool.threads)
                 let offset = share.lowerBound * p.ic
                 scale(
-                    src + offset, factors, dst + offset, pixels: share.count, vectors: p.ic / lanes, past: past,
+                    src + offset, factors, factors + p.ic, dst + offset, pixels: share.count, vectors: p.ic / lanes, step: p.ic, past: past,
                     activation: p.activation)
             }
         }
@@ -54,9 +54,10 @@ let depthwiseScaleBlocked = Kernel(
                 while first < share.upperBound {
                     let map = first / pixels
                     let end = min(share.upperBound, (map + 1) * pixels)
+                    let own = factors + map % blocks * 2 * block
                     scale(
-                        src + first * block, factors + map % blocks * 2 * block, dst + first * block, pixels: end - first,
-                        vectors: blockVectors, past: past, activation: p.activation)
+                        src + first * block, own, own + block, dst + first * block, pixels: end - first, vectors: blockVectors, step: block,
+                        past: past, activation: p.activation)
                     first = end
                 }
             }
@@ -91,9 +92,10 @@ let depthwiseScalePlanes = Kernel(
                     let plane = first / vectors
                     let end = min(share.upperBound, (plane + 1) * vectors)
                     // As pixels of a block of one vector of channels, which are alike.
+                    let own = factors + plane % p.ic * 2 * lanes
                     scale(
-                        src + first * lanes, factors + plane % p.ic * 2 * lanes, dst + first * lanes, pixels: end - first, vectors: 1,
-                        past: past, activation: p.activation)
+                        src + first * lanes, own, own + lanes, dst + first * lanes, pixels: end - first, vectors: 1, step: lanes, past: past,
+                        activation: p.activation)
                     first = end
                 }
             }
@@ -123,45 +125,52 @@ private func goesPast(_ p: Problem, _ c: Configuration, _ src: UnsafePointer<Flo
     4 * p.dstCount >= c["m"] << 20 && src != UnsafePointer(dst) && UInt(bitPattern: dst) % UInt(4 * lanes) == 0
 }
 
+/// A tile of sums that lie in a first cache, through what follows them.
+func scaleTile(_ c: UnsafeMutablePointer<Float>, rows: Int, vectors: Int, stride: Int, _ following: Kernel.Following) {
+    scale(
+        c, following.factors, following.bias, c, pixels: rows, vectors: vectors, step: stride, past: false, activation: following.activation)
+}
+
+/// Pixels lie `step` floats apart.
 private func scale(
-    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, pixels: Int,
-    vectors: Int, past: Bool, activation: Activation
+    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ bias: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>,
+    pixels: Int, vectors: Int, step: Int, past: Bool, activation: Activation
 ) {
     switch activation {
-    case .none: scalePlain(src, factors, dst, pixels, vectors, past)
-    case .relu: scaleReLU(src, factors, dst, pixels, vectors, past)
-    case .silu: scaleSiLU(src, factors, dst, pixels, vectors, past)
-    case .hardswish: scaleHardswish(src, factors, dst, pixels, vectors, past)
+    case .none: scalePlain(src, factors, bias, dst, pixels, vectors, step, past)
+    case .relu: scaleReLU(src, factors, bias, dst, pixels, vectors, step, past)
+    case .silu: scaleSiLU(src, factors, bias, dst, pixels, vectors, step, past)
+    case .hardswish: scaleHardswish(src, factors, bias, dst, pixels, vectors, step, past)
     }
     if past { atrous_finish_stores() }
 }
 
 @inline(__always)
 private func scale(
-    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int,
-    _ vectors: Int, _ past: Bool, _ activation: Activation
+    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ bias: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>,
+    _ pixels: Int, _ vectors: Int, _ step: Int, _ past: Bool, _ activation: Activation
 ) {
     if past {
-        scaleTiles(src, factors, dst, pixels, vectors, past: true, activation)
+        scaleTiles(src, factors, bias, dst, pixels, vectors, step, past: true, activation)
     } else {
-        scaleTiles(src, factors, dst, pixels, vectors, past: false, activation)
+        scaleTiles(src, factors, bias, dst, pixels, vectors, step, past: false, activation)
     }
 }
 
 @inline(__always)
 private func scaleTiles(
-    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int,
-    _ vectors: Int, past: Bool, _ activation: Activation
+    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ bias: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>,
+    _ pixels: Int, _ vectors: Int, _ step: Int, past: Bool, _ activation: Activation
 ) {
     let count = vectors &* lanes
     let whole = pixels &- pixels % 4
     var pixel = 0
     while pixel < whole {
-        scaleTile(src + pixel &* count, factors, dst + pixel &* count, count, past: past, activation, InlineArray<4, Vector>.self)
+        scaleTile(src + pixel &* step, factors, bias, dst + pixel &* step, count, step, past: past, activation, InlineArray<4, Vector>.self)
         pixel &+= 4
     }
     while pixel < pixels {
-        scaleTile(src + pixel &* count, factors, dst + pixel &* count, count, past: past, activation, InlineArray<1, Vector>.self)
+        scaleTile(src + pixel &* step, factors, bias, dst + pixel &* step, count, step, past: past, activation, InlineArray<1, Vector>.self)
         pixel &+= 1
     }
 }
@@ -169,17 +178,17 @@ private func scaleTiles(
 /// N pixels of `count` channels, each factor and bias loaded once for all.
 @inline(__always)
 private func scaleTile<let N: Int>(
-    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ count: Int, past: Bool,
-    _ activation: Activation, _ shape: InlineArray<N, Vector>.Type
+    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ biases: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>,
+    _ count: Int, _ step: Int, past: Bool, _ activation: Activation, _ shape: InlineArray<N, Vector>.Type
 ) {
     var i = 0
     while i < count {
         let factor = load(factors + i)
-        let bias = load(factors + (count &+ i))
+        let bias = load(biases + i)
         var value = InlineArray<N, Vector>(repeating: bias)
-        for n in 0..<N { value[n] = activate(multiplyAdd(load(src + (n &* count &+ i)), factor, bias), activation) }
+        for n in 0..<N { value[n] = activate(multiplyAdd(load(src + (n &* step &+ i)), factor, bias), activation) }
         for n in 0..<N {
-            if past { storePast(dst + (n &* count &+ i), value[n]) } else { store(dst + (n &* count &+ i), value[n]) }
+            if past { storePast(dst + (n &* step &+ i), value[n]) } else { store(dst + (n &* step &+ i), value[n]) }
         }
         i &+= lanes
     }
@@ -189,32 +198,32 @@ private func scaleTile<let N: Int>(
 
 @inline(never)
 private func scalePlain(
-    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int, _ vectors: Int,
-    _ past: Bool
+    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ bias: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>,
+    _ pixels: Int, _ vectors: Int, _ step: Int, _ past: Bool
 ) {
-    scale(src, factors, dst, pixels, vectors, past, .none)
+    scale(src, factors, bias, dst, pixels, vectors, step, past, .none)
 }
 
 @inline(never)
 private func scaleReLU(
-    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int, _ vectors: Int,
-    _ past: Bool
+    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ bias: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>,
+    _ pixels: Int, _ vectors: Int, _ step: Int, _ past: Bool
 ) {
-    scale(src, factors, dst, pixels, vectors, past, .relu)
+    scale(src, factors, bias, dst, pixels, vectors, step, past, .relu)
 }
 
 @inline(never)
 private func scaleSiLU(
-    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int, _ vectors: Int,
-    _ past: Bool
+    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ bias: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>,
+    _ pixels: Int, _ vectors: Int, _ step: Int, _ past: Bool
 ) {
-    scale(src, factors, dst, pixels, vectors, past, .silu)
+    scale(src, factors, bias, dst, pixels, vectors, step, past, .silu)
 }
 
 @inline(never)
 private func scaleHardswish(
-    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ pixels: Int, _ vectors: Int,
-    _ past: Bool
+    _ src: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, _ bias: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>,
+    _ pixels: Int, _ vectors: Int, _ step: Int, _ past: Bool
 ) {
-    scale(src, factors, dst, pixels, vectors, past, .hardswish)
+    scale(src, factors, bias, dst, pixels, vectors, step, past, .hardswish)
 }

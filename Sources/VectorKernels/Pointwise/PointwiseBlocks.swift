@@ -35,7 +35,7 @@ private let farWeightBytes = 1 << 19
 
 /// Pixels `rows` × panels `panelRange` of the product; the pixels of src and dst lie `srcStep` and `dstStep` floats apart, and the channels
 /// of src, where they are not in `blocks`, `srcChannelStep`. `isFar`: src lies beyond the private caches. While a block of rows is
-/// multiplied, the source of the next is asked for then, and behind the last what `next` names. With `planes` dst is in planes, and each
+/// multiplied, the source of the next is asked for then, and behind the last what `next` names. `following`: what dst goes through. With `planes` dst is in planes, and each
 /// block but the last of whole buffers.
 ///
 /// Tried: blocks of equal rows, where the last is much smaller (no change).
@@ -43,7 +43,7 @@ private let farWeightBytes = 1 << 19
 func runPointwiseBlocks(
     _ p: Problem, rows: Range<Int>, panelRange: Range<Int>, panels: PackedPanels, m: Int, depthBlock: Int,
     rowBlock: Int, src: UnsafePointer<Float>, srcStep: Int, srcChannelStep: Int = 1, isFar: Bool, weights: UnsafePointer<Float>,
-    bias: UnsafePointer<Float>?, dst: UnsafeMutablePointer<Float>, dstStep: Int, blocks: ChannelBlocks? = nil, planes: PlaneTarget? = nil,
+    bias: UnsafePointer<Float>?, following: Kernel.Following? = nil, dst: UnsafeMutablePointer<Float>, dstStep: Int, blocks: ChannelBlocks? = nil, planes: PlaneTarget? = nil,
     next: UnsafeBufferPointer<Float>? = nil
 ) {
     // More threads than panels, over which the grid may be cut all the same.
@@ -82,6 +82,7 @@ func runPointwiseBlocks(
                         a: a, b: weights + panel * panels.panelCount + depthStart * panels.width, c: c,
                         taps: tap, tapCount: 1, depth: depth, aRow: srcStep, aStep: blocks == nil ? srcChannelStep : 1, bStep: panels.width,
                         cRow: cRow, start: start, finish: depthStart + depth == p.ic, activation: p.activation,
+                        following: following?.from(channel: column),
                         lastLanes: columns - (vectors - 1) * lanes, prefetchesC: blocks == nil && planes == nil && dstStep != p.oc,
                         aheadStep: (part + depth - 1) / depth, aheadTileStep: part)
                     if let blocks {

@@ -7,7 +7,7 @@ import ThreadPool
 /// of `pw-tile`'s time, and the copy of 128 channels would take 25 % of that of 128 to 64.
 let pointwiseTileFromPlanes = Kernel(
     name: "pw-tile-from-planes-\(isaName)", layer: .pw, family: .tiled, isa: isaName, layout: .nhwc, srcLayout: .nchw, threaded: true,
-    stridesDst: true,
+    stridesDst: true, appliesFollowing: { $0.oc % lanes == 0 },
     summary: "blocked matrix product on register tiles, weights packed, activations broadcast from planes, pixels of dst side by side",
     space: planesSpace,
     memory: { p, c, _ in Kernel.Memory(packed: 4 * PackedPanels(p, width: c["n"] * lanes).count) },
@@ -21,13 +21,13 @@ let pointwiseTileFromPlanes = Kernel(
         let dstStep = inputs.dstStep ?? p.oc
         let channelStep = inputs.srcChannelStep ?? pixels
         let isFar = liesFar(p, inputs)
-        return Kernel.Plan { [bias = inputs.bias, pool = inputs.pool] src, dst in
+        return Kernel.Plan { [bias = inputs.bias, following = inputs.following, pool = inputs.pool] src, dst in
             pool.run { index in
                 eachImage(of: grid.rows(of: index), pixels: pixels) { image, rows in
                     runPointwiseBlocks(
                         p, rows: rows, panelRange: grid.panels(of: index), panels: panels, m: m, depthBlock: p.ic, rowBlock: r,
                         src: src + image * channelStep * p.ic, srcStep: 1, srcChannelStep: channelStep, isFar: isFar, weights: packed,
-                        bias: bias, dst: dst + image * pixels * dstStep, dstStep: dstStep)
+                        bias: bias, following: following, dst: dst + image * pixels * dstStep, dstStep: dstStep)
                 }
             }
         }

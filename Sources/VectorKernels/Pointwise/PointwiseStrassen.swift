@@ -25,6 +25,7 @@ import ThreadPool
 let pointwiseStrassen = Kernel(
     name: "pw-strassen-\(isaName)", layer: .pw, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
     stridesDst: true, rounding: { .ofStrassen(levels: strassenLevels($0, $1), chunkDepth: $1["k"]) },
+    appliesFollowing: { $0.oc % lanes == 0 },
     summary: "Strassen-Winograd product on register tiles: 7 multiplications for 8, per level",
     space: ConfigurationSpace(
         [
@@ -106,10 +107,10 @@ private final class StrassenJob: Sendable {
     func plan(_ inputs: Kernel.PlanInputs, dstStep: Int) -> Kernel.Plan {
         let packed = inputs.packed.assumingMemoryBound(to: Float.self)
         pack(inputs.weights, bias: inputs.bias, into: packed)
-        return Kernel.Plan { [self, pool = inputs.pool, scratch = inputs.scratch] src, dst in
+        return Kernel.Plan { [self, pool = inputs.pool, scratch = inputs.scratch, following = inputs.following] src, dst in
             pool.run { index in
                 let own = (scratch + index * 4 * scratchCount).assumingMemoryBound(to: Float.self)
-                run(index, src: src, packed: packed, scratch: own, dst: dst, dstStep: dstStep)
+                run(index, src: src, packed: packed, scratch: own, following: following, dst: dst, dstStep: dstStep)
             }
         }
     }
@@ -147,7 +148,7 @@ private final class StrassenJob: Sendable {
 
     private func run(
         _ index: Int, src: UnsafePointer<Float>, packed: UnsafePointer<Float>, scratch: UnsafeMutablePointer<Float>,
-        dst: UnsafeMutablePointer<Float>, dstStep: Int
+        following: Kernel.Following?, dst: UnsafeMutablePointer<Float>, dstStep: Int
     ) {
         let rows = grid.rows(of: index)
         let panelRange = grid.panels(of: index)
@@ -165,8 +166,8 @@ private final class StrassenJob: Sendable {
                     for panel in panelRange {
                         multiply(
                             part: part, first: first, rows: count, chunk: chunk, group: group, panel: panel, packed: packed, scratch: scratch,
-                            kept: scratch + (keptOffset + (panel - panelRange.lowerBound) * keptSums * sumCount), dst: dst,
-                            dstStep: dstStep)
+                            kept: scratch + (keptOffset + (panel - panelRange.lowerBound) * keptSums * sumCount), following: following,
+                            dst: dst, dstStep: dstStep)
                     }
                 }
             }
@@ -197,7 +198,7 @@ private final class StrassenJob: Sendable {
     /// The products of a group: one panel of every block of columns × all tiles of the pixels from `first` on.
     private func multiply(
         part: Int, first: Int, rows: Int, chunk: Int, group: Int, panel: Int, packed: UnsafePointer<Float>, scratch: UnsafeMutablePointer<Float>,
-        kept: UnsafeMutablePointer<Float>, dst: UnsafeMutablePointer<Float>, dstStep: Int
+        kept: UnsafeMutablePointer<Float>, following: Kernel.Following?, dst: UnsafeMutablePointer<Float>, dstStep: Int
     ) {
         let steps = UnsafeRawPointer(packed).assumingMemoryBound(to: StrassenProgram.Step.self)
         let column = panel * panels.width
@@ -256,6 +257,7 @@ private final class StrassenJob: Sendable {
                         let columnsThere = min(width, problem.oc - channel)
                         guard rowsThere > 0, columnsThere > 0 else { continue }
                         t.finish = last
+                        t.following = following?.from(channel: channel)
                         guard !toPlanes else {
                             t.c = spare + above
                             t.cRow = width

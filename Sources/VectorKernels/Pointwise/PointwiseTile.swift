@@ -10,7 +10,7 @@ import ThreadPool
 /// Loop structure: Goto, van de Geijn, "Anatomy of high-performance matrix multiplication", TOMS 2008, without packing A.
 let pointwiseTile = Kernel(
     name: "pw-tile-\(isaName)", layer: .pw, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
-    stridesDst: true,
+    stridesDst: true, appliesFollowing: { $0.oc % lanes == 0 },
     summary: "blocked matrix product on register tiles, weights packed, activations broadcast in place",
     space: tileSpace(constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers, and a compiled tile") { _ in true },
     memory: { p, c, _ in Kernel.Memory(packed: 4 * PackedPanels(p, width: c["n"] * lanes).count) },
@@ -24,13 +24,14 @@ let pointwiseTile = Kernel(
         let dstStep = inputs.dstStep ?? p.oc
         let isFar = liesFar(p, inputs)
         let follows = inputs.srcIsPart ? min(r, rows) * p.ic : 0
-        return Kernel.Plan { [bias = inputs.bias, pool = inputs.pool] src, dst in
+        return Kernel.Plan { [bias = inputs.bias, following = inputs.following, pool = inputs.pool] src, dst in
             // What is computed next, if this is not the end of the map.
             let next = follows > 0 ? UnsafeBufferPointer(start: src + rows * p.ic, count: follows) : nil
             pool.run { index in
                 runPointwiseBlocks(
                     p, rows: grid.rows(of: index), panelRange: grid.panels(of: index), panels: panels, m: m, depthBlock: k, rowBlock: r,
-                    src: src, srcStep: p.ic, isFar: isFar, weights: packed, bias: bias, dst: dst, dstStep: dstStep, next: next)
+                    src: src, srcStep: p.ic, isFar: isFar, weights: packed, bias: bias, following: following, dst: dst, dstStep: dstStep,
+                    next: next)
             }
         }
     })

@@ -23,6 +23,7 @@ let separableFused = SeparableKernel(
         admits: { c in
             fitsRegisters(c["t"], c["v"]) && c["t"] <= largestPixels(vectors: c["v"]) && isCompiledTile(c["m"], c["n"])
         }),
+    appliesFollowing: { $0.oc % lanes == 0 },
     memory: { dw, pw, c, threads in
         Kernel.Memory(
             packed: depthwiseBytes(dw) + 4 * PackedPanels(pw, width: c["n"] * lanes).count,
@@ -40,7 +41,8 @@ let separableFused = SeparableKernel(
         let (m, k, blockRows, bytes) = (c["m"], c["k"], rowsPerBlock(dw, c), bufferBytes(dw, c))
         let dstStep = inputs.pointwise.dstStep ?? pw.oc
         let isFar = liesFar(pw, inputs.pointwise)
-        return Kernel.Plan { [pool = inputs.pointwise.pool, scratch = inputs.pointwise.scratch, bias = inputs.pointwise.bias] src, dst in
+        let (bias, following) = (inputs.pointwise.bias, inputs.pointwise.following)
+        return Kernel.Plan { [pool = inputs.pointwise.pool, scratch = inputs.pointwise.scratch] src, dst in
             pool.run { index in
                 let buffer = (scratch + index * bytes).assumingMemoryBound(to: Float.self)
                 let share = ThreadPool.share(of: dw.batch * dw.oh, index: index, parts: pool.threads)
@@ -58,7 +60,7 @@ let separableFused = SeparableKernel(
                     }
                     runPointwiseBlocks(
                         pw, rows: 0..<(part.count * dw.ow), panelRange: 0..<panels.panels, panels: panels, m: m,
-                        depthBlock: k, rowBlock: part.count * dw.ow, src: buffer, srcStep: pw.ic, isFar: isFar, weights: packed, bias: bias,
+                        depthBlock: k, rowBlock: part.count * dw.ow, src: buffer, srcStep: pw.ic, isFar: isFar, weights: packed, bias: bias, following: following,
                         dst: dst + first * dw.ow * dstStep, dstStep: dstStep,
                         next: next.isEmpty ? nil : UnsafeBufferPointer(start: src + next.lowerBound, count: next.count))
                 }

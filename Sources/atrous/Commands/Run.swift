@@ -143,7 +143,8 @@ final class RunReport {
                 let floor = (lane == nil ? all : one).map { roofline in problems.reduce(0) { $0 + roofline.floorNs($1) } }
                 return Part(
                     part: planned.units[stage.units].map(\.name).joined(separator: "+"), kernel: stage.kernel.name, median_ms: ns / 1e6,
-                    share: ns / total, lane: lane, gflops: problems.reduce(0) { $0 + $1.nominalFLOPs } / ns, roofline: floor.map { $0 / ns },
+                    share: ns / total, lane: lane, gflops: stage.kernel.isEpilogue ? nil : problems.reduce(0) { $0 + $1.nominalFLOPs } / ns,
+                    roofline: stage.kernel.isEpilogue ? nil : floor.map { $0 / ns },
                     scratch_bytes: planned.scratchBytes(of: stage))
             }
         }
