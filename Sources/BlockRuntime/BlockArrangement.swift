@@ -67,6 +67,7 @@ struct BlockArrangement {
         memory.weights = zip(stages, needs).reduce(0) { sum, stage in
             sum + stage.1.packed
                 + units[stage.0.units].reduce(0) { $0 + 4 * ($1.oc + (stage.1.packed > 0 ? 0 : $1.weightShape.reduce(1, *))) }
+                + (stage.0.kernel.isEpilogue ? 8 * Kernel.Following.padding : 0)
         }
         self.memory = memory
     }

@@ -90,7 +90,7 @@ extension [BlockStage] {
     func checkBands(units: [BlockUnit], size: BlockSize) throws {
         guard let first = first(where: { $0.band != nil }), let rows = first.band else { return }
         func refused(_ reason: String) -> PlanError {
-            .parts(unit: BlockPlan.unitText(units[first.units]), reason)
+            .bandsOrLanes(unit: BlockPlan.unitText(units[first.units]), reason)
         }
         guard (1...size.height).contains(rows) else { throw refused("a band of \(rows) rows does not fit \(size.height) rows; write 1 … \(size.height)") }
         guard let tail = try bandedTail(units: units, size: size) else {

@@ -152,8 +152,8 @@ package struct BlockCheck {
         package var passed: Bool { error <= tolerance }
     }
 
-    /// Runs the block and compares every unit that the plan makes; for a unit inside a fused stage, the oracle on its folded
-    /// weights where the file holds its activation.
+    /// Runs the block and compares every unit that the plan makes, those that go through an epilogue in a run without it; for a unit inside
+    /// a fused stage, the oracle on its folded weights where the file holds its activation.
     ///
     /// A unit reads what the block itself computed, so an output may be off by the rounding of its own sum and of the
     /// folded weights (``ErrorBound``), and by the largest error that was found at its inputs times Σ|w| and the steepest
@@ -164,10 +164,17 @@ package struct BlockCheck {
         input.withUnsafeBufferPointer { input in
             block.run(input.baseAddress!, output.floats) { unit, values in actual[unit] = Array(values) }
             // Threads that have lanes or bands of their own were not yet at work; what they leave out must not stand there already.
-            if block.isParted {
+            if block.hasBandsOrLanes {
                 output.floats.update(repeating: .nan, count: output.floatBuffer.count)
                 block.run(input.baseAddress!, output.floats)
                 actual[references.count - 1] = block.outputAsNCHW(output.floats)
+            }
+            if block.isFollowed.contains(true) {
+                // What goes through an epilogue is nowhere before it: the same kernels without it show their own errors.
+                let bare = try! PlannedBlock(
+                    parameters, size: size, stages: block.stages, pool: block.pool, output: block.outputLayout, epilogues: false)
+                let makers = Set(zip(block.stages, block.isFollowed).filter { $0.1 }.map { $0.0.units.upperBound - 1 })
+                bare.run(input.baseAddress!, output.floats) { unit, values in if makers.contains(unit) { actual[unit] = Array(values) } }
             }
         }
         let kernels = block.stages.flatMap { stage in stage.units.map { _ in stage.kernel } }

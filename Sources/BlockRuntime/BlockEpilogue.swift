@@ -1,7 +1,9 @@
 import ConvCore
 
 /// A depthwise unit of one tap computed before what it reads is written: a factor, a bias and an activation more in the epilogue of the
-/// kernels that make it. Behind the concatenation that saves a pass over the largest map of the block.
+/// kernels that make it. Behind the concatenation that saves a pass over the largest map of the block: on a Zen 5 `fuse.dw` of rfb at
+/// 128×80×80 took 140 of 7400 µs in bands of 8 rows, and costs 25 µs more in the four layers before it (ReLU); with SiLU, whose division
+/// both ways take, a third of its 340 µs is gained.
 extension [BlockStage] {
     /// The same, where the unit that reads the concatenation can be computed so; nil where it cannot.
     package func withEpilogue(units: [BlockUnit], size: BlockSize) throws -> [BlockStage]? {
@@ -49,10 +51,11 @@ extension [BlockStage] {
         for source in units[unit].inputs {
             guard case .unit(let source) = source else { return "it reads the block's input, which no kernel makes" }
             let maker = self[firstIndex { $0.units.contains(source) }!]
-            guard maker.units.upperBound == source + 1, readers[source] == 1, maker.kernel.layout == .nhwc,
-                maker.kernel.appliesFollowing(try maker.problems(units, at: size))
-            else {
-                return "\(maker.kernel.name), which makes \(units[source].name), does not compute what follows; write pw-tile or pw-strassen there, or another kernel here"
+            guard maker.units.upperBound == source + 1, readers[source] == 1 else {
+                return "\(units[source].name), which it reads, others read, too; write a kernel of its own"
+            }
+            if case .no(let reason) = maker.kernel.appliesFollowing(try maker.problems(units, at: size)) {
+                return "\(maker.kernel.name), which makes \(units[source].name), cannot: \(reason); write another there, or a kernel of its own here"
             }
         }
         return nil

@@ -2,6 +2,8 @@ import ConvCore
 
 /// Branches side by side: a stage in a lane runs on one thread while other threads run the stages of other lanes. There is nothing to
 /// wait for between the layers of a branch, and its maps stay in one core's private cache; a thread whose lane is short waits at the end.
+/// On two threads of a Zen 5 that is up to 2.8 % faster for YOLOv5n's blocks, whose layers take some 10 µs, and even at best for those of s
+/// to x: there whole branches and the residual layer, which is as long as two, do not come out even, and a part of them is shared.
 extension [BlockStage] {
     /// What leads to each part of the concatenation and is read by nothing else: the numbers of the stages, by part. Empty where there is
     /// no concatenation.
@@ -27,7 +29,7 @@ extension [BlockStage] {
     /// Throws ``PlanError`` where a stage in a lane would have to wait for another lane, or others for it before the concatenation is read.
     func checkLanes(units: [BlockUnit]) throws(PlanError) {
         guard let first = first(where: { $0.lane != nil }) else { return }
-        func refused(_ stage: BlockStage, _ reason: String) -> PlanError { .parts(unit: BlockPlan.unitText(units[stage.units]), reason) }
+        func refused(_ stage: BlockStage, _ reason: String) -> PlanError { .bandsOrLanes(unit: BlockPlan.unitText(units[stage.units]), reason) }
         guard allSatisfy({ $0.band == nil }) else { throw refused(first, "a plan has lanes or bands; leave one of the two empty") }
         let reader = firstIndex { units[$0.units.lowerBound].inputs.count > 1 } ?? 0
         for (index, stage) in enumerated() {

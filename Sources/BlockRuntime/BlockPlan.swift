@@ -13,7 +13,7 @@ public struct BlockPlan: Sendable, Equatable {
         package var config: String
         package var layout: String
         public var threads: Int
-        /// What the stage took alone, in nanoseconds; nil where it was not measured.
+        /// What the stage took, in nanoseconds, in a lane on its own thread; nil where it was not measured.
         package var medianNs: Double?
         /// Where that was measured.
         package var machine: String
@@ -192,19 +192,16 @@ public struct BlockPlan: Sendable, Equatable {
         do {
             try stages.checkBands(units: units, size: size)
             try stages.checkLanes(units: units)
-        } catch let error as PlanError {
-            guard case .parts(let unit, _) = error else { throw error }
-            throw PlanError.malformed(file: source, line: line(rows.firstIndex { $0.unit == unit } ?? 0), "\(error)")
-        }
-        do {
             try stages.checkConcatenation(units: units)
-        } catch {
-            throw PlanError.malformed(file: source, line: line(stages.firstIndex { units[$0.units.lowerBound].inputs.count > 1 }!), "\(error)")
-        }
-        do {
             try stages.checkEpilogues(units: units, size: size)
         } catch let error as PlanError {
-            throw PlanError.malformed(file: source, line: line(stages.firstIndex(where: \.kernel.isEpilogue)!), "\(error)")
+            switch error {
+            case .bandsOrLanes(let unit, _), .unsupported(let unit, _, _):
+                // Of a stage of two units it may name the first.
+                let row = rows.firstIndex { $0.unit == unit || $0.unit.hasPrefix("\(unit)+") } ?? 0
+                throw PlanError.malformed(file: source, line: line(row), "\(error)")
+            default: throw error
+            }
         }
         return stages
     }

@@ -68,11 +68,11 @@ package enum StageKernel: Sendable {
     }
 
     /// Whether it computes the unit of one tap that reads what it writes, too; `problems` are its own.
-    func appliesFollowing(_ problems: [Problem]) -> Bool {
+    func appliesFollowing(_ problems: [Problem]) -> Kernel.Support {
         switch self {
         case .layer(let candidate): candidate.kernel.appliesFollowing(problems[0])
         case .separable(let kernel, _): kernel.appliesFollowing(problems[1])
-        case .epilogue: false
+        case .epilogue: .no(reason: "it computes nothing itself")
         }
     }
 
@@ -131,9 +131,10 @@ package enum StageKernel: Sendable {
     /// `weights` and `bias` are one per problem.
     func plan(
         _ problems: [Problem], weights: [UnsafePointer<Float>], bias: [UnsafePointer<Float>],
-        packed: UnsafeMutableRawPointer, scratch: UnsafeMutableRawPointer, pool: ThreadPool, dstStep: Int?, srcIsPart: Bool, srcChannelStep: Int?, dstChannelStep: Int?,
-        following: Kernel.Following?
+        packed: UnsafeMutableRawPointer, scratch: UnsafeMutableRawPointer, pool: ThreadPool, dstStep: Int?, srcIsPart: Bool,
+        srcChannelStep: Int?, dstChannelStep: Int?, following: Kernel.Following?
     ) -> Kernel.Plan {
+        if isEpilogue { return Kernel.Plan { _, _ in } }
         let inputs = Kernel.PlanInputs(
             weights: weights.last!, bias: bias.last!, packed: packed, scratch: scratch, pool: pool, dstStep: dstStep, srcIsPart: srcIsPart,
             srcChannelStep: srcChannelStep, dstChannelStep: dstChannelStep, following: following)
@@ -143,7 +144,7 @@ package enum StageKernel: Sendable {
             return kernel.plan(
                 problems[0], problems[1], configuration,
                 .init(depthwiseWeights: weights[0], depthwiseBias: bias[0], pointwise: inputs))
-        case .epilogue: return Kernel.Plan { _, _ in }
+        case .epilogue: preconditionFailure("planned above")
         }
     }
 }

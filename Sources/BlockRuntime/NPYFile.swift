@@ -38,12 +38,12 @@ package struct NPYFile: Sendable {
         guard let type = header.firstMatch(of: /['"]descr['"]\s*:\s*['"]([^'"]*)['"]/)?.1, type == "<f4" || type == "<f8" else {
             throw .unsupported(file: path, "does not hold little-endian floats; save x.astype('<f4')")
         }
-        guard let text = header.firstMatch(of: /['"]shape['"]\s*:\s*\(([0-9, ]*)\)/)?.1 else { throw .notNPY(file: path) }
+        guard let text = header.firstMatch(of: /['"]shape['"]\s*:\s*\(([^)]*)\)/)?.1 else { throw .notNPY(file: path) }
         var shape: [Int] = []
         var count = 1
         for part in text.split(whereSeparator: { $0 == "," || $0 == " " }) {
-            guard let size = Int(part), case let (product, overflow) = count.multipliedReportingOverflow(by: size), !overflow
-            else { throw .notNPY(file: path) }
+            guard let size = Int(part), size >= 0, case let (product, overflow) = count.multipliedReportingOverflow(by: size), !overflow
+            else { throw .unsupported(file: path, "has the shape (\(text)), which no array has; save it anew with numpy.save") }
             shape.append(size)
             count = product
         }

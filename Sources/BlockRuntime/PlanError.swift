@@ -3,7 +3,7 @@ import ConvCore
 /// Why a plan does not fit. One line: where, what, what to write instead.
 public enum PlanError: Error, Equatable, CustomStringConvertible {
     case unsupported(unit: String, kernel: String, String)
-    case parts(unit: String, String)
+    case bandsOrLanes(unit: String, String)
     case malformed(file: String, line: Int, String)
     case unreadable(file: String, reason: String)
     case unknownKernel(file: String, line: Int, kernel: String, reason: String)
@@ -15,7 +15,7 @@ public enum PlanError: Error, Equatable, CustomStringConvertible {
     private var text: String {
         switch self {
         case .unsupported(let unit, let kernel, let reason): "unit \(unit): \(kernel) cannot run it: \(reason)"
-        case .parts(let unit, let reason): "unit \(unit): \(reason)"
+        case .bandsOrLanes(let unit, let reason): "unit \(unit): \(reason)"
         case .malformed(let file, let line, let what): "\(file):\(line): \(what)"
         case .unreadable(let file, let reason): "\(file): \(reason); write the name of a plan, as `atrous pick --out` makes it"
         case .unknownKernel(let file, let line, let kernel, let reason): "\(file):\(line): kernel '\(kernel)' \(reason)"

@@ -17,7 +17,7 @@ public final class PlannedBlock {
     package var lanes: [Int?] { program.steps.map(\.lane) }
     package var threads: Int { pool.threads }
     /// Whether threads have stages or bands of their own.
-    package var isParted: Bool { bands != nil || !program.laned.isEmpty }
+    package var hasBandsOrLanes: Bool { bands != nil || !program.laned.isEmpty }
     private let bands: Bands?
     /// Of what ``run`` writes.
     let outputLayout: Layout
@@ -36,24 +36,25 @@ public final class PlannedBlock {
     }
 
     private let program: BlockProgram
-    private let pool: ThreadPool
+    let pool: ThreadPool
     /// Maps and scratch.
     private let arena: AlignedMemory
     private let offsets: [Int]
     /// Kept alive for the plans.
     private let held: [AlignedMemory]
-    /// By stage: one for all threads, or one for every thread, which then has bands of its own.
+    /// By stage: one for all threads, or one for the thread whose lane it is in, or one for every thread, which then has bands of its own.
     private let plans: [[Kernel.Plan]]
     /// Of one thread each.
     private let alone: [ThreadPool]
     /// By stage: whether it computes another in its epilogue, so that its own values are nowhere.
-    private let isFollowed: [Bool]
+    let isFollowed: [Bool]
 
-    /// Plans `stages`, which must cover all units in order. `input` and `output` are the layouts of what ``run`` is given.
+    /// Plans `stages`, which must cover all units in order. `input` and `output` are the layouts of what ``run`` is given. Without
+    /// `epilogues` units that are computed in others' are not computed at all, and what makes their input shows.
     /// Throws ``BlockError`` where the size does not fit, ``PlanError`` where a kernel cannot run its unit.
     package init(
         _ parameters: BlockParameters, size: BlockSize, stages: [BlockStage], pool: ThreadPool,
-        input: Layout = .nchw, output: Layout = .nchw
+        input: Layout = .nchw, output: Layout = .nchw, epilogues: Bool = true
     ) throws {
         guard size.cin == parameters.cin else {
             throw BlockError.contradictoryWidth("cin", given: size.cin, own: parameters.cin)
@@ -82,7 +83,7 @@ public final class PlannedBlock {
         let alone = (0..<max(bands?.workers ?? 0, lanes)).map { _ in ThreadPool(threads: 1) }
         var steps: [Int: BlockProgram.Step] = [:]
         for step in program.steps { if case .stage(let index) = step.work { steps[index] = step } }
-        let followers = stages.followers(of: units)
+        let followers = epilogues ? stages.followers(of: units) : stages.map { _ in nil }
         var following: [Int: Kernel.Following] = [:]
         for index in Set(followers.compactMap { $0?.stage }) {
             let folded = parameters.units[stages[index].units.lowerBound]
@@ -95,7 +96,8 @@ public final class PlannedBlock {
             following[index] = Kernel.Following(factors: values[0], bias: values[1], activation: folded.unit.activation)
         }
         for (index, (stage, need)) in zip(stages, place.needs).enumerated() {
-            let folded = parameters.units[stage.units]
+            // The values of an epilogue are those of what it follows.
+            let folded = stage.kernel.isEpilogue ? [] : parameters.units[stage.units]
             var temporary: [AlignedMemory] = []
             let weights = folded.map { unit in
                 let memory = need.packed > 0 ? AlignedMemory(floats: unit.weights.count) : hold(bytes: 4 * unit.weights.count)
@@ -258,13 +260,16 @@ public final class PlannedBlock {
     }
 
     /// The time of a run in which the parts took so long: of the lanes the longest.
-    package func total(of times: [Double]) -> Double {
-        var lanes: [Int: Double] = [:]
-        var shared = 0.0
-        for (time, lane) in zip(times, self.lanes) {
-            if let lane { lanes[lane, default: 0] += time } else { shared += time }
-        }
-        return shared + (lanes.values.max() ?? 0)
+    package func total(of times: [Double]) -> Double { shares(of: times).reduce(0, +) }
+
+    /// The part of a run that each of the parts stands for: what it took, and of those in lanes, which run at once, so much less that all of
+    /// them together are the longest lane.
+    package func shares(of times: [Double]) -> [Double] {
+        var sums: [Int: Double] = [:]
+        for (time, lane) in zip(times, lanes) { if let lane { sums[lane, default: 0] += time } }
+        let all = sums.values.reduce(0, +)
+        let scale = all > 0 ? sums.values.max()! / all : 1
+        return zip(times, lanes).map { $1 == nil ? $0 : $0 * scale }
     }
 
     package var parts: [Part] {

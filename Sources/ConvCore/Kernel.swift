@@ -24,8 +24,9 @@ public struct Kernel: Sendable {
     public let rounding: @Sendable (Problem, Configuration) -> Rounding
     /// Whether src and dst may be the same memory.
     public let runsInPlace: @Sendable (Problem) -> Bool
-    /// Whether it can compute a depthwise layer of one tap that alone reads dst before it writes it (``PlanInputs/following``). NHWC only.
-    public let appliesFollowing: @Sendable (Problem) -> Bool
+    /// Whether it can compute a depthwise layer of one tap that alone reads dst before it writes it (``PlanInputs/following``), and if
+    /// not, why. NHWC only.
+    public let appliesFollowing: @Sendable (Problem) -> Support
     /// One line: what it does.
     public let summary: String
     /// The file that declares it, as `target/file`, or several joined by `+`: whose code, with what it uses, decides whether stored times still hold.
@@ -41,7 +42,7 @@ public struct Kernel: Sendable {
         name: String, layer: Layer, family: Family, isa: String, layout: Layout, srcLayout: Layout? = nil, threaded: Bool, stridesDst: Bool = false,
         rounding: @escaping @Sendable (Problem, Configuration) -> Rounding = { _, _ in .ofTerms },
         runsInPlace: @escaping @Sendable (Problem) -> Bool = { _ in false },
-        appliesFollowing: @escaping @Sendable (Problem) -> Bool = { _ in false }, summary: String,
+        appliesFollowing: @escaping @Sendable (Problem) -> Support = appliesNothing, summary: String,
         space: ConfigurationSpace = .none, supports: @escaping @Sendable (Problem) -> Support = { _ in .yes },
         memory: @escaping @Sendable (Problem, Configuration, Int) -> Memory = { _, _, _ in Memory() },
         plan: @escaping @Sendable (Problem, Configuration, PlanInputs) -> Plan, source: String = #fileID
@@ -76,6 +77,11 @@ public struct Kernel: Sendable {
 
         /// The first reason against it; the other is not asked where this one has one.
         public func and(_ other: @autoclosure () -> Support) -> Support { self == .yes ? other() : self }
+    }
+
+    /// Of a kernel that computes nothing behind its sums but their activation.
+    public static let appliesNothing: @Sendable (Problem) -> Support = { _ in
+        .no(reason: "it computes nothing behind its layer; pw-tile and pw-strassen do")
     }
 
     /// What the rounding errors of an output grow with; `ErrorBound` derives how far.

@@ -15,14 +15,14 @@ public struct SeparableKernel: Sendable {
     public let source: String
     public let space: ConfigurationSpace
     /// As ``Kernel/appliesFollowing``, of the pointwise problem.
-    public let appliesFollowing: @Sendable (Problem) -> Bool
+    public let appliesFollowing: @Sendable (Problem) -> Kernel.Support
     public let supports: @Sendable (_ depthwise: Problem, _ pointwise: Problem) -> Kernel.Support
     public let memory: @Sendable (_ depthwise: Problem, _ pointwise: Problem, Configuration, _ threads: Int) -> Kernel.Memory
     public let plan: @Sendable (_ depthwise: Problem, _ pointwise: Problem, Configuration, PlanInputs) -> Kernel.Plan
 
     public init(
         name: String, isa: String, layout: Layout, summary: String, space: ConfigurationSpace,
-        appliesFollowing: @escaping @Sendable (Problem) -> Bool = { _ in false },
+        appliesFollowing: @escaping @Sendable (Problem) -> Kernel.Support = Kernel.appliesNothing,
         supports: @escaping @Sendable (Problem, Problem) -> Kernel.Support = { _, _ in .yes },
         memory: @escaping @Sendable (Problem, Problem, Configuration, Int) -> Kernel.Memory,
         plan: @escaping @Sendable (Problem, Problem, Configuration, PlanInputs) -> Kernel.Plan, source: String = #fileID

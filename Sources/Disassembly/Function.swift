@@ -17,9 +17,18 @@ public struct Function: Sendable {
 
     private func loops(_ isWanted: ((own: [Int], whole: [Int])) -> Bool) -> [Loop] {
         guard !instructions.isEmpty else { return [] }
-        return ControlFlow(instructions).loops.filter(isWanted).map { loop in
+        let all = ControlFlow(instructions).loops
+        let bodies = all.map { Set($0.whole) }
+        // Smaller loops come first: those that a loop holds are known by then.
+        var heights = [Int](repeating: 1, count: all.count)
+        for outer in all.indices.sorted(by: { bodies[$0].count < bodies[$1].count }) {
+            for inner in all.indices where bodies[inner].count < bodies[outer].count && bodies[inner].isSubset(of: bodies[outer]) {
+                heights[outer] = max(heights[outer], heights[inner] + 1)
+            }
+        }
+        return zip(all, heights).filter { isWanted($0.0) }.map { loop, height in
             Loop(
-                instructions: loop.own.map { instructions[$0] }, isInnermost: loop.own.count == loop.whole.count,
+                instructions: loop.own.map { instructions[$0] }, height: height,
                 changed: Set(loop.whole.compactMap { instructions[$0].writtenRegister }))
         }
     }
@@ -29,14 +38,14 @@ public struct Function: Sendable {
 public struct Loop: Sendable {
     /// By address; the compiler may have put other code between them.
     public let instructions: [Instruction]
-    /// Whether it holds no other.
-    public let isInnermost: Bool
+    /// Loops inside each other, itself and below: 1 where it holds no other.
+    public let height: Int
     /// The registers that it or a loop inside it writes.
     private let changed: Set<String>
 
-    init(instructions: [Instruction], isInnermost: Bool, changed: Set<String>) {
+    init(instructions: [Instruction], height: Int, changed: Set<String>) {
         self.instructions = instructions
-        self.isInnermost = isInnermost
+        self.height = height
         self.changed = changed
     }
 

@@ -180,7 +180,7 @@ private func matrixTile<let MR: Int, let NR: Int>(
     } else {
         for n in 0..<NR { activateTile(c + n * t.cVector, rows: MR, columns: lanes, stride: t.cRow, activation) }
     }
-    if let following { scaleTile(c, rows: MR, vectors: NR, stride: t.cRow, following) }
+    if let following { scaleStoredTile(c, rows: MR, vectors: NR, stride: t.cRow, following) }
 }
 
 /// A term of the sums of three rows. They share a pointer, from which the others lie one and two steps away, as an address can say:

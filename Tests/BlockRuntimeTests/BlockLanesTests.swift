@@ -36,13 +36,13 @@ struct BlockLanesTests {
             #expect(branches.count == units.first { $0.inputs.count > 1 }!.inputs.count)
             #expect(Set(branches.flatMap(\.self)).count == branches.reduce(0) { $0 + $1.count })
             let shared = try PlannedBlock(check.parameters, size: check.size, stages: stages, pool: pool)
-            #expect(!shared.isParted && shared.lanes.allSatisfy { $0 == nil })
+            #expect(!shared.hasBandsOrLanes && shared.lanes.allSatisfy { $0 == nil })
             let choices: [[Int?]] = [[0, 1, 0, 1], [nil, 1, 0, nil], [0, nil, nil, 1], [3, 2, 1, 0], [1, 1, 1, 1]]
             for lanes in choices.map({ $0.prefix(branches.count) }) {
                 let laned = stages.inLanes(Array(lanes), units: units)
                 #expect(laned.count { $0.lane != nil } == zip(branches, lanes).reduce(0) { $0 + ($1.1 == nil ? 0 : $1.0.count) })
                 let block = try PlannedBlock(check.parameters, size: check.size, stages: laned, pool: pool)
-                #expect(block.isParted && Set(block.lanes.compactMap(\.self)) == Set(lanes.compactMap { $0 }.map { $0 % threads }))
+                #expect(block.hasBandsOrLanes && Set(block.lanes.compactMap(\.self)) == Set(lanes.compactMap { $0 }.map { $0 % threads }))
                 for unit in check.deviations(block) { #expect(unit.passed, "\(name), \(lanes): \(unit)") }
                 let (a, again) = (AlignedMemory(floats: block.outputCount), AlignedMemory(floats: block.outputCount))
                 check.input.withUnsafeBufferPointer { input in

@@ -7,7 +7,8 @@ import ThreadPool
 /// Chooses the kernels of a block by measuring them where they will run: inside the block, behind their neighbours.
 ///
 /// Whole blocks that differ in their kernels (one family throughout, tuned picks, separables fused) are proved right and run in
-/// turn; from the fastest stages on, all move through their spaces; what follows the depthwise layers runs in bands, too, and branches side by side. The median of each stage's time in its block is its cost. The cheapest way through units and
+/// turn; from the fastest stages on, all move through their spaces; what follows the depthwise layers runs in bands, too, and branches side
+/// by side. The median of each stage's time in its block is its cost. The cheapest way through units and
 /// layouts (``LayoutPath``) is planned, proved, and run against all the others: what is then fastest is the plan.
 package struct BlockPlanner {
     let parameters: BlockParameters
@@ -64,7 +65,7 @@ package struct BlockPlanner {
         package let measuredNs: Double
         /// All that was measured, fastest first.
         package internal(set) var rivals: [Rival]
-        /// What the plan's runs spend their time on, in order: each part's median.
+        /// What the plan's runs spend their time on, in order: each part's median, in lanes its share of the longest.
         package let parts: [(part: PlannedBlock.Part, ns: Double)]
         /// Of the plan.
         package let memory: PlannedBlock.Memory
@@ -108,17 +109,17 @@ package struct BlockPlanner {
                 var shared = try proved(name, climbed, check)
                 blocks.append(shared)
                 if let stages = try climbed.withEpilogue(units: units, size: size) {
-                    blocks.append(try proved("\(name), epilogue", stages, check))
-                    tried += costs(of: [blocks.last!.block], timing.parts(of: [blocks.last!.block], runs: 5).map { $0.map(Statistics.median) })
-                    shared = fastest(blocks.suffix(2), timing)!
+                    let epilogue = try proved("\(name), epilogue", stages, check)
+                    blocks.append(epilogue)
+                    tried += costs(of: [epilogue.block], timing.parts(of: [epilogue.block], runs: 5).map { $0.map(Statistics.median) })
+                    shared = fastest([shared, epilogue], timing)!
                 }
-                for best in try parted(shared, check, timing) {
+                for best in try inBandsOrLanes(shared, check, timing) {
                     // Kernels of a band have few pixels at a time, those of a lane one thread: what is best for the whole map and all
                     // threads is not best for them.
                     progress("\(best.name), through their spaces")
                     let again = try self.climbed(best.name, from: best.block.stages, check, timing, tried: &tried)
-                    blocks.append(best)
-                    blocks.append(try proved("\(best.name), climbed", again, check))
+                    blocks.append(fastest([best, try proved("\(best.name), climbed", again, check)], timing)!)
                 }
             }
             let some = blocks.map(\.block).filter { $0.parts.contains { if case .conversion = $0 { true } else { false } } }.prefix(3)
@@ -126,10 +127,10 @@ package struct BlockPlanner {
             if blocks.count > variants.count {
                 // The cheapest of all that was tried mixes what no climb has.
                 let mixed = try route(tried.filter(\.stage.isShared), conversionNsPerByte: perByte, units: units, bound: bound)
-                progress("mixed, in parts")
-                blocks += try parted(proved("mixed", mixed.stages, check), check, timing)
+                progress("mixed, in bands and lanes")
+                blocks += try inBandsOrLanes(proved("mixed", mixed.stages, check), check, timing)
             }
-            if !blocks[variants.count...].allSatisfy({ $0.block.memory.fits(bound) }) {
+            if !blocks[variants.count...].allSatisfy({ $0.block.hasBandsOrLanes || $0.block.memory.fits(bound) }) {
                 // A climb asks for time alone. Of all that it tried, the fastest that holds no more memory than it may.
                 for layout in Layout.allCases {
                     let own = tried.filter { $0.stage.isShared && $0.stage.works(in: layout, units) }
@@ -161,16 +162,18 @@ package struct BlockPlanner {
 
     typealias Proved = (name: String, block: PlannedBlock, maxError: Double)
 
-    /// All that is alive at once: the variants, what three climbs made of them, with epilogues too, those of a climb, its blocks in bands and in lanes, and the references
-    /// of the check, 16 bytes a value.
+    /// All that is alive at once: the variants; of three climbs each what it made, with an epilogue, in bands and in lanes; the mixed block in
+    /// bands and in lanes; one of each layout within the memory; the plan. Beside them the blocks of a climb, or those of which one is
+    /// taken, and one that is checked; the references of the check, 16 bytes a value.
     private func requireMemory(_ variants: [(String, [BlockStage])], _ units: [BlockUnit]) throws {
         let largest = try variants.map { try needs($0.1, units).total }.max() ?? 0
-        let climbing = variants.flatMap { $0.1 }.map(\.moves.count).max() ?? 0
+        let kept = variants.count + 3 * 4 + 2 + Layout.allCases.count + 1
+        let beside = 2 + max(variants.flatMap { $0.1 }.map(\.moves.count).max() ?? 0, bandRows(units).count, Self.nearestLanes + 1)
         let references = try units.reduce(0) { try $0 + 16 * $1.problem(at: size).dstCount }
-        try BlockError.requireMemory(largest * (variants.count + climbing + bandRows(units).count + 22) + references)
+        try BlockError.requireMemory(largest * (kept + beside) + references)
     }
 
-    private func needs(_ stages: [BlockStage], _ units: [BlockUnit]) throws -> PlannedBlock.Memory {
+    func needs(_ stages: [BlockStage], _ units: [BlockUnit]) throws -> PlannedBlock.Memory {
         try PlannedBlock.memory(of: stages, units: units, size: size, threads: pool.threads)
     }
 
@@ -183,10 +186,11 @@ package struct BlockPlanner {
         let bound = units.memoryBound(at: size)
         var blocks = variants
         progress("stages")
-        let parts = timing.parts(of: blocks.map(\.block), runs: runs).map { $0.map(Statistics.median) }
+        let times = timing.parts(of: blocks.map(\.block), runs: runs)
+        let parts = times.map { $0.map(Statistics.median) }
         var costs: [String: StageCost] = [:]
-        for cost in self.costs(of: blocks.map(\.block), parts) where cost.ns < costs[cost.stage.key(cost.isFollowed)]?.ns ?? .infinity {
-            costs[cost.stage.key(cost.isFollowed)] = cost
+        for cost in self.costs(of: blocks.map(\.block), parts) where cost.ns < costs[cost.stage.key(isFollowed: cost.isFollowed)]?.ns ?? .infinity {
+            costs[cost.stage.key(isFollowed: cost.isFollowed)] = cost
         }
         let perByte = conversionNsPerByte(blocks.map(\.block), parts)
         progress("the plan")
@@ -202,12 +206,15 @@ package struct BlockPlanner {
         let best = able.min { ratio($0, planned) < ratio($1, planned) } ?? planned
         let chosen = ratio(best, planned) < 0.99 ? best : planned
         let stages = blocks[chosen].block.stages
-        let ns = zip(stages, stages.followed(in: units)).map { costs[$0.key($1)]?.ns }
+        let ns = zip(stages, stages.followed(in: units)).map { costs[$0.key(isFollowed: $1)]?.ns }
         var plan = try BlockPlan(stages, units: units, size: size, threads: pool.threads, ns: ns, machine: machine)
-        let predicted = chosen == planned ? route.ns : blocks[chosen].block.total(of: parts[chosen])
+        // Equal lanes wait for each other in every run: the median of runs, not that of parts.
+        let predicted = chosen == planned ? route.ns : Statistics.median((0..<runs).map { run in
+            blocks[chosen].block.total(of: times[chosen].map { $0[run] })
+        })
         plan.predictedNs = predicted
         let rivals = blocks.indices.map { Rival(blocks[$0], samples[$0], ratio: ratio($0, chosen), seed: seed) }
-        let own = timing.parts(of: [blocks[chosen].block], runs: runs)[0].map(Statistics.median)
+        let own = blocks[chosen].block.shares(of: timing.parts(of: [blocks[chosen].block], runs: runs)[0].map(Statistics.median))
         return Outcome(
             plan: plan, predictedNs: predicted, measuredNs: rivals[chosen].summary.medianNs, rivals: rivals.sorted { $0.ratio < $1.ratio },
             parts: Array(zip(blocks[chosen].block.parts, own)), memory: blocks[chosen].block.memory, memoryBound: bound)
@@ -229,7 +236,7 @@ package struct BlockPlanner {
     private func conversionNsPerByte(_ blocks: [PlannedBlock], _ parts: [[Double]]) -> Double {
         var (ns, bytes) = (0.0, 0.0)
         // In bands the last part's time holds the wait for the other threads; in lanes one thread copies.
-        for (block, times) in zip(blocks, parts) where !block.isParted {
+        for (block, times) in zip(blocks, parts) where !block.hasBandsOrLanes {
             for case (.conversion(let size), let time) in zip(block.parts, times) { (ns, bytes) = (ns + time, bytes + Double(size)) }
         }
         return bytes > 0 ? ns / bytes : 0
@@ -254,7 +261,7 @@ package struct BlockPlanner {
                     of: route.stages, units: units, size: size, threads: pool.threads, bound: bound)
                 if memory.fits(bound) { return route }
                 guard let greedy else { return nil }
-                left.removeAll { $0.stage.key() == route.stages[greedy].key() }
+                left.removeAll { $0.stage.key(isFollowed: false) == route.stages[greedy].key(isFollowed: false) }
             }
             return nil
         }
@@ -376,7 +383,7 @@ package struct BlockPlanner {
 
 extension BlockStage {
     /// Its place and its kernel with the configuration: what a time is of.
-    fileprivate func key(_ isFollowed: Bool = false) -> String { "\(units) \(kernel.name) \(band ?? 0) \(lane ?? -1) \(isFollowed)" }
+    fileprivate func key(isFollowed: Bool) -> String { "\(units) \(kernel.name) \(band ?? 0) \(lane ?? -1) \(isFollowed)" }
 }
 
 package enum PlanningError: Error, CustomStringConvertible {

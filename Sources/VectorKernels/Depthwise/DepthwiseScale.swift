@@ -125,8 +125,8 @@ private func goesPast(_ p: Problem, _ c: Configuration, _ src: UnsafePointer<Flo
     4 * p.dstCount >= c["m"] << 20 && src != UnsafePointer(dst) && UInt(bitPattern: dst) % UInt(4 * lanes) == 0
 }
 
-/// A tile of sums that lie in a first cache, through what follows them.
-func scaleTile(_ c: UnsafeMutablePointer<Float>, rows: Int, vectors: Int, stride: Int, _ following: Kernel.Following) {
+/// A tile of activated sums that lie in a first cache, through what follows them.
+func scaleStoredTile(_ c: UnsafeMutablePointer<Float>, rows: Int, vectors: Int, stride: Int, _ following: Kernel.Following) {
     scale(
         c, following.factors, following.bias, c, pixels: rows, vectors: vectors, step: stride, past: false, activation: following.activation)
 }

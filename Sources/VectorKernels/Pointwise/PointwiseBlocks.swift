@@ -2,6 +2,11 @@ import ConvCore
 
 // The loops that the blocked products share.
 
+/// Whether every vector of dst's channels is whole, as what follows a sum in its registers must find it.
+func wholeVectorsOfOutput(_ p: Problem) -> Kernel.Support {
+    p.oc % lanes == 0 ? .yes : .no(reason: "\(p.oc) channels are no whole vectors of \(lanes)")
+}
+
 /// The parts of a range of pixels that lie in one image each, counted from its first pixel.
 @inline(__always)
 func eachImage(of rows: Range<Int>, pixels: Int, _ run: (_ image: Int, _ rows: Range<Int>) -> Void) {
@@ -35,8 +40,8 @@ private let farWeightBytes = 1 << 19
 
 /// Pixels `rows` × panels `panelRange` of the product; the pixels of src and dst lie `srcStep` and `dstStep` floats apart, and the channels
 /// of src, where they are not in `blocks`, `srcChannelStep`. `isFar`: src lies beyond the private caches. While a block of rows is
-/// multiplied, the source of the next is asked for then, and behind the last what `next` names. `following`: what dst goes through. With `planes` dst is in planes, and each
-/// block but the last of whole buffers.
+/// multiplied, the source of the next is asked for then, and behind the last what `next` names. `following`: what dst goes through. With
+/// `planes` dst is in planes, and each block but the last of whole buffers.
 ///
 /// Tried: blocks of equal rows, where the last is much smaller (no change).
 @inline(never)

@@ -7,7 +7,7 @@ import ThreadPool
 /// of `pw-tile`'s time, and the copy of 128 channels would take 25 % of that of 128 to 64.
 let pointwiseTileFromPlanes = Kernel(
     name: "pw-tile-from-planes-\(isaName)", layer: .pw, family: .tiled, isa: isaName, layout: .nhwc, srcLayout: .nchw, threaded: true,
-    stridesDst: true, appliesFollowing: { $0.oc % lanes == 0 },
+    stridesDst: true, appliesFollowing: { wholeVectorsOfOutput($0) },
     summary: "blocked matrix product on register tiles, weights packed, activations broadcast from planes, pixels of dst side by side",
     space: planesSpace,
     memory: { p, c, _ in Kernel.Memory(packed: 4 * PackedPanels(p, width: c["n"] * lanes).count) },

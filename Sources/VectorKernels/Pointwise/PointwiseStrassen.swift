@@ -25,7 +25,7 @@ import ThreadPool
 let pointwiseStrassen = Kernel(
     name: "pw-strassen-\(isaName)", layer: .pw, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
     stridesDst: true, rounding: { .ofStrassen(levels: strassenLevels($0, $1), chunkDepth: $1["k"]) },
-    appliesFollowing: { $0.oc % lanes == 0 },
+    appliesFollowing: { wholeVectorsOfOutput($0) },
     summary: "Strassen-Winograd product on register tiles: 7 multiplications for 8, per level",
     space: ConfigurationSpace(
         [

@@ -10,7 +10,7 @@ import ThreadPool
 /// Loop structure: Goto, van de Geijn, "Anatomy of high-performance matrix multiplication", TOMS 2008, without packing A.
 let pointwiseTile = Kernel(
     name: "pw-tile-\(isaName)", layer: .pw, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
-    stridesDst: true, appliesFollowing: { $0.oc % lanes == 0 },
+    stridesDst: true, appliesFollowing: { wholeVectorsOfOutput($0) },
     summary: "blocked matrix product on register tiles, weights packed, activations broadcast in place",
     space: tileSpace(constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers, and a compiled tile") { _ in true },
     memory: { p, c, _ in Kernel.Memory(packed: 4 * PackedPanels(p, width: c["n"] * lanes).count) },

@@ -23,7 +23,7 @@ let separableFused = SeparableKernel(
         admits: { c in
             fitsRegisters(c["t"], c["v"]) && c["t"] <= largestPixels(vectors: c["v"]) && isCompiledTile(c["m"], c["n"])
         }),
-    appliesFollowing: { $0.oc % lanes == 0 },
+    appliesFollowing: { wholeVectorsOfOutput($0) },
     memory: { dw, pw, c, threads in
         Kernel.Memory(
             packed: depthwiseBytes(dw) + 4 * PackedPanels(pw, width: c["n"] * lanes).count,
@@ -60,8 +60,8 @@ let separableFused = SeparableKernel(
                     }
                     runPointwiseBlocks(
                         pw, rows: 0..<(part.count * dw.ow), panelRange: 0..<panels.panels, panels: panels, m: m,
-                        depthBlock: k, rowBlock: part.count * dw.ow, src: buffer, srcStep: pw.ic, isFar: isFar, weights: packed, bias: bias, following: following,
-                        dst: dst + first * dw.ow * dstStep, dstStep: dstStep,
+                        depthBlock: k, rowBlock: part.count * dw.ow, src: buffer, srcStep: pw.ic, isFar: isFar, weights: packed, bias: bias,
+                        following: following, dst: dst + first * dw.ow * dstStep, dstStep: dstStep,
                         next: next.isEmpty ? nil : UnsafeBufferPointer(start: src + next.lowerBound, count: next.count))
                 }
             }

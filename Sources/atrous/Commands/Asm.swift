@@ -87,8 +87,8 @@ private func checkMicroKernels(_ values: Values) throws -> ExitCode {
                     dividing += 1
                     continue
                 }
-                // One that holds loops and calls goes from tile to tile: its multiply-adds come once a tile, behind the sum.
-                guard scalar || loop.isInnermost || loop.calls == 0 else {
+                // One around the loops over taps and their terms that calls goes from tile to tile: its multiply-adds come behind the sum.
+                guard scalar || loop.height <= 2 || loop.calls == 0 else {
                     driving += 1
                     continue
                 }

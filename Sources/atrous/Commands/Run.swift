@@ -101,12 +101,14 @@ final class RunReport {
 
     var summary: String {
         let memory = planned.memory
+        let bound = planned.units.memoryBound(at: block.size)
         return """
             \(block.name) at \(block.size.description), \(threads) thread\(threads == 1 ? "" : "s"): median \(Format.ms(times.medianNs)) ms, \
             min \(Format.ms(times.minNs)) ms of \(times.count) runs; \(Format.number(effectiveFLOPs / times.medianNs, digits: 3)) GFLOP/s effective
             \(planned.bandRows.map { "from the concatenation's parts on in bands of \($0) row\($0 == 1 ? "" : "s")\n" } ?? "")\
             \(planned.lanes.contains { $0 != nil } ? "branches side by side, a thread each\n" : "")\
-            memory: maps \(Format.bytes(memory.maps)), scratch \(Format.bytes(memory.scratch)), weights \(Format.bytes(memory.weights))
+            memory: maps \(Format.bytes(memory.maps)), scratch \(Format.bytes(memory.scratch)), weights \(Format.bytes(memory.weights))\
+            \(memory.fits(bound) ? "" : "\nmaps and scratch are more than the \(Format.bytes(bound)) of input, output, mid and concatenation")
             """
     }
 
@@ -176,7 +178,7 @@ final class RunReport {
             let block, size: String
             let threads, runs: Int
             let median_ms, min_ms, effective_flops: Double
-            let maps_bytes, scratch_bytes, weights_bytes: Int
+            let maps_bytes, scratch_bytes, weights_bytes, bound_bytes: Int
             let peak_bytes: Int?
             let plan: [Stage]
             let profile: [Part]?
@@ -188,7 +190,7 @@ final class RunReport {
                 block: block.name, size: block.size.description, threads: threads, runs: times.count,
                 median_ms: times.medianNs / 1e6, min_ms: times.minNs / 1e6, effective_flops: effectiveFLOPs,
                 maps_bytes: planned.memory.maps, scratch_bytes: planned.memory.scratch,
-                weights_bytes: planned.memory.weights, peak_bytes: SystemMemory.processPeak,
+                weights_bytes: planned.memory.weights, bound_bytes: planned.units.memoryBound(at: block.size), peak_bytes: SystemMemory.processPeak,
                 plan: plan.rows.map {
                     Stage(unit: $0.unit, problem: $0.problem, kernel: $0.kernel, config: $0.config, layout: $0.layout, band: $0.band, lane: $0.lane)
                 },

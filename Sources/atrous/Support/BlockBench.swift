@@ -115,6 +115,7 @@ private struct BlockRows {
             if family == "planned" { (row.predictedNs, row.attempts) = (outcome.predictedNs, outcome.attempts) }
             all.append(row)
         }
+        // Of those in lanes the part of the run that they stand for: stages add up.
         for (index, (part, ns)) in outcome.parts.enumerated() {
             var row = base
             row.layer = "stage"
@@ -132,6 +133,8 @@ private struct BlockRows {
                 row.config = stage.kernel.configuration.description
                 row.isa = stage.kernel.isa
                 row.layout = stage.kernel.layout.rawValue
+                // An epilogue's are done in the stages before it.
+                guard !stage.kernel.isEpilogue else { break }
                 row.nominalFLOPs = own.reduce(0) { $0 + $1.nominalFLOPs }
                 row.effectiveFLOPs = own.reduce(0) { $0 + $1.effectiveFLOPs }
                 row.gflops = row.nominalFLOPs! / ns

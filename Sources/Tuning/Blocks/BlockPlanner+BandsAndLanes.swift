@@ -5,7 +5,7 @@ import Harness
 /// Blocks in which threads have bands or lanes of their own, made of those whose stages all threads share.
 extension BlockPlanner {
     /// The fastest in bands, and the fastest with branches side by side, of those that can be and come near.
-    func parted(_ shared: Proved, _ check: BlockCheck, _ timing: BlockTiming) throws -> [Proved] {
+    func inBandsOrLanes(_ shared: Proved, _ check: BlockCheck, _ timing: BlockTiming) throws -> [Proved] {
         let units = parameters.units.map(\.unit)
         let banded = try bandRows(units).compactMap { rows in
             try shared.block.stages.inBands(of: rows, units: units, size: size).map {
@@ -37,21 +37,28 @@ extension BlockPlanner {
         let all = try proved(shared.name, stages.inLanes(lanes(together), units: units), check).block
         let alone = times(all, timing.parts(of: [all], runs: 5)[0])
         let rest = shared.block.total(of: first.map(Statistics.median)) - together.reduce(0, +)
-        var choices: [(ns: Double, lanes: [Int?])] = []
+        let bound = units.memoryBound(at: size)
+        var choices: [(ns: Double, stages: [BlockStage])] = []
         for choice in 1..<1 << branches.count where choice.nonzeroBitCount > 1 {
             func isChosen(_ branch: Int) -> Bool { choice >> branch & 1 == 1 }
             let chosen = branches.indices.filter(isChosen)
             let own = lanes(chosen.map { alone[$0] })
             let longest = Set(own).map { lane in zip(chosen, own).reduce(0) { $1.1 == lane ? $0 + alone[$1.0] : $0 } }.max()!
             let left = branches.indices.reduce(0) { isChosen($1) ? $0 : $0 + together[$1] }
-            choices.append((rest + left + longest, branches.indices.map { chosen.firstIndex(of: $0).map { own[$0] } }))
+            let laned = stages.inLanes(branches.indices.map { chosen.firstIndex(of: $0).map { own[$0] } }, units: units)
+            // A lane's maps are there beside the other's.
+            guard try needs(laned, units).fits(bound) || !shared.block.memory.fits(bound) else { continue }
+            choices.append((rest + left + longest, laned))
         }
-        let near = choices.sorted { $0.ns < $1.ns }.prefix(3)
-        let laned = try near.map { try proved("\(shared.name), branches side by side", stages.inLanes($0.lanes, units: units), check) }
+        let near = choices.sorted { $0.ns < $1.ns }.prefix(Self.nearestLanes)
+        guard !near.isEmpty else { return nil }
+        let laned = try near.map { try proved("\(shared.name), branches side by side", $0.stages, check) }
         let (base, own) = { ($0[0], $0[1...]) }(timing.samples([shared.block] + laned.map(\.block), runs: 5))
         let ratios = own.map { medianRatio($0, base) }
         return ratios.indices.min { ratios[$0] < ratios[$1] }.flatMap { ratios[$0] < Self.withinReach ? laned[$0] : nil }
     }
+    /// So many choices of branches are measured.
+    static let nearestLanes = 3
     /// A climb may gain so much on it.
     private static let withinReach = 1.05
     /// With more there would be thousands of choices.
