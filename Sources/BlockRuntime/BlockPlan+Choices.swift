@@ -2,9 +2,9 @@ import ConvCore
 import KernelRegistry
 
 extension BlockPlan {
-    /// Stages without any measurement: the highest instruction set's tiled kernels, those at the ends on planes, separables fused where
-    /// their scratch leaves the block within `[BlockUnit].memoryBound(at:)` (fuse has four times the channels, and every thread a tile of
-    /// them). `input` and `output` are the layouts in which the caller holds the block's ends.
+    /// Stages without any measurement: the highest instruction set's tiled kernels, those at the ends on planes, the unit behind the
+    /// concatenation in the epilogues of what makes it where that can be, other separables fused where their scratch leaves the block within
+    /// `[BlockUnit].memoryBound(at:)`. `input` and `output` are the layouts in which the caller holds the block's ends.
     package static func standardStages(
         units: [BlockUnit], size: BlockSize, threads: Int, registry: KernelRegistry, input: Layout = .nchw, output: Layout = .nchw
     ) throws -> [BlockStage] {
@@ -17,6 +17,11 @@ extension BlockPlan {
                 unit: units[0].name, kernel: "every tiled kernel", "`atrous verify --block` names the reasons")
         }
         let bound = units.memoryBound(at: size)
+        if let reader = stages.firstIndex(where: { units[$0.units.lowerBound].inputs.count > 1 }) {
+            var split = stages
+            split.replaceSubrange(reader...reader, with: single[stages[reader].units])
+            stages = try split.withEpilogue(units: units, size: size) ?? stages
+        }
         while true {
             let ended = try stages.withEndsInPlanes(
                 input: input == .nchw, output: output == .nchw, units: units, size: size, registry: registry)

@@ -156,20 +156,18 @@ struct BlockPlannerTests {
             Self.registry.split(for: problem).able.flatMap { kernel in kernel.space.all.map { Candidate(kernel, $0) } }
                 .max { $0.kernel.memory(problem, $0.configuration, 1).scratch < $1.kernel.memory(problem, $1.configuration, 1).scratch })
         let stage = BlockStage(units: last..<last + 1, kernel: .layer(greedy))
-        let costs = lean.map { StageCost(stage: $0, ns: 100) } + [StageCost(stage: stage, ns: 1)]
-        let single = lean.last!.units.count == 2
-            ? [StageCost(stage: BlockStage(units: last - 1..<last, kernel: .layer(Candidate(
-                try #require(Self.registry.split(for: units[last - 1].problem(at: size)).able.last)))), ns: 1)] : []
-        let free = try planner.route(costs + single, conversionNsPerByte: 0, units: units, bound: .max)
+        try #require(lean.last!.units == last..<last + 1)
+        let costs = zip(lean, lean.followed(in: units)).map { StageCost(stage: $0, ns: 100, isFollowed: $1) } + [StageCost(stage: stage, ns: 1)]
+        let free = try planner.route(costs, conversionNsPerByte: 0, units: units, bound: .max)
         #expect(free.stages.last?.kernel.name == greedy.name)
         let most = try needed(free.stages)
         let bound = try needed(lean)
         try #require(most > bound)
-        let held = try planner.route(costs + single, conversionNsPerByte: 0, units: units, bound: most - 1)
+        let held = try planner.route(costs, conversionNsPerByte: 0, units: units, bound: most - 1)
         #expect(held.stages.last?.kernel.name != greedy.name)
         #expect(try needed(held.stages) < most)
         // Where nothing fits, the cheapest.
-        #expect(try planner.route(costs + single, conversionNsPerByte: 0, units: units, bound: 0).stages.last?.kernel.name == greedy.name)
+        #expect(try planner.route(costs, conversionNsPerByte: 0, units: units, bound: 0).stages.last?.kernel.name == greedy.name)
     }
 
     /// Where the cheapest way goes from layout to layout, its copies may take more memory than any scratch that could be given up.

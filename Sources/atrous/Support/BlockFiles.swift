@@ -4,8 +4,8 @@ import KernelRegistry
 import OptionParsing
 import ThreadPool
 
-/// `verify --block F.safetensors`: every kernel family in turn, at every level and thread count, and with fused separables; or a
-/// plan's kernels.
+/// `verify --block F.safetensors`: every kernel family in turn, at every level and thread count, and with fused separables, a unit in the
+/// others' epilogues, and branches side by side; or a plan's kernels.
 struct BlockVerification {
     let session: Session
     let kernels: KernelSelection
@@ -115,6 +115,13 @@ struct BlockVerification {
         for isa in isas where kernels.admits(isa: isa) && families.contains(.tiled) {
             if let stages = try BlockPlan.fusedStages(isa: isa, units: units, size: size, registry: registry) {
                 result.append(("tiled \(isa), separables fused", stages))
+            }
+            guard let single = try BlockPlan.stages(family: .tiled, isa: isa, units: units, size: size, registry: registry) else { continue }
+            if let stages = try single.withEpilogue(units: units, size: size) { result.append(("tiled \(isa), epilogue", stages)) }
+            // In two lanes in turn.
+            let branches = single.branches(of: units)
+            if !branches.isEmpty {
+                result.append(("tiled \(isa), branches side by side", single.inLanes(branches.indices.map { $0 % 2 }, units: units)))
             }
         }
         return result
