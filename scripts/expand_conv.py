@@ -31,7 +31,9 @@ they were built with.
 Needs torch (Debian's python3-torch or PyPI's) and nothing else.
 """
 import argparse
+import array
 import json
+import math
 import os
 import pickle
 import re
@@ -87,7 +89,11 @@ class ExpandConv(nn.Module):
         if act not in ACTIVATIONS:
             raise ValueError(f"act '{act}' is not one of {', '.join(ACTIVATIONS)}")
         if c1 < 2:
-            raise ValueError(f"c1 is {c1}; the block halves its channels, give 2 or more")
+            raise ValueError(f"c1, the input's channels, is {c1}; the block halves them, give 2 or more")
+        if c2 < 1:
+            raise ValueError(f"c2, the output's channels, is {c2}; give 1 or more")
+        if not (math.isfinite(eps) and eps >= 0):
+            raise ValueError(f"eps is {eps}; give a finite number, 0 or more")
         self.settings = dict(variant=variant, act=act, bn_eps=repr(float(eps)), cin=str(c1), cout=str(c2))
         mid = c1 // 2
         unit = dict(act=act, eps=eps, bias=variant == "listing")
@@ -146,7 +152,10 @@ def export(block, path, sample=None):
     # The format: eight bytes of length, a JSON header of types, shapes and offsets, the data.
     header, data, end = {"__metadata__": {**block.settings, "bn_eps": repr(float(epsilon(block)))}}, [], 0
     for name, value in tensors.items():
-        raw = value.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes()
+        values = array.array("f", value.detach().cpu().float().flatten().tolist())
+        if sys.byteorder == "big":
+            values.byteswap()
+        raw = values.tobytes()
         header[name] = dict(dtype="F32", shape=list(value.shape), data_offsets=[end, end + len(raw)])
         data.append(raw)
         end += len(raw)
@@ -169,7 +178,7 @@ def load(block, path):
         # Of what it cannot read the loader warns at length before it fails.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            block.load_state_dict(torch.load(path, map_location="cpu"))
+            block.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except (AttributeError, EOFError, ImportError, KeyError, pickle.UnpicklingError, TypeError) as error:
         raise ValueError(f"{path}: holds no state_dict; write it with torch.save(block.state_dict(), path)") from error
     except RuntimeError as error:
@@ -201,6 +210,8 @@ def main():
         sample = args.sample or "1x20x20"
         if not re.fullmatch("[1-9][0-9]*(x[1-9][0-9]*){2}", sample):
             raise ValueError(f"--sample '{sample}' is no size; write NxHxW, as 1x20x20")
+        if args.train < 0:
+            raise ValueError(f"--train is {args.train}; give the number of steps, 0 or more")
         n, h, w = (int(part) for part in sample.split("x"))
         optimizer = torch.optim.SGD(block.parameters(), lr=0.01)
         for _ in range(args.train):

@@ -130,9 +130,11 @@ package struct BlockCheck {
                         src: Self.norm(src) * (1 + 1e-4), weights: Self.norm(folded.weights), bias: Self.norm(folded.bias)),
                     gains: gains,
                     folded: stored[index].map { stored in
-                        Self.worst(unit, answer.values.map { Float($0) }, stored, size, isHeld: true) { i, channel in
+                        var deviation = Self.worst(unit, answer.values.map { Float($0) }, stored, size, isHeld: true) { i, channel in
                             tolerances[i] + Self.largestSlack(unit, references.map(\.slack)) * gains[channel]
                         }
+                        deviation.isOfWeights = true
+                        return deviation
                     }))
         }
         self.references = references
@@ -144,6 +146,8 @@ package struct BlockCheck {
         package let unit: String
         /// Whether the reference is the file's own, and not the oracle's.
         package let isHeld: Bool
+        /// Whether it is the oracle on the folded weights that is compared, since no kernel makes the unit's map.
+        package var isOfWeights = false
         /// The largest |value − reference|.
         package let maxError: Double
         /// At the output that comes nearest to its tolerance, or goes beyond it.

@@ -27,7 +27,7 @@ public enum BlockVariant: String, CaseIterable, Sendable {
 /// A dilated depthwise-separable block, free of any size:
 /// `[N,cin,H,W]` → compress to `mid` channels → branches, beside them a residual 1×1 of the block's input → concat
 /// (branches first, residual last) → fuse to `cout` channels. Stride 1 and padding d·(k−1)/2, so H×W never changes.
-public struct BlockDescription: Sendable, Equatable {
+package struct BlockDescription: Sendable, Equatable {
     /// What a convolution comes with.
     package enum Form: String, CaseIterable, Sendable {
         /// Convolution, batch norm, activation.
@@ -96,7 +96,7 @@ public struct BlockDescription: Sendable, Equatable {
         self.convBias = convBias
     }
 
-    public init(_ variant: BlockVariant, activation: Activation = .silu, epsilon: Double = 1e-3) {
+    package init(_ variant: BlockVariant, activation: Activation = .silu, epsilon: Double = 1e-3) {
         let branches: [[Step]] =
             switch variant {
             case .listing: [2, 3, 4].map { [Step(kernel: 3, dilation: $0)] }

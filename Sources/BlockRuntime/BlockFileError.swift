@@ -14,7 +14,7 @@ public enum BlockFileError: Error, Equatable, CustomStringConvertible {
     private var text: String {
         switch self {
         case .unreadable(let file, let reason): "\(file): cannot be read: \(reason)"
-        case .notJSON(let file, let reason): "\(file): not JSON: \(reason)"
+        case .notJSON(let file, let reason): "\(file): not JSON: \(reason)\(file.hasSuffix(".json") ? "" : "; parameters end in .safetensors, a block file is JSON")"
         case .unknownKey(let file, let key, let known):
             "\(file): unknown key \(key); the keys here are \(known.joined(separator: ", "))"
         case .missingKey(let file, let key): "\(file): has no \(key); write it"

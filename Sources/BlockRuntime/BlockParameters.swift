@@ -15,16 +15,18 @@ public struct BlockParameters: Sendable {
     package let description: BlockDescription
     /// In the order of ``BlockDescription/units(cin:cout:)``.
     package let units: [FoldedUnit]
+    /// Channels of the input.
     public var cin: Int { description.cin ?? 0 }
+    /// Channels of the output.
     public var cout: Int { description.cout ?? 0 }
 
-    /// Reads a file; the description comes from its metadata where none is given, with `settings` for what they leave open. Throws
-    /// ``SafetensorsError``, ``ParameterError`` or ``BlockFileError``.
-    public init(_ path: String, description: BlockDescription? = nil, settings: BlockSettings = .init()) throws {
-        try self.init(file: SafetensorsFile(path), description: description, settings: settings)
+    /// Reads a file; what the block is comes from its metadata, with `settings` for what they leave open. Throws ``SafetensorsError``,
+    /// ``ParameterError`` or ``BlockFileError``.
+    public init(_ path: String, settings: BlockSettings = .init()) throws {
+        try self.init(file: SafetensorsFile(path), settings: settings)
     }
 
-    /// The same from a file that is open. Tensors named `input`, `output`, `act.…` or `….num_batches_tracked` are not
+    /// The same from a file that is open, of the block `given` where its metadata say nothing. Tensors named `input`, `output`, `act.…` or `….num_batches_tracked` are not
     /// parameters and may be there; any other that the block does not need is an error.
     package init(
         file: SafetensorsFile, description given: BlockDescription? = nil, settings: BlockSettings = .init()

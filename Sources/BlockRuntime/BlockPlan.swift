@@ -162,6 +162,13 @@ public struct BlockPlan: Sendable, Equatable {
             }
             let expected = Self.unitText(units[range.clamped(to: units.indices)])
             guard row.unit == expected else {
+                // The right units for another kernel.
+                let there = row.unit.split(separator: "+").count
+                if units.count >= next + there, row.unit == Self.unitText(units[next..<next + there]) {
+                    throw PlanError.malformed(
+                        file: source, line: line,
+                        "unit \(row.unit): \(kernel.name) computes \(kernel.unitCount == 1 ? "one unit" : "two units"); write a row for \(expected), or another kernel")
+                }
                 throw PlanError.otherUnits(file: source, line: line, found: row.unit, expected: expected)
             }
             guard range.upperBound <= units.count else {

@@ -154,7 +154,8 @@ public final class PlannedBlock {
         return (place.memory, (beyond.isEmpty ? able : beyond).max { place.needs[$0].scratch < place.needs[$1].scratch })
     }
 
-    /// Reads `[batch][cin][height][width]` and writes `[batch][cout][height][width]`, in the layouts that were planned.
+    /// Reads `[batch][cin][height][width]` and writes `[batch][cout][height][width]`, in the layouts that were planned; the two may not
+    /// overlap.
     public func run(_ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>) {
         run(input, output, finished: { _, _ in })
     }

@@ -148,7 +148,9 @@ private func matrixTile<let MR: Int, let NR: Int>(
         }
     }
     let following = t.finish ? t.following : nil
-    if let following, !activatesStored(activation) {
+    // Without fused instructions the sums would go through memory for it.
+    let followsInRegisters = multiplyAddIsFused && !activatesStored(activation)
+    if let following, followsInRegisters {
         for n in 0..<NR {
             let (factor, bias) = (load(following.factors + n &* lanes), load(following.bias + n &* lanes))
             for m in 0..<MR { sum[m][n] = multiplyAdd(sum[m][n], factor, bias) }
@@ -169,18 +171,19 @@ private func matrixTile<let MR: Int, let NR: Int>(
     }
     // The long activations run over the stored tile, which is still in L1: a loop over accumulators that the optimiser
     // does not unroll would force all of them into memory for the whole sum.
-    guard activatesStored(activation) else {
-        if let following, activatesStored(following.activation) {
-            activateTile(c, rows: MR, columns: NR * lanes, stride: t.cRow, following.activation)
+    if activatesStored(activation) {
+        if t.cVector == lanes {
+            activateTile(c, rows: MR, columns: (NR - 1) * lanes + last, stride: t.cRow, activation)
+        } else {
+            for n in 0..<NR { activateTile(c + n * t.cVector, rows: MR, columns: lanes, stride: t.cRow, activation) }
         }
-        return
     }
-    if t.cVector == lanes {
-        activateTile(c, rows: MR, columns: (NR - 1) * lanes + last, stride: t.cRow, activation)
-    } else {
-        for n in 0..<NR { activateTile(c + n * t.cVector, rows: MR, columns: lanes, stride: t.cRow, activation) }
+    guard let following else { return }
+    if !followsInRegisters {
+        scaleStoredTile(c, rows: MR, vectors: NR, stride: t.cRow, following)
+    } else if activatesStored(following.activation) {
+        activateTile(c, rows: MR, columns: NR * lanes, stride: t.cRow, following.activation)
     }
-    if let following { scaleStoredTile(c, rows: MR, vectors: NR, stride: t.cRow, following) }
 }
 
 /// A term of the sums of three rows. They share a pointer, from which the others lie one and two steps away, as an address can say:

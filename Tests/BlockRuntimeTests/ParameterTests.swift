@@ -51,7 +51,7 @@ struct ParameterTests {
 
     @Test func theWrongVariantIsRefused() {
         let text = Fixtures.message {
-            _ = try BlockParameters(Fixtures.path(Self.listing), description: BlockDescription(.literal))
+            _ = try BlockParameters(file: SafetensorsFile(Fixtures.path(Self.listing)), description: BlockDescription(.literal))
         }
         #expect(text.contains("tensor 'compress.dw.conv.weight'") && text.contains("is missing"))
     }

@@ -7,7 +7,10 @@ import ctypes
 import os
 import sys
 
-library = ctypes.CDLL(os.environ.get("ATROUS_LIBRARY", "libatrous.so"))
+try:
+    library = ctypes.CDLL(os.environ.get("ATROUS_LIBRARY", "libatrous.so"))
+except OSError as error:
+    sys.exit(f"run_block.py: {error}; build it with scripts/library PREFIX and set ATROUS_LIBRARY to PREFIX/lib/libatrous.so")
 floats = ctypes.POINTER(ctypes.c_float)
 for name, result, arguments in [
     ("load_as", ctypes.c_void_p, [ctypes.c_char_p] * 3 + [ctypes.c_double]),
@@ -65,8 +68,10 @@ class Block:
 if __name__ == "__main__":
     if len(sys.argv) < 4:
         sys.exit("usage: run_block.py FILE.safetensors HEIGHT WIDTH [THREADS] [PLAN.csv]")
-    path, height, width = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    threads = int(sys.argv[4]) if len(sys.argv) > 4 else 1
+    try:
+        path, height, width, threads = sys.argv[1], *(int(text) for text in [*sys.argv[2:4], *sys.argv[4:5] or ["1"]])
+    except ValueError as error:
+        sys.exit(f"run_block.py: {error}; height, width and threads are whole numbers")
     try:
         block = Block(path)
         block.plan(1, height, width, threads, sys.argv[5] if len(sys.argv) > 5 else None)

@@ -16,7 +16,7 @@ extern "C" {
 typedef struct atrous_block atrous_block;
 
 /* Loads a safetensors file: parameters by their state_dict names, the block's settings in the metadata (variant, act
- * and bn_eps, as scripts/expand_conv.py writes them). Batch norm is folded. NULL on failure. */
+ * and bn_eps, as scripts/expand_conv.py writes them, or block, the text of a block file). Batch norm is folded. NULL on failure. */
 atrous_block *atrous_load(const char *path);
 
 /* The same of a file whose metadata do not say what it holds, as a plain export of a state_dict: variant is listing, literal or rfb,

@@ -156,6 +156,8 @@ package struct BlockPlanner {
         }
     }
 
+    /// The blocks of one family throughout, or of fused separables, by the names of their rivals: what a plan has to beat.
+    package static let families = ["all naive": "naive", "all im2col": "im2col", "all simd": "simd", "all tiled": "tiled", "fused": "fused"]
     /// Sum of stages against whole runs.
     package static let agreement = 0.1
     private static let attempts = 4
@@ -204,7 +206,9 @@ package struct BlockPlanner {
         // Another is taken only where it is faster by more than the noise of a tie, and holds no more memory than it may.
         let able = blocks.indices.dropLast().filter { blocks[$0].block.memory.fits(bound) || !blocks[planned].block.memory.fits(bound) }
         let best = able.min { ratio($0, planned) < ratio($1, planned) } ?? planned
-        let chosen = ratio(best, planned) < 0.99 ? best : planned
+        // But a plan is no slower than what runs without one.
+        let isBeaten = able.contains { Self.families[blocks[$0].name] != nil && ratio($0, planned) < 1 }
+        let chosen = ratio(best, planned) < (isBeaten ? 1 : 0.99) ? best : planned
         let stages = blocks[chosen].block.stages
         let ns = zip(stages, stages.followed(in: units)).map { costs[$0.key(isFollowed: $1)]?.ns }
         var plan = try BlockPlan(stages, units: units, size: size, threads: pool.threads, ns: ns, machine: machine)

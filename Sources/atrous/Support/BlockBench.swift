@@ -24,6 +24,7 @@ func benchBlocks(_ presets: [Preset], _ values: Values) throws -> ExitCode {
         for one in cases { print("LISTED   \(one.name)  \(one.size.description)") }
         return .fine
     }
+    if let json = values.string("json"), json != "-" { try FileWriting.require(json) }
     let machine = bench.profile()
     let throughput = Throughput(kernels.registry.probes, on: machine)
     let sink = try ResultSink(values.string("out") ?? "results/\(machine.slug)/blocks.csv", raw: nil)
@@ -47,15 +48,17 @@ func benchBlocks(_ presets: [Preset], _ values: Values) throws -> ExitCode {
         }
     }
     progress.finish()
-    if let json = values.string("json") {
-        let data = try GoogleBenchmarkJSON.encode(sink.rows, context: machine.googleContext)
-        if json == "-" { print(String(decoding: data, as: UTF8.self)) } else { try FileWriting.replace(json, with: data) }
-        if json == "-" { return .fine }
+    let json = values.string("json")
+    if json == "-" {
+        print(String(decoding: try GoogleBenchmarkJSON.encode(sink.rows, context: machine.googleContext), as: UTF8.self))
+        return .fine
     }
     print(
         Console.table(
             ["block", "threads", "planned ms", "predicted", "× FMA floor", "× all tiled", "× all simd", "× all im2col", "× all naive"], table,
             right: [1, 2, 3, 4, 5, 6, 7, 8]))
+    // A JSON that cannot be written should not cost the table.
+    if let json { try FileWriting.replace(json, with: GoogleBenchmarkJSON.encode(sink.rows, context: machine.googleContext)) }
     if !session.quiet { Console.note("\(sink.rows.count) rows in \(sink.path)") }
     return .fine
 }
@@ -88,11 +91,10 @@ private struct BlockRows {
         base.seed = Int(exactly: session.seed)
         base.parameters = problems.reduce(0) { $0 + $1.parameters }
         base.verdict = "PASSED"
-        let families = ["all naive": "naive", "all im2col": "im2col", "all simd": "simd", "all tiled": "tiled", "fused": "fused"]
         let planned = outcome.rivals.first { $0.ratio == 1 }
         // The plan may be one of the families itself: then both rows say the same.
         let named = outcome.rivals.flatMap { rival in
-            [rival.name == planned?.name ? "planned" : nil, families[rival.name]].compactMap { $0 }.map { (rival, $0) }
+            [rival.name == planned?.name ? "planned" : nil, BlockPlanner.families[rival.name]].compactMap { $0 }.map { (rival, $0) }
         }
         for (rival, family) in named {
             var row = base

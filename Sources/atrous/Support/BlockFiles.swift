@@ -71,10 +71,11 @@ struct BlockVerification {
                 }
                 if deviations.allSatisfy(\.passed) {
                     passed += 1
-                    let held = deviations.count { $0.isHeld }
+                    let held = deviations.count { $0.isHeld && !$0.isOfWeights }
+                    let weights = deviations.count { $0.isOfWeights }
                     let worst = deviations.max { $0.error / $0.tolerance < $1.error / $1.tolerance }!
                     print(
-                        "PASSED   \(label)  \(held) held, \(deviations.count - held) from the oracle, max error \(Float(deviations.map(\.maxError).max()!)), nearest to its tolerance \(worst.unit): \(Float(worst.error)) of \(Float(worst.tolerance))")
+                        "PASSED   \(label)  \(held) held, \(weights == 0 ? "" : "\(weights) by their weights, ")\(deviations.count - held - weights) from the oracle, max error \(Float(deviations.map(\.maxError).max()!)), nearest to its tolerance \(worst.unit): \(Float(worst.error)) of \(Float(worst.tolerance))")
                     if !session.quiet { printUnits(deviations) }
                 } else {
                     failed += 1
@@ -87,7 +88,7 @@ struct BlockVerification {
         let width = deviations.map(\.unit.count).max()!
         for one in deviations {
             print(
-                "         \(one.unit.padded(to: width))  \(one.isHeld ? "held  " : "oracle")  max error \(Float(one.maxError)), nearest to its tolerance \(Float(one.error)) of \(Float(one.tolerance))")
+                "         \(one.unit.padded(to: width))  \(one.isOfWeights ? "weights" : one.isHeld ? "held   " : "oracle ")  max error \(Float(one.maxError)), nearest to its tolerance \(Float(one.error)) of \(Float(one.tolerance))")
         }
     }
 
