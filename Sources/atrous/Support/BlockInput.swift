@@ -29,7 +29,8 @@ struct BlockInput {
         // A file that holds an input says by it which size is meant; of another size than that asked for, it is left.
         if stored == nil, let trained, trained.holdsInput {
             if let given, (try? trained.inputSize()) != given {
-                if !values.flag("quiet") {
+                // Other channels are refused below.
+                if !values.flag("quiet"), description.cin ?? given.cin == given.cin {
                     Console.note("the input in \(text) is of another size than --size \(given.description): a random one is taken")
                 }
             } else {
