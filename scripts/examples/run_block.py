@@ -69,11 +69,11 @@ if __name__ == "__main__":
     if len(sys.argv) < 4:
         sys.exit("usage: run_block.py FILE.safetensors HEIGHT WIDTH [THREADS] [PLAN.csv]")
     try:
-        path, height, width, threads = sys.argv[1], *(int(text) for text in [*sys.argv[2:4], *sys.argv[4:5] or ["1"]])
+        height, width, threads = map(int, (sys.argv[2:5] + ["1"])[:3])
     except ValueError as error:
         sys.exit(f"run_block.py: {error}; height, width and threads are whole numbers")
     try:
-        block = Block(path)
+        block = Block(sys.argv[1])
         block.plan(1, height, width, threads, sys.argv[5] if len(sys.argv) > 5 else None)
     except RuntimeError as error:
         sys.exit(f"run_block.py: {error}")
