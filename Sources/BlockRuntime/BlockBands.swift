@@ -59,7 +59,7 @@ extension [BlockStage] {
     /// pixel that it writes, where another stage reads what they make, or where a map between them is not NHWC, in which the pixels of a
     /// band lie side by side: only what is whole before the bands may be read in planes, and the block's output written so.
     func bandedTail(units: [BlockUnit], size: BlockSize) throws -> Set<Int>? {
-        guard let reader = firstIndex(where: { units[$0.units.lowerBound].inputs.count > 1 }) else { return nil }
+        guard let reader = concatenationReader(of: units) else { return nil }
         let parts = units[self[reader].units.lowerBound].inputs
         let tail = Set(indices.filter { $0 >= reader || parts.contains(.unit(self[$0].units.upperBound - 1)) })
         for index in indices {

@@ -7,7 +7,7 @@ import ConvCore
 extension [BlockStage] {
     /// The same, where the unit that reads the concatenation can be computed so; nil where it cannot.
     package func withEpilogue(units: [BlockUnit], size: BlockSize) throws -> [BlockStage]? {
-        guard let reader = firstIndex(where: { units[$0.units.lowerBound].inputs.count > 1 }), self[reader].units.count == 1 else { return nil }
+        guard let reader = concatenationReader(of: units), self[reader].units.count == 1 else { return nil }
         var result = self
         result[reader] = BlockStage(units: self[reader].units, kernel: .epilogue, band: self[reader].band, lane: self[reader].lane)
         guard case .yes = StageKernel.epilogue.supports(result[reader].units, of: units, try result[reader].problems(units, at: size)),
@@ -20,10 +20,8 @@ extension [BlockStage] {
     func followers(of units: [BlockUnit]) -> [(stage: Int, channel: Int)?] {
         var result = [(stage: Int, channel: Int)?](repeating: nil, count: count)
         for (follower, stage) in enumerated() where stage.kernel.isEpilogue {
-            var channel = 0
-            for case .unit(let source) in units[stage.units.lowerBound].inputs {
+            for (source, channel) in units.slices(of: stage.units.lowerBound) {
                 if let maker = firstIndex(where: { $0.units.contains(source) }) { result[maker] = (follower, channel) }
-                channel += units[source].oc
             }
         }
         return result

@@ -31,7 +31,7 @@ extension [BlockStage] {
         guard let first = first(where: { $0.lane != nil }) else { return }
         func refused(_ stage: BlockStage, _ reason: String) -> PlanError { .bandsOrLanes(unit: BlockPlan.unitText(units[stage.units]), reason) }
         guard allSatisfy({ $0.band == nil }) else { throw refused(first, "a plan has lanes or bands; leave one of the two empty") }
-        let reader = firstIndex { units[$0.units.lowerBound].inputs.count > 1 } ?? 0
+        let reader = concatenationReader(of: units) ?? 0
         for (index, stage) in enumerated() {
             guard index < reader else {
                 guard stage.lane == nil else {

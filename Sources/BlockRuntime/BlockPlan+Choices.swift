@@ -17,7 +17,7 @@ extension BlockPlan {
                 unit: units[0].name, kernel: "every tiled kernel", "`atrous verify --block` names the reasons")
         }
         let bound = units.memoryBound(at: size)
-        if let reader = stages.firstIndex(where: { units[$0.units.lowerBound].inputs.count > 1 }) {
+        if let reader = stages.concatenationReader(of: units) {
             var split = stages
             split.replaceSubrange(reader...reader, with: single[stages[reader].units])
             stages = try split.withEpilogue(units: units, size: size) ?? stages

@@ -86,17 +86,15 @@ struct BlockProgram {
         // The map of the concatenation, and the channel at which each unit that ends there begins.
         var slices: [Int: Int] = [:]
         var concatenation: (place: Place, layout: Layout, channels: Int)?
-        if let reader = stages.first(where: { units[$0.units.lowerBound].inputs.count > 1 }) {
-            let unit = units[reader.units.lowerBound]
-            var channel = 0
-            for case .unit(let source) in unit.inputs {
-                slices[source] = channel
-                channel += units[source].oc
-            }
-            precondition(channel == unit.ic, "a concatenation of units only")
-            concatenation = (newMap(channels: unit.ic, reader), reader.kernel.srcLayout, unit.ic)
+        let reader = stages.concatenationReader(of: units) ?? stages.count
+        if reader < stages.count {
+            let stage = stages[reader]
+            let channels = units[stage.units.lowerBound].ic
+            let parts = units.slices(of: stage.units.lowerBound)
+            precondition(parts.reduce(0) { $0 + units[$1.source].oc } == channels, "a concatenation of units only")
+            for (source, channel) in parts { slices[source] = channel }
+            concatenation = (newMap(channels: channels, stage), stage.kernel.srcLayout, channels)
         }
-        let reader = stages.firstIndex { units[$0.units.lowerBound].inputs.count > 1 } ?? stages.count
         let aside = units.leadingToTheConcatenationAlone
         /// When a stage has its turn: the bands begin when all else is done.
         func turn(_ index: Int) -> Int {

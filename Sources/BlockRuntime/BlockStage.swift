@@ -134,19 +134,25 @@ package enum StageKernel: Sendable {
         packed: UnsafeMutableRawPointer, scratch: UnsafeMutableRawPointer, pool: ThreadPool, dstStep: Int?, srcIsPart: Bool,
         srcChannelStep: Int?, dstChannelStep: Int?, following: Kernel.Following?
     ) -> Kernel.Plan {
-        if isEpilogue { return Kernel.Plan { _, _ in } }
-        let inputs = Kernel.PlanInputs(
-            weights: weights.last!, bias: bias.last!, packed: packed, scratch: scratch, pool: pool, dstStep: dstStep, srcIsPart: srcIsPart,
-            srcChannelStep: srcChannelStep, dstChannelStep: dstChannelStep, following: following)
+        func inputs() -> Kernel.PlanInputs {
+            Kernel.PlanInputs(
+                weights: weights.last!, bias: bias.last!, packed: packed, scratch: scratch, pool: pool, dstStep: dstStep,
+                srcIsPart: srcIsPart, srcChannelStep: srcChannelStep, dstChannelStep: dstChannelStep, following: following)
+        }
         switch self {
-        case .layer(let candidate): return candidate.kernel.plan(problems[0], candidate.configuration, inputs)
+        case .layer(let candidate): return candidate.kernel.plan(problems[0], candidate.configuration, inputs())
         case .separable(let kernel, let configuration):
             return kernel.plan(
                 problems[0], problems[1], configuration,
-                .init(depthwiseWeights: weights[0], depthwiseBias: bias[0], pointwise: inputs))
-        case .epilogue: preconditionFailure("planned above")
+                .init(depthwiseWeights: weights[0], depthwiseBias: bias[0], pointwise: inputs()))
+        case .epilogue: return Kernel.Plan { _, _ in }
         }
     }
+}
+
+extension [BlockStage] {
+    /// The number of the stage that reads the concatenation; nil where there is none.
+    func concatenationReader(of units: [BlockUnit]) -> Int? { firstIndex { units[$0.units.lowerBound].inputs.count > 1 } }
 }
 
 /// A stage of a block: neighbouring units of its list, and what computes them.

@@ -65,6 +65,17 @@ package struct BlockUnit: Sendable, Equatable {
 }
 
 extension [BlockUnit] {
+    /// The units that a unit reads side by side, and the channel at which each begins there.
+    func slices(of reader: Int) -> [(source: Int, channel: Int)] {
+        var result: [(source: Int, channel: Int)] = []
+        var channel = 0
+        for case .unit(let source) in self[reader].inputs {
+            result.append((source, channel))
+            channel += self[source].oc
+        }
+        return result
+    }
+
     /// Of each unit, how many read its map.
     package var readers: [Int] {
         var result = [Int](repeating: 0, count: count)

@@ -77,6 +77,12 @@ public final class PlannedBlock {
             held.append(AlignedMemory(bytes: bytes))
             return held.last!
         }
+        func holdCopy(of values: [Float], padding: Int = 0) -> UnsafePointer<Float> {
+            let memory = hold(bytes: 4 * (values.count + padding))
+            memory.floats.update(from: values, count: values.count)
+            (memory.floats + values.count).update(repeating: 0, count: padding)
+            return UnsafePointer(memory.floats)
+        }
         var plans: [[Kernel.Plan]] = []
         let bands = stages.bands(at: size, threads: pool.threads)
         let lanes = program.steps.compactMap(\.lane).max().map { $0 + 1 } ?? 0
@@ -87,29 +93,23 @@ public final class PlannedBlock {
         var following: [Int: Kernel.Following] = [:]
         for index in Set(followers.compactMap { $0?.stage }) {
             let folded = parameters.units[stages[index].units.lowerBound]
-            let values = [folded.weights, folded.bias].map { values in
-                let memory = hold(bytes: 4 * (values.count + Kernel.Following.padding))
-                memory.floats.update(repeating: 0, count: values.count + Kernel.Following.padding)
-                memory.floats.update(from: values, count: values.count)
-                return UnsafePointer(memory.floats)
-            }
-            following[index] = Kernel.Following(factors: values[0], bias: values[1], activation: folded.unit.activation)
+            let padding = Kernel.Following.padding
+            following[index] = Kernel.Following(
+                factors: holdCopy(of: folded.weights, padding: padding), bias: holdCopy(of: folded.bias, padding: padding),
+                activation: folded.unit.activation)
         }
         for (index, (stage, need)) in zip(stages, place.needs).enumerated() {
             // The values of an epilogue are those of what it follows.
             let folded = stage.kernel.isEpilogue ? [] : parameters.units[stage.units]
             var temporary: [AlignedMemory] = []
             let weights = folded.map { unit in
-                let memory = need.packed > 0 ? AlignedMemory(floats: unit.weights.count) : hold(bytes: 4 * unit.weights.count)
+                guard need.packed > 0 else { return holdCopy(of: unit.weights) }
+                let memory = AlignedMemory(floats: unit.weights.count)
                 temporary.append(memory)
                 memory.floats.update(from: unit.weights, count: unit.weights.count)
                 return UnsafePointer(memory.floats)
             }
-            let bias = folded.map { unit in
-                let memory = hold(bytes: 4 * unit.bias.count)
-                memory.floats.update(from: unit.bias, count: unit.bias.count)
-                return UnsafePointer(memory.floats)
-            }
+            let bias = folded.map { holdCopy(of: $0.bias) }
             let packed = hold(bytes: need.packed)
             // Those of a stage in bands pack the same.
             let pools = stage.band != nil ? alone : [steps[index]!.lane.map { alone[$0] } ?? pool]

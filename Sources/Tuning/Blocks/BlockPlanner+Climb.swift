@@ -77,14 +77,11 @@ extension BlockPlanner {
             }
             let blocks = try variants.map { try proved("\(name), a step", $0, check).block }
             let times = timing.parts(of: blocks, runs: Self.climbRuns)
-            let followed = best.followed(in: parameters.units.map(\.unit))
+            costs += self.costs(of: blocks, times.map { $0.map(Statistics.median) })
             // A block's parts are its stages and the conversions between them, the same in all.
             for (part, run) in blocks[0].parts.enumerated() {
                 guard case .stage(let stage) = run else { continue }
                 let slot = best.firstIndex { $0.units == stage.units }!
-                for (block, stages) in variants.enumerated() {
-                    costs.append(StageCost(stage: stages[slot], ns: Statistics.median(times[block][part]), isFollowed: followed[slot]))
-                }
                 let gains = (1...turns).filter { $0 <= moves[slot].count }.map { block in
                     (gain: Statistics.median(zip(times[block][part], times[0][part]).map { $0 / $1 }), stage: moves[slot][block - 1])
                 }
