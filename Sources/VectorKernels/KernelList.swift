@@ -9,6 +9,7 @@ public let kernels: [Kernel] = [
     depthwiseTile,
     depthwisePhaseBlocked,
     depthwiseRollBlocked,
+] + (vectorRegisters == 32 ? [depthwiseRowBlocked] : []) + [
     depthwiseScaleBlocked,
     depthwiseScalePlanes,
     depthwisePhase,

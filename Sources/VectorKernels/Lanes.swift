@@ -57,13 +57,17 @@ func multiplyAdd(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector {
 
 /// x, or zero where x is less. What is not a number stays so, as in PyTorch: a sum that overflowed is not to pass for a zero.
 @inline(__always)
-func rectified(_ x: Vector) -> Vector {
+func rectified(_ x: Vector) -> Vector { atLeast(x, Vector(repeating: 0)) }
+
+/// x, or `least` where x is less. What is not a number stays so.
+@inline(__always)
+func atLeast(_ x: Vector, _ least: Vector) -> Vector {
     #if ATROUS_X86_V4
-    atrous_at_least16(x, Vector(repeating: 0))
+    atrous_at_least16(x, least)
     #elseif ATROUS_X86_V3
-    atrous_at_least8(x, Vector(repeating: 0))
+    atrous_at_least8(x, least)
     #else
-    atrous_at_least4(x, Vector(repeating: 0))
+    atrous_at_least4(x, least)
     #endif
 }
 

@@ -61,6 +61,27 @@ import ThreadPool
         }
     }
 
+    /// Widths and dilations that a kernel has compiled rows for, on maps of fewer and of more rows, which have other taps, and on both sides
+    /// of a width that has none.
+    @Test(arguments: [10, 13, 16, 19, 20])
+    func compiledRowsAgreeWithTheOracle(width: Int) throws {
+        var taken = 0
+        for dilation in 1...9 {
+            for taps in [3, 5, 9] {
+                let text = "dw:mb2c32h\(taps == 3 ? width : 3 * dilation)w\(width)k\(taps)d\(dilation)_\(dilation % 2 == 0 ? "silu" : "relu")"
+                let data = try ProblemData(try Problem(parsing: text), seed: 14)
+                let able = Self.registry.split(for: data.problem).able.filter { $0.name.hasPrefix("dw-row") }
+                taken += able.count
+                for threads in [1, 3] {
+                    for (candidate, outcome) in try Trial(data, candidates: able.map { Candidate($0) }, pool: ThreadPool(threads: threads)).run(measuring: nil) {
+                        if case .failed(let fault) = outcome { Issue.record("\(candidate.name) on \(text), \(threads) threads: \(fault)") }
+                    }
+                }
+            }
+        }
+        #expect(width == 19 ? taken == 0 : taken >= 7 || InstructionSet.detected != .v4)
+    }
+
     // Whole vectors of channels too, odd in number at 8 and at 16 lanes.
     @Test(arguments: ["dw:c37h9w14k3d2_silu", "dw:c40h9w14k3d2_silu", "dw:c48h9w14k3d2_relu", "dw:mb2c32h12w11k3d2_silu", "dw:c16h11w23k5_hardswish", "pw:c37o53h9w5_silu",
                       "pw:c1100o40h6w5_silu", "pw:mb2c144o80h6w5_silu", "pw:c520o144h7w15_silu",
