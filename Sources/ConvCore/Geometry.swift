@@ -44,6 +44,27 @@ public struct Axis: Sendable, Equatable {
         return result
     }
 
+    /// The same, at most so many outputs in each.
+    public func segments(most: Int) -> [Segment] {
+        var result: [Segment] = []
+        for segment in segments {
+            for first in Swift.stride(from: segment.outputs.lowerBound, to: segment.outputs.upperBound, by: most) {
+                result.append(Segment(outputs: first..<min(first + most, segment.outputs.upperBound), taps: segment.taps))
+            }
+        }
+        return result
+    }
+
+    /// The fewest and the most live taps of an output.
+    public var liveTapCounts: ClosedRange<Int> {
+        var (fewest, most) = (kernel, 0)
+        for segment in segments {
+            fewest = min(fewest, segment.taps.count)
+            most = max(most, segment.taps.count)
+        }
+        return min(fewest, most)...most
+    }
+
     public struct Segment: Sendable, Equatable {
         public var outputs: Range<Int>
         public var taps: Range<Int>

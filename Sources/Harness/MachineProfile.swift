@@ -135,8 +135,8 @@ extension MachineProfile {
     }
 
     /// Which sets the sweep is made of: bytes of all threads together, and the measured levels that they lie between. Close together
-    /// behind the private caches, where the bandwidth falls at once (on a Zen 5, of 250 GB/s at 1 MiB 160 are left at 1.2 and 130 at
-    /// 2), doubled then, and close around L3's size, where it falls again, sooner where strangers share it. Empty without an L3 or before
+    /// behind the private caches, where the bandwidth falls at once (on a Zen 5, of 250 GB/s at 1 MiB 160 are left at 1.2 and 115 to 130
+    /// at 2), doubled then, and close around L3's size, where it falls again, sooner where strangers share it. Empty without an L3 or before
     /// its and memory's bandwidth are known; what `bandwidths` holds is not measured again.
     public func sweepSets(threads: Int) -> [(level: String, bytes: Int)] {
         func capacity(_ level: Int) -> Int? { caches.first { $0.level == level }?.bytes(threads: threads, cpus: cpus) }

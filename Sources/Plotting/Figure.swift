@@ -12,7 +12,7 @@ public struct Figure: Sendable {
 }
 
 public enum Figures {
-    public static let all: [Figure] = [speedupFigure, gflopsFigure, rooflineFigure, savingFigure, blockFigure, stageFigure] + tuningFigures
+    public static let all: [Figure] = [speedupFigure, gflopsFigure, rooflineFigure, limitsFigure, savingFigure, blockFigure, stageFigure] + tuningFigures
 
     /// Of a tuning store and of the study of its searches.
     static let tuningFigures = [tuningFigure, landscapeFigure, convergenceFigure]
@@ -29,12 +29,13 @@ public struct FigureInput: Sendable {
     /// Every row of the machine's tuning stores that passed, with any number of threads; ``rows`` holds only their picks, since a
     /// search's other rows rest on a few short samples.
     public let tuned: [ResultRow]
-    /// Rows of a study of searches: column → field.
-    public let trace: [[String: String]]
+    /// Rows of a study of searches and of one of kernels: column → field.
+    public let trace, study: [[String: String]]
 
-    public init(rows: [ResultRow], machine: String, threads: Int, roof: MachineRoof?, trace: [[String: String]] = []) {
+    public init(rows: [ResultRow], machine: String, threads: Int, roof: MachineRoof?, trace: [[String: String]] = [], study: [[String: String]] = []) {
         self.roof = roof
         self.trace = trace
+        self.study = study
         tuned = Self.current(rows.filter { $0.machine == machine && $0.tuning.schema > 0 && $0.verdict == "PASSED" && $0.medianNs != nil })
         let rows = rows.filter { $0.tuning.schema == 0 } + tuned.filter { $0.tuning.mark == "pick" }
         self.machine = machine

@@ -3,6 +3,20 @@ import Foundation
 /// Runs a program to its end, in this process's own group: what ends the one at the terminal, or a `timeout` around it, ends both.
 /// (Foundation's `Process` gives each child a group of its own.)
 enum Subprocess {
+    /// As `posix_spawnp`. A program that was just written counts as busy until every process that was being started meanwhile has closed its
+    /// copy of the writer's descriptor: tried again for up to a second.
+    static func spawn(
+        _ id: inout pid_t, _ program: String, _ actions: inout posix_spawn_file_actions_t,
+        _ arguments: UnsafePointer<UnsafeMutablePointer<CChar>?>, _ environment: UnsafePointer<UnsafeMutablePointer<CChar>?>?
+    ) -> Int32 {
+        for _ in 0..<100 {
+            let code = posix_spawnp(&id, program, &actions, nil, arguments, environment)
+            guard code == ETXTBSY else { return code }
+            usleep(10_000)
+        }
+        return ETXTBSY
+    }
+
     /// stdout and stderr together, and the exit code. `keeping`: a descriptor that the program holds, too, so that a lock on it lasts
     /// as long as the program.
     static func run(_ words: [String], keeping descriptor: Int32? = nil) -> (code: Int32, output: String) {
@@ -21,7 +35,7 @@ enum Subprocess {
         var arguments = words.map { strdup($0) } + [nil]
         defer { for text in arguments { free(text) } }
         var id = pid_t()
-        let code = posix_spawnp(&id, words[0], &actions, nil, &arguments, environ)
+        let code = spawn(&id, words[0], &actions, &arguments, environ)
         close(ends[1])
         guard code == 0 else { return (127, "\(words[0]) cannot be started (\(String(cString: strerror(code))))") }
         let output = FileHandle(fileDescriptor: ends[0]).readDataToEndOfFile()

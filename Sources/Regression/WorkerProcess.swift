@@ -55,7 +55,7 @@ public final class WorkerProcess {
         // Where a system allows it, stack and heap lie alike in both workers: their distance to the shared buffers, modulo a
         // page, was worth up to 20 % to the depthwise kernels, for as long as the worker lived.
         let fixed = wrapper.isEmpty && atrous_fixed_addresses(1) == 0
-        let code = posix_spawnp(&id, words[0], &actions, nil, &arguments, &variables)
+        let code = Subprocess.spawn(&id, words[0], &actions, &arguments, &variables)
         if fixed { _ = atrous_fixed_addresses(0) }
         close(ends[1])
         socket = ends[0]

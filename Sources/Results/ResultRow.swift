@@ -72,7 +72,10 @@ public struct ResultRow: Sendable, Equatable {
     public var candidate: String { config.isEmpty ? kernel : "\(kernel)@\(config)" }
 
     /// The problem's own name, or its text where it has none.
-    public var problemName: String {
+    public var problemName: String { Self.name(of: problem) }
+
+    /// The name in a problem's text, or the text.
+    public static func name(of problem: String) -> String {
         guard let start = problem.firstIndex(of: "\""), let end = problem.lastIndex(of: "\""), start < end else {
             return problem
         }

@@ -9,7 +9,7 @@ public let kernels: [Kernel] = [
     depthwiseTile,
     depthwisePhaseBlocked,
     depthwiseRollBlocked,
-] + (vectorRegisters == 32 ? [depthwiseRowBlocked] : []) + [
+    depthwiseRowBlocked,
     depthwiseScaleBlocked,
     depthwiseScalePlanes,
     depthwisePhase,

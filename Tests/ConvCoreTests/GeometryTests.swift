@@ -47,6 +47,15 @@ import Testing
         }
     }
 
+    @Test func segmentsAreCutToALength() {
+        let axis = Axis(input: 20, output: 20, kernel: 3, stride: 1, dilation: 9, pad: 9)
+        #expect(axis.segments.map(\.outputs) == [0..<9, 9..<11, 11..<20] && axis.segments(most: 20) == axis.segments)
+        #expect(axis.segments(most: 4).map(\.outputs) == [0..<4, 4..<8, 8..<9, 9..<11, 11..<15, 15..<19, 19..<20])
+        #expect(axis.segments(most: 4).map(\.taps) == [1..<3, 1..<3, 1..<3, 0..<3, 0..<2, 0..<2, 0..<2])
+        #expect(axis.liveTapCounts == 2...3)
+        #expect(Axis(input: 4, output: 8, kernel: 1, stride: 1, dilation: 1, pad: 2).liveTapCounts == 0...1)
+    }
+
     /// (input, kernel, stride, dilation, pad): small and large dilations, phases of unequal length, a stride that divides the
     /// dilation, even kernels, lopsided padding, a map smaller than the dilation.
     @Test(arguments: [

@@ -58,8 +58,16 @@ import Testing
         let trace = ["model", "random"].flatMap { strategy in
             (1...6).map { ["strategy": strategy, "problem": "a", "evaluations": "\(4 * $0)", "loss": "\(0.5 / Double($0))"] }
         }
+        let study = ["dw", "pw"].flatMap { layer in
+            [("v4", "1"), ("v4", "2"), ("im2col", "1")].map { kind, threads in
+                ["problem": "\(layer):c8n\"s-p3-\(layer)\"", "layer": layer, "kind": kind, "threads": threads, "tuning": "standard", "median_ns": "4e5",
+                 "effective_flops": "4e7", "attainable": "0.8", "fma_gflops": "110"]
+            }
+                // Of an older table.
+                + [["problem": "\(layer):c9n\"s-p3-\(layer)-old\"", "layer": layer, "kind": "v4", "threads": "1", "tuning": "standard", "median_ns": "4e5"]]
+        }
         return FigureInput(
-            rows: rows, machine: "test-machine", threads: 1, roof: MachineRoof(peakGflops: 100, bandwidths: [("L1", 200), ("L2", 50)]), trace: trace)
+            rows: rows, machine: "test-machine", threads: 1, roof: MachineRoof(peakGflops: 100, bandwidths: [("L1", 200), ("L2", 50)]), trace: trace, study: study)
     }
 
     @Test func retiredRowsOfAStoreAreNotShown() {

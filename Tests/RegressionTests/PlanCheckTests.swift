@@ -2,7 +2,7 @@ import Foundation
 import Regression
 import Testing
 
-// Beside the other tests that write programs and start them: a program that is being written while another is started counts as busy.
+// Beside the other tests that write programs and start them: one that is being written while another is started counts as busy for a while.
 extension WorkerTests {
     /// What is said of plans whose times are made up.
     @Suite struct PlanCheckTests {

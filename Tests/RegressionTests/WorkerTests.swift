@@ -15,6 +15,17 @@ import Testing
         #expect(outcome.report.junit.contains("tests=\"5\" failures=\"0\" skipped=\"0\""))
     }
 
+    @Test func aProgramThatIsStillBeingWrittenIsWaitedFor() throws {
+        let worker = try FakeWorker("unfinished")
+        let writer = open(worker.path, O_WRONLY | O_APPEND)
+        try #require(writer >= 0)
+        Thread.detachNewThread {
+            usleep(50_000)
+            close(writer)
+        }
+        #expect(try FakeWorker.check(base: worker, head: worker, candidates: good).verdict == .fine)
+    }
+
     @Test func theSlowerAndTheFasterCaseAreNamedAndNoOther() throws {
         let outcome = try FakeWorker.check(
             base: try FakeWorker("base"), head: try FakeWorker("head", ns: ["dw-b": 1100, "dw-d": 900]), candidates: good)

@@ -20,6 +20,16 @@ func packTapMajor(_ p: Problem, _ source: UnsafePointer<Float>, into target: Uns
     }
 }
 
+/// Weights as ``packVectorMajor(_:_:into:)`` packs them, and behind them what the sums of every channel begin with: its bias or zero. Of whole
+/// vectors of channels.
+func packVectorMajorWithStarts(_ p: Problem, _ inputs: Kernel.PlanInputs) -> (weights: UnsafePointer<Float>, starts: UnsafePointer<Float>) {
+    let weights = inputs.packed.assumingMemoryBound(to: Float.self)
+    packVectorMajor(p, inputs.weights, into: weights)
+    let starts = weights + p.weightCount
+    for channel in 0..<p.ic { starts[channel] = inputs.bias?[channel] ?? 0 }
+    return (UnsafePointer(weights), UnsafePointer(starts))
+}
+
 /// The first channel of a vector: the last vector overlaps the one before where the channels are no whole number of them.
 func firstChannel(_ p: Problem, _ vector: Int) -> Int { min(vector * lanes, p.ic - lanes) }
 

@@ -11,7 +11,8 @@ import ThreadPool
 ///
 /// Below its best where pixels of one phase lie a multiple of 2 KiB apart (256 channels at dilation 2 and 4, 512 at any): then all
 /// lines of a tile fall into one or two cache sets, every use of an input comes from L2, and the stores wait for it one by one.
-/// Under 3 × 3 taps `dw-roll`, which loads every input once, passes it there and at most shapes of 40 × 40 and more. Tried and lost:
+/// Under 3 × 3 taps `dw-roll`, which loads every input once, passes it there and at most shapes of 40 × 40 and more, and `dw-row-blocked` on
+/// the maps that it is compiled for. Tried and lost:
 /// copying the window of a tile, or its sums, through a dense buffer in L1, and taking the vectors in scattered order.
 let depthwisePhase = Kernel(
     name: "dw-phase-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,

@@ -14,7 +14,7 @@ import ThreadPool
 /// to 91 % and 54 to 63 % (`dw-phase` at 8 lanes 53 to 58). On phases of three rows `dw-phase` passes it. A Zen 5 computes twice as fast
 /// and reads L2 no faster: 96 to 98 % from L1 with rows of seven, 55 to 80 % of YOLOv5's maps. There rows of at most eight pixels in place
 /// of six, of which a phase of seven needs one column in place of two, are 1.1 to 1.25 times as fast;
-/// on a Zen 4 such rows are 2 to 4 % slower per output.
+/// on a Zen 4 such rows are 2 to 4 % slower per output. On maps whose rows `dw-row-blocked` has compiled it passes this one.
 ///
 /// `h` = 2 walks two vectors down together. With 8 lanes, where it would take both vectors of a line, no tile of two is left that does
 /// not spill.
@@ -66,10 +66,7 @@ private func rollKernel(
         },
         memory: { p, _, _ in Kernel.Memory(packed: 4 * (p.weightCount + p.ic)) },
         plan: { p, c, inputs in
-            let weights = inputs.packed.assumingMemoryBound(to: Float.self)
-            packVectorMajor(p, inputs.weights, into: weights)
-            let starts = weights + p.weightCount
-            for channel in 0..<p.ic { starts[channel] = inputs.bias?[channel] ?? 0 }
+            let (weights, starts) = packVectorMajorWithStarts(p, inputs)
             let isBlocked = layout == .nchw16c
             let job = RollJob(
                 p, layout, mostPixels: c["t"], together: isBlocked ? 1 : c["h"], passVectors: isBlocked ? blockVectors : c["g"], threads: inputs.threads,
@@ -186,6 +183,3 @@ private final class RollJob: Sendable {
 /// times as long on a Zen 5; with one row of phases at a time, 20 × 20 up to 1.25 times. Where a line holds several vectors, the second
 /// would not find it in L1 any more.
 private let repeatedBytes = blockVectors == 1 ? 128 << 10 : 0
-
-/// Of a tile whose sums are activated where they lie: half of L1.
-private let activatedBytes = 16 << 10

@@ -16,19 +16,26 @@ struct RowArguments {
     var activation: Activation
 }
 
-/// W pixels under R rows of K taps, D apart, T of them at a time; only the type is used.
+/// W pixels under rows of K taps, D apart, T of them at a time, or Q under four rows of taps (0: not compiled); only the type is used.
+private enum RowSize<let W: Int, let D: Int, let K: Int, let T: Int, let Q: Int> {}
+/// The same under R rows of taps, T at a time.
 private enum RowShape<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int> {}
 /// Part P of such a row.
 private enum RowPart<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int, let P: Int> {}
 
-/// Whether all weights fit the registers beside the sums, what they begin with, the least that they may be and the inputs that the
-/// compiler loads early.
+/// What is written out below: so many pixels and taps in a row, rows of taps and parts of a row.
+private let (mostPixels, mostTaps, mostTapRows, mostParts) = (20, 5, 4, 4)
+
+/// Whether all weights fit the registers beside ten sums, what they begin with, the least that they may be and eleven inputs that the
+/// compiler loads early. Else they are loaded with every row of inputs.
 @inline(__always)
 private func holdsWeights(_ taps: Int) -> Bool { taps &+ 23 <= vectorRegisters }
 
 @inline(never)
 private func runRows<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int>(_ a: borrowing RowArguments, _ shape: RowShape<W, D, K, R, T>.Type) {
+    // With fewer no kernel comes here, and there is nothing to compile.
     guard vectorRegisters == 32 else { return }
+    guard a.rows > 0 else { return }
     var held = zeros(TileShape<R, K>.self)
     if holdsWeights(R &* K) {
         for r in 0..<R {
@@ -51,6 +58,8 @@ private func runRows<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int>
     activateStored(
         rows: 1, pixels: a.rows &* W, a.dst, rowStep: 0, step: Layout.blockChannels, groups: 1, groupStep: lanes, a.activation)
 }
+
+// From here on `@_transparent`: of a function that it has inlined a few times the optimiser leaves the next call, `@inline(__always)` or not.
 
 @_transparent
 private func rowPart<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int, let P: Int>(
@@ -82,7 +91,7 @@ private func inputRow<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int
     let weights = a.weights + r &* a.weightRowStep
     for k in 0..<K { weight[k] = holdsWeights(R &* K) ? held[r][k] : load(weights + k &* lanes) }
     let row = src + r &* a.tapRowStep
-    // Written out: the compiler unrolls a loop over them or not as the wind blows.
+    // Written out: whether the compiler unrolls a loop over them depends on what else there is in the file.
     input(0, row, weight, &sum, part)
     input(1, row, weight, &sum, part)
     input(2, row, weight, &sum, part)
@@ -128,169 +137,84 @@ private func tap<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int, let
     if k < K, t >= 0, t < T { sum[t] = multiplyAdd(x, weight[k], sum[t]) }
 }
 
-/// The rows that are compiled: width, dilation, how many taps to each side meet the map, and how many rows of taps at most.
-let rowShapes = [
-    (width: 10, dilation: 1, radius: 1, rows: 3),
-    (width: 10, dilation: 2, radius: 1, rows: 3),
-    (width: 10, dilation: 3, radius: 1, rows: 3),
-    (width: 10, dilation: 4, radius: 1, rows: 3),
-    (width: 10, dilation: 5, radius: 1, rows: 3),
-    (width: 10, dilation: 7, radius: 1, rows: 3),
-    (width: 10, dilation: 9, radius: 1, rows: 3),
-    (width: 13, dilation: 1, radius: 1, rows: 3),
-    (width: 13, dilation: 2, radius: 1, rows: 3),
-    (width: 13, dilation: 3, radius: 1, rows: 3),
-    (width: 13, dilation: 4, radius: 1, rows: 3),
-    (width: 13, dilation: 5, radius: 1, rows: 3),
-    (width: 13, dilation: 6, radius: 1, rows: 3),
-    (width: 13, dilation: 7, radius: 1, rows: 3),
-    (width: 13, dilation: 9, radius: 1, rows: 3),
-    (width: 13, dilation: 5, radius: 2, rows: 3),
-    (width: 16, dilation: 1, radius: 1, rows: 3),
-    (width: 16, dilation: 2, radius: 1, rows: 3),
-    (width: 16, dilation: 3, radius: 1, rows: 3),
-    (width: 16, dilation: 4, radius: 1, rows: 3),
-    (width: 16, dilation: 5, radius: 1, rows: 3),
-    (width: 16, dilation: 6, radius: 1, rows: 3),
-    (width: 16, dilation: 7, radius: 1, rows: 3),
-    (width: 16, dilation: 9, radius: 1, rows: 3),
-    (width: 16, dilation: 5, radius: 2, rows: 4),
-    (width: 16, dilation: 7, radius: 2, rows: 3),
-    (width: 20, dilation: 1, radius: 1, rows: 3),
-    (width: 20, dilation: 2, radius: 1, rows: 3),
-    (width: 20, dilation: 3, radius: 1, rows: 3),
-    (width: 20, dilation: 4, radius: 1, rows: 3),
-    (width: 20, dilation: 5, radius: 1, rows: 3),
-    (width: 20, dilation: 6, radius: 1, rows: 3),
-    (width: 20, dilation: 7, radius: 1, rows: 3),
-    (width: 20, dilation: 8, radius: 1, rows: 3),
-    (width: 20, dilation: 9, radius: 1, rows: 3),
-    (width: 20, dilation: 5, radius: 2, rows: 4),
-    (width: 20, dilation: 7, radius: 2, rows: 3),
-    (width: 20, dilation: 9, radius: 2, rows: 3),
-]
-
-/// Computes rows of the shape with that number under so many rows of taps. How many pixels at a time: as many as the compiler keeps in
-/// registers beside weights and inputs.
+/// What a row is compiled for, as digits: width, dilation, and how many taps to each side meet it.
 @inline(__always)
-func runRows(_ shape: Int, rows: Int, _ a: borrowing RowArguments) {
-    switch shape &* 4 &+ rows {
-    case 1: runRows(a, RowShape<10, 1, 3, 1, 10>.self)
-    case 2: runRows(a, RowShape<10, 1, 3, 2, 10>.self)
-    case 3: runRows(a, RowShape<10, 1, 3, 3, 10>.self)
-    case 5: runRows(a, RowShape<10, 2, 3, 1, 10>.self)
-    case 6: runRows(a, RowShape<10, 2, 3, 2, 10>.self)
-    case 7: runRows(a, RowShape<10, 2, 3, 3, 10>.self)
-    case 9: runRows(a, RowShape<10, 3, 3, 1, 10>.self)
-    case 10: runRows(a, RowShape<10, 3, 3, 2, 10>.self)
-    case 11: runRows(a, RowShape<10, 3, 3, 3, 10>.self)
-    case 13: runRows(a, RowShape<10, 4, 3, 1, 10>.self)
-    case 14: runRows(a, RowShape<10, 4, 3, 2, 10>.self)
-    case 15: runRows(a, RowShape<10, 4, 3, 3, 10>.self)
-    case 17: runRows(a, RowShape<10, 5, 3, 1, 10>.self)
-    case 18: runRows(a, RowShape<10, 5, 3, 2, 10>.self)
-    case 19: runRows(a, RowShape<10, 5, 3, 3, 10>.self)
-    case 21: runRows(a, RowShape<10, 7, 3, 1, 10>.self)
-    case 22: runRows(a, RowShape<10, 7, 3, 2, 10>.self)
-    case 23: runRows(a, RowShape<10, 7, 3, 3, 10>.self)
-    case 25: runRows(a, RowShape<10, 9, 3, 1, 10>.self)
-    case 26: runRows(a, RowShape<10, 9, 3, 2, 10>.self)
-    case 27: runRows(a, RowShape<10, 9, 3, 3, 10>.self)
-    case 29: runRows(a, RowShape<13, 1, 3, 1, 7>.self)
-    case 30: runRows(a, RowShape<13, 1, 3, 2, 7>.self)
-    case 31: runRows(a, RowShape<13, 1, 3, 3, 7>.self)
-    case 33: runRows(a, RowShape<13, 2, 3, 1, 7>.self)
-    case 34: runRows(a, RowShape<13, 2, 3, 2, 7>.self)
-    case 35: runRows(a, RowShape<13, 2, 3, 3, 7>.self)
-    case 37: runRows(a, RowShape<13, 3, 3, 1, 7>.self)
-    case 38: runRows(a, RowShape<13, 3, 3, 2, 7>.self)
-    case 39: runRows(a, RowShape<13, 3, 3, 3, 7>.self)
-    case 41: runRows(a, RowShape<13, 4, 3, 1, 7>.self)
-    case 42: runRows(a, RowShape<13, 4, 3, 2, 7>.self)
-    case 43: runRows(a, RowShape<13, 4, 3, 3, 7>.self)
-    case 45: runRows(a, RowShape<13, 5, 3, 1, 7>.self)
-    case 46: runRows(a, RowShape<13, 5, 3, 2, 7>.self)
-    case 47: runRows(a, RowShape<13, 5, 3, 3, 7>.self)
-    case 49: runRows(a, RowShape<13, 6, 3, 1, 7>.self)
-    case 50: runRows(a, RowShape<13, 6, 3, 2, 7>.self)
-    case 51: runRows(a, RowShape<13, 6, 3, 3, 7>.self)
-    case 53: runRows(a, RowShape<13, 7, 3, 1, 7>.self)
-    case 54: runRows(a, RowShape<13, 7, 3, 2, 7>.self)
-    case 55: runRows(a, RowShape<13, 7, 3, 3, 7>.self)
-    case 57: runRows(a, RowShape<13, 9, 3, 1, 7>.self)
-    case 58: runRows(a, RowShape<13, 9, 3, 2, 7>.self)
-    case 59: runRows(a, RowShape<13, 9, 3, 3, 7>.self)
-    case 61: runRows(a, RowShape<13, 5, 5, 1, 7>.self)
-    case 62: runRows(a, RowShape<13, 5, 5, 2, 7>.self)
-    case 63: runRows(a, RowShape<13, 5, 5, 3, 7>.self)
-    case 65: runRows(a, RowShape<16, 1, 3, 1, 8>.self)
-    case 66: runRows(a, RowShape<16, 1, 3, 2, 8>.self)
-    case 67: runRows(a, RowShape<16, 1, 3, 3, 8>.self)
-    case 69: runRows(a, RowShape<16, 2, 3, 1, 8>.self)
-    case 70: runRows(a, RowShape<16, 2, 3, 2, 8>.self)
-    case 71: runRows(a, RowShape<16, 2, 3, 3, 8>.self)
-    case 73: runRows(a, RowShape<16, 3, 3, 1, 8>.self)
-    case 74: runRows(a, RowShape<16, 3, 3, 2, 8>.self)
-    case 75: runRows(a, RowShape<16, 3, 3, 3, 8>.self)
-    case 77: runRows(a, RowShape<16, 4, 3, 1, 8>.self)
-    case 78: runRows(a, RowShape<16, 4, 3, 2, 8>.self)
-    case 79: runRows(a, RowShape<16, 4, 3, 3, 8>.self)
-    case 81: runRows(a, RowShape<16, 5, 3, 1, 8>.self)
-    case 82: runRows(a, RowShape<16, 5, 3, 2, 8>.self)
-    case 83: runRows(a, RowShape<16, 5, 3, 3, 8>.self)
-    case 85: runRows(a, RowShape<16, 6, 3, 1, 8>.self)
-    case 86: runRows(a, RowShape<16, 6, 3, 2, 8>.self)
-    case 87: runRows(a, RowShape<16, 6, 3, 3, 8>.self)
-    case 89: runRows(a, RowShape<16, 7, 3, 1, 8>.self)
-    case 90: runRows(a, RowShape<16, 7, 3, 2, 8>.self)
-    case 91: runRows(a, RowShape<16, 7, 3, 3, 8>.self)
-    case 93: runRows(a, RowShape<16, 9, 3, 1, 8>.self)
-    case 94: runRows(a, RowShape<16, 9, 3, 2, 8>.self)
-    case 95: runRows(a, RowShape<16, 9, 3, 3, 8>.self)
-    case 97: runRows(a, RowShape<16, 5, 5, 1, 8>.self)
-    case 98: runRows(a, RowShape<16, 5, 5, 2, 8>.self)
-    case 99: runRows(a, RowShape<16, 5, 5, 3, 8>.self)
-    case 100: runRows(a, RowShape<16, 5, 5, 4, 6>.self)
-    case 101: runRows(a, RowShape<16, 7, 5, 1, 8>.self)
-    case 102: runRows(a, RowShape<16, 7, 5, 2, 8>.self)
-    case 103: runRows(a, RowShape<16, 7, 5, 3, 8>.self)
-    case 105: runRows(a, RowShape<20, 1, 3, 1, 10>.self)
-    case 106: runRows(a, RowShape<20, 1, 3, 2, 10>.self)
-    case 107: runRows(a, RowShape<20, 1, 3, 3, 10>.self)
-    case 109: runRows(a, RowShape<20, 2, 3, 1, 10>.self)
-    case 110: runRows(a, RowShape<20, 2, 3, 2, 10>.self)
-    case 111: runRows(a, RowShape<20, 2, 3, 3, 10>.self)
-    case 113: runRows(a, RowShape<20, 3, 3, 1, 10>.self)
-    case 114: runRows(a, RowShape<20, 3, 3, 2, 10>.self)
-    case 115: runRows(a, RowShape<20, 3, 3, 3, 10>.self)
-    case 117: runRows(a, RowShape<20, 4, 3, 1, 10>.self)
-    case 118: runRows(a, RowShape<20, 4, 3, 2, 10>.self)
-    case 119: runRows(a, RowShape<20, 4, 3, 3, 10>.self)
-    case 121: runRows(a, RowShape<20, 5, 3, 1, 10>.self)
-    case 122: runRows(a, RowShape<20, 5, 3, 2, 10>.self)
-    case 123: runRows(a, RowShape<20, 5, 3, 3, 10>.self)
-    case 125: runRows(a, RowShape<20, 6, 3, 1, 8>.self)
-    case 126: runRows(a, RowShape<20, 6, 3, 2, 8>.self)
-    case 127: runRows(a, RowShape<20, 6, 3, 3, 8>.self)
-    case 129: runRows(a, RowShape<20, 7, 3, 1, 8>.self)
-    case 130: runRows(a, RowShape<20, 7, 3, 2, 8>.self)
-    case 131: runRows(a, RowShape<20, 7, 3, 3, 8>.self)
-    case 133: runRows(a, RowShape<20, 8, 3, 1, 10>.self)
-    case 134: runRows(a, RowShape<20, 8, 3, 2, 10>.self)
-    case 135: runRows(a, RowShape<20, 8, 3, 3, 10>.self)
-    case 137: runRows(a, RowShape<20, 9, 3, 1, 10>.self)
-    case 138: runRows(a, RowShape<20, 9, 3, 2, 10>.self)
-    case 139: runRows(a, RowShape<20, 9, 3, 3, 10>.self)
-    case 141: runRows(a, RowShape<20, 5, 5, 1, 8>.self)
-    case 142: runRows(a, RowShape<20, 5, 5, 2, 8>.self)
-    case 143: runRows(a, RowShape<20, 5, 5, 3, 8>.self)
-    case 144: runRows(a, RowShape<20, 5, 5, 4, 8>.self)
-    case 145: runRows(a, RowShape<20, 7, 5, 1, 10>.self)
-    case 146: runRows(a, RowShape<20, 7, 5, 2, 10>.self)
-    case 147: runRows(a, RowShape<20, 7, 5, 3, 10>.self)
-    case 149: runRows(a, RowShape<20, 9, 5, 1, 10>.self)
-    case 150: runRows(a, RowShape<20, 9, 5, 2, 10>.self)
-    case 151: runRows(a, RowShape<20, 9, 5, 3, 10>.self)
-    default: preconditionFailure("no such rows")
+func rowKey(width: Int, dilation: Int, radius: Int) -> Int { (width &* 1000 &+ dilation) &* 10 &+ radius }
+
+func isRowCompiled(_ key: Int, tapRows: Int) -> Bool {
+    var nothing: Float = 0
+    return withUnsafeMutablePointer(to: &nothing) {
+        runRows(
+            key, tapRows: tapRows,
+            RowArguments(src: $0, weights: $0, weightRowStep: 0, starts: $0, dst: $0, rows: 0, tapRowStep: 0, activation: .none))
     }
+}
+
+/// Computes rows of that key under so many rows of taps. False where they are not compiled; without rows that is all that it says.
+///
+/// To add one: its line. The widths are those of the last stage at 320, 416, 512 and 640 pixels a side, the dilations those that three taps can
+/// have there, and those under which five, seven or nine taps leave five. How many pixels at a time: as many as the compiler keeps in
+/// registers beside weights and inputs.
+@discardableResult
+func runRows(_ key: Int, tapRows: Int, _ a: borrowing RowArguments) -> Bool {
+    switch key {
+    case 10_001_1: rows(tapRows, a, RowSize<10, 1, 3, 10, 0>.self)
+    case 10_002_1: rows(tapRows, a, RowSize<10, 2, 3, 10, 0>.self)
+    case 10_003_1: rows(tapRows, a, RowSize<10, 3, 3, 10, 0>.self)
+    case 10_004_1: rows(tapRows, a, RowSize<10, 4, 3, 10, 0>.self)
+    case 10_005_1: rows(tapRows, a, RowSize<10, 5, 3, 10, 0>.self)
+    case 10_006_1: rows(tapRows, a, RowSize<10, 6, 3, 10, 0>.self)
+    case 10_007_1: rows(tapRows, a, RowSize<10, 7, 3, 10, 0>.self)
+    case 10_008_1: rows(tapRows, a, RowSize<10, 8, 3, 10, 0>.self)
+    case 10_009_1: rows(tapRows, a, RowSize<10, 9, 3, 10, 0>.self)
+    case 13_001_1: rows(tapRows, a, RowSize<13, 1, 3, 7, 0>.self)
+    case 13_002_1: rows(tapRows, a, RowSize<13, 2, 3, 7, 0>.self)
+    case 13_003_1: rows(tapRows, a, RowSize<13, 3, 3, 7, 0>.self)
+    case 13_004_1: rows(tapRows, a, RowSize<13, 4, 3, 7, 0>.self)
+    case 13_005_1: rows(tapRows, a, RowSize<13, 5, 3, 7, 0>.self)
+    case 13_006_1: rows(tapRows, a, RowSize<13, 6, 3, 7, 0>.self)
+    case 13_007_1: rows(tapRows, a, RowSize<13, 7, 3, 7, 0>.self)
+    case 13_008_1: rows(tapRows, a, RowSize<13, 8, 3, 7, 0>.self)
+    case 13_009_1: rows(tapRows, a, RowSize<13, 9, 3, 7, 0>.self)
+    case 13_005_2: rows(tapRows, a, RowSize<13, 5, 5, 7, 0>.self)
+    case 16_001_1: rows(tapRows, a, RowSize<16, 1, 3, 8, 0>.self)
+    case 16_002_1: rows(tapRows, a, RowSize<16, 2, 3, 8, 0>.self)
+    case 16_003_1: rows(tapRows, a, RowSize<16, 3, 3, 8, 0>.self)
+    case 16_004_1: rows(tapRows, a, RowSize<16, 4, 3, 8, 0>.self)
+    case 16_005_1: rows(tapRows, a, RowSize<16, 5, 3, 8, 0>.self)
+    case 16_006_1: rows(tapRows, a, RowSize<16, 6, 3, 8, 0>.self)
+    case 16_007_1: rows(tapRows, a, RowSize<16, 7, 3, 8, 0>.self)
+    case 16_008_1: rows(tapRows, a, RowSize<16, 8, 3, 8, 0>.self)
+    case 16_009_1: rows(tapRows, a, RowSize<16, 9, 3, 8, 0>.self)
+    case 16_005_2: rows(tapRows, a, RowSize<16, 5, 5, 8, 6>.self)
+    case 16_007_2: rows(tapRows, a, RowSize<16, 7, 5, 8, 0>.self)
+    case 20_001_1: rows(tapRows, a, RowSize<20, 1, 3, 10, 0>.self)
+    case 20_002_1: rows(tapRows, a, RowSize<20, 2, 3, 10, 0>.self)
+    case 20_003_1: rows(tapRows, a, RowSize<20, 3, 3, 10, 0>.self)
+    case 20_004_1: rows(tapRows, a, RowSize<20, 4, 3, 10, 0>.self)
+    case 20_005_1: rows(tapRows, a, RowSize<20, 5, 3, 10, 0>.self)
+    case 20_006_1: rows(tapRows, a, RowSize<20, 6, 3, 8, 0>.self)
+    case 20_007_1: rows(tapRows, a, RowSize<20, 7, 3, 8, 0>.self)
+    case 20_008_1: rows(tapRows, a, RowSize<20, 8, 3, 10, 0>.self)
+    case 20_009_1: rows(tapRows, a, RowSize<20, 9, 3, 10, 0>.self)
+    case 20_005_2: rows(tapRows, a, RowSize<20, 5, 5, 8, 8>.self)
+    case 20_007_2: rows(tapRows, a, RowSize<20, 7, 5, 10, 0>.self)
+    case 20_009_2: rows(tapRows, a, RowSize<20, 9, 5, 10, 0>.self)
+    default: false
+    }
+}
+
+@inline(__always)
+private func rows<let W: Int, let D: Int, let K: Int, let T: Int, let Q: Int>(
+    _ tapRows: Int, _ a: borrowing RowArguments, _ size: RowSize<W, D, K, T, Q>.Type
+) -> Bool {
+    guard W <= mostPixels, K <= mostTaps, W <= mostParts &* T, Q == 0 || K == mostTaps && W <= mostParts &* Q else { return false }
+    switch tapRows {
+    case 1: runRows(a, RowShape<W, D, K, 1, T>.self)
+    case 2: runRows(a, RowShape<W, D, K, 2, T>.self)
+    case 3: runRows(a, RowShape<W, D, K, 3, T>.self)
+    case mostTapRows where Q > 0: runRows(a, RowShape<W, D, K, 4, Q>.self)
+    default: return false
+    }
+    return true
 }

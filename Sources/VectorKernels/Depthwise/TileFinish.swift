@@ -33,6 +33,9 @@ func finishSums<let T: Int>(
 @inline(__always)
 func activatesStored(_ activation: Activation) -> Bool { activation == .silu || activation == .hardswish }
 
+/// Of sums that are activated where they lie, at once: half of L1, which they should not have left.
+let activatedBytes = 16 << 10
+
 /// The activations that need registers of their own, over stored tiles: see `matrixTile`. Of every pixel `groups` times `vectors` vectors,
 /// `groupStep` floats apart.
 @inline(__always)

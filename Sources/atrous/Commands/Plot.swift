@@ -40,8 +40,11 @@ private func figureInput(_ rows: [ResultRow], folder: String, _ values: Values) 
     guard held.contains(threads) else {
         throw UsageError("--threads \(threads): \(folder) holds results with \(held.map(String.init).joined(separator: ", "))")
     }
-    return FigureInput(rows: rows, machine: machine, threads: threads, roof: storedRoof(folder, machine, threads),
-        trace: ["\(folder)/\(machine)", folder].lazy.map { ResultFile.table("\($0)/tuning-trace.csv") }.first { !$0.isEmpty } ?? [])
+    func table(_ name: String) -> [[String: String]] {
+        ["\(folder)/\(machine)", folder].lazy.map { ResultFile.table("\($0)/\(name)") }.first { !$0.isEmpty } ?? []
+    }
+    return FigureInput(
+        rows: rows, machine: machine, threads: threads, roof: storedRoof(folder, machine, threads), trace: table("tuning-trace.csv"), study: table("kernels.csv"))
 }
 
 /// The profile that `atrous bench` keeps beside its results.

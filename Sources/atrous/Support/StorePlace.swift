@@ -73,8 +73,11 @@ extension MachineProfile {
 
     /// Whether it is of the machine that `bare` tells of and holds what a roofline with so many threads needs.
     func fits(_ bare: MachineProfile, threads: [Int]) -> Bool {
-        slug == bare.slug && cpuID == bare.cpuID && levels == bare.levels && sweep != nil
-            && ([1] + threads).allSatisfy { count in peaks.contains { $0.threads == count } }
+        slug == bare.slug && cpuID == bare.cpuID && levels == bare.levels
+            && ([1] + threads).allSatisfy { count in
+                // A profile of another version may have been swept more coarsely.
+                peaks.contains { $0.threads == count } && sweep?.filter { $0.threads == count }.map(\.level) == sweepSets(threads: count).map(\.level)
+            }
     }
 }
 
