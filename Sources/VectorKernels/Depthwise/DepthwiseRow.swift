@@ -23,8 +23,7 @@ let depthwiseRowBlocked = Kernel(
         }
         let taps = p.rows.liveTapCounts
         guard taps.lowerBound > 0 else { return .no(reason: "a row of outputs meets no tap; dw-tile takes it") }
-        let key = rowKey(width: p.iw, dilation: p.dilationW, radius: rowRadius(p))
-        guard isRowCompiled(key, tapRows: taps.lowerBound), isRowCompiled(key, tapRows: taps.upperBound) else {
+        guard let shape = rowShape(p), taps.upperBound <= rowShapes[shape].tapRows else {
             return .no(reason: "\(p.iw) pixels under \(taps.upperBound)×\(2 * rowRadius(p) + 1) live taps at dilation \(p.dilationW) are not compiled; it has rows of 10, 13, 16 and 20 pixels; dw-tile takes others")
         }
         return wholeBlocks(p.ic, insteadOf: "dw-phase")
@@ -43,59 +42,89 @@ let depthwiseRowBlocked = Kernel(
 /// How many taps to each side meet the map.
 private func rowRadius(_ p: Problem) -> Int { min(p.kw / 2, (p.iw - 1) / p.dilationW) }
 
+/// The number of its rows among `rowShapes`; nil where they are not compiled.
+private func rowShape(_ p: Problem) -> Int? {
+    for number in rowShapes.indices {
+        let shape = rowShapes[number]
+        if shape.width == p.iw, shape.dilation == p.dilationW, shape.radius == rowRadius(p) { return number }
+    }
+    return nil
+}
+
 /// The map cut into units of work: an image × a block of channels, or some of its rows. A class, since the copying of a large struct
 /// becomes a shared function with instructions of this level.
 private final class RowJob: Sendable {
     let problem: Problem
     nonisolated(unsafe) let weights: UnsafePointer<Float>
     nonisolated(unsafe) let starts: UnsafePointer<Float>
-    /// See `rowKey`.
-    let key: Int
+    /// Of `rowShapes`.
+    let shape: Int
     /// Neighbouring rows under the same rows of taps.
-    let runs: [Axis.Segment]
+    let runs: [Run]
     /// Of a unit of work.
     let runsAtOnce: Int
-    /// The first tap of a row that meets the map.
-    let firstTap: Int
+    /// Floats of a map, and vectors of all channels.
+    let map, vectors: Int
+
+    /// Where its first inputs, taps and outputs lie, in floats from the first of the map, of the vector's weights and of the map.
+    struct Run {
+        var src, weights, dst: Int
+        /// Of outputs, and of taps.
+        var rows, tapRows: Int
+    }
 
     init(_ p: Problem, threads: Int, weights: UnsafePointer<Float>, starts: UnsafePointer<Float>) {
         problem = p
         self.weights = weights
         self.starts = starts
-        key = rowKey(width: p.iw, dilation: p.dilationW, radius: rowRadius(p))
-        firstTap = p.kw / 2 - rowRadius(p)
+        shape = rowShape(p)!
+        let row = p.iw * Layout.blockChannels
+        let firstTap = p.kw / 2 - rowRadius(p)
         let isWhole = sharesMaps(p, threads: threads)
-        var most = p.oh
-        if !isWhole { most = rowsOfUnit }
-        if activatesStored(p.activation) { most = min(most, max(1, activatedBytes / (4 * p.ow * Layout.blockChannels))) }
-        runs = p.rows.segments(most: most)
+        var most = isWhole ? p.oh : rowsOfUnit
+        if activatesStored(p.activation) { most = min(most, max(1, activatedBytes / (4 * row))) }
+        var runs: [Run] = []
+        for segment in p.rows.segments(most: most) {
+            let (first, taps) = (segment.outputs.lowerBound, segment.taps)
+            runs.append(
+                Run(
+                    src: (first - p.padTop + taps.lowerBound * p.dilationH) * row, weights: (taps.lowerBound * p.kw + firstTap) * lanes,
+                    dst: first * row, rows: segment.outputs.count, tapRows: taps.count))
+        }
+        self.runs = runs
         runsAtOnce = isWhole ? runs.count : 1
+        map = p.oh * row
+        vectors = p.ic / lanes
     }
 
     var units: Int { problem.batch * problem.ic / Layout.blockChannels * (runs.count / runsAtOnce) }
 
+    /// Counts instead of dividing, and takes the runs by number (an iterator would retain the array, which waits for all stores before it): a
+    /// map may take no more than 200 ns.
     func run(_ share: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>) {
         let p = problem
-        let row = p.iw * Layout.blockChannels
-        let vectors = p.ic / lanes
         let shares = runs.count / runsAtOnce
-        for unit in share {
-            let map = unit / shares
-            let first = map * blockVectors % vectors
-            // By number: an iterator would retain the array, and that waits for all stores before it.
-            for number in unit % shares * runsAtOnce..<(unit % shares + 1) * runsAtOnce {
+        var part = share.lowerBound % shares
+        var place = share.lowerBound / shares * map
+        var vector = share.lowerBound / shares * blockVectors % vectors
+        for _ in share {
+            for number in part * runsAtOnce..<(part + 1) * runsAtOnce {
                 let run = runs[number]
-                let input = run.outputs.lowerBound - p.padTop + run.taps.lowerBound * p.dilationH
-                for vector in first..<first + blockVectors {
-                    let place = map * p.oh * row + (vector - first) * lanes
+                for inBlock in 0..<blockVectors {
                     runRows(
-                        key, tapRows: run.taps.count,
+                        shape, tapRows: run.tapRows,
                         RowArguments(
-                            src: src + (place + input * row),
-                            weights: weights + ((vector * p.kh + run.taps.lowerBound) * p.kw + firstTap) * lanes, weightRowStep: p.kw * lanes,
-                            starts: starts + vector * lanes, dst: dst + (place + run.outputs.lowerBound * row), rows: run.outputs.count,
-                            tapRowStep: p.dilationH * row, activation: p.activation))
+                            src: src + (place + run.src + inBlock * lanes), weights: weights + ((vector + inBlock) * p.kh * p.kw * lanes + run.weights),
+                            weightRowStep: p.kw * lanes, starts: starts + (vector + inBlock) * lanes, dst: dst + (place + run.dst + inBlock * lanes),
+                            rows: run.rows, tapRowStep: p.dilationH * p.iw * Layout.blockChannels, activation: p.activation))
                 }
+            }
+            part += 1
+            if part == shares {
+                part = 0
+                place += map
+                vector += blockVectors
+                if vector == vectors { vector = 0 }
             }
         }
     }

@@ -23,8 +23,10 @@ private enum RowShape<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int
 /// Part P of such a row.
 private enum RowPart<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int, let P: Int> {}
 
-/// What is written out below: so many pixels and taps in a row, rows of taps and parts of a row.
-private let (mostPixels, mostTaps, mostTapRows, mostParts) = (20, 5, 4, 4)
+// What is written out below: pixels, taps and parts of a row.
+private let mostPixels = 20
+private let mostTaps = 5
+private let mostParts = 4
 
 /// Whether all weights fit the registers beside ten sums, what they begin with, the least that they may be and eleven inputs that the
 /// compiler loads early. Else they are loaded with every row of inputs.
@@ -35,7 +37,6 @@ private func holdsWeights(_ taps: Int) -> Bool { taps &+ 23 <= vectorRegisters }
 private func runRows<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int>(_ a: borrowing RowArguments, _ shape: RowShape<W, D, K, R, T>.Type) {
     // With fewer no kernel comes here, and there is nothing to compile.
     guard vectorRegisters == 32 else { return }
-    guard a.rows > 0 else { return }
     var held = zeros(TileShape<R, K>.self)
     if holdsWeights(R &* K) {
         for r in 0..<R {
@@ -137,84 +138,115 @@ private func tap<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int, let
     if k < K, t >= 0, t < T { sum[t] = multiplyAdd(x, weight[k], sum[t]) }
 }
 
-/// What a row is compiled for, as digits: width, dilation, and how many taps to each side meet it.
-@inline(__always)
-func rowKey(width: Int, dilation: Int, radius: Int) -> Int { (width &* 1000 &+ dilation) &* 10 &+ radius }
-
-func isRowCompiled(_ key: Int, tapRows: Int) -> Bool {
-    var nothing: Float = 0
-    return withUnsafeMutablePointer(to: &nothing) {
-        runRows(
-            key, tapRows: tapRows,
-            RowArguments(src: $0, weights: $0, weightRowStep: 0, starts: $0, dst: $0, rows: 0, tapRowStep: 0, activation: .none))
-    }
-}
-
-/// Computes rows of that key under so many rows of taps. False where they are not compiled; without rows that is all that it says.
+/// The rows that are compiled: width, dilation, how many taps to each side meet the row, and how many rows of taps at most.
 ///
-/// To add one: its line. The widths are those of the last stage at 320, 416, 512 and 640 pixels a side, the dilations those that three taps can
-/// have there, and those under which five, seven or nine taps leave five. How many pixels at a time: as many as the compiler keeps in
+/// To add one: a line here and one in `runRows`, at the same place. The widths are those of the last stage at 320, 416, 512 and 640 pixels a side,
+/// the dilations those that three taps can have there, and those under which five, seven or nine taps leave five.
+let rowShapes = [
+    (width: 10, dilation: 1, radius: 1, tapRows: 3),
+    (width: 10, dilation: 2, radius: 1, tapRows: 3),
+    (width: 10, dilation: 3, radius: 1, tapRows: 3),
+    (width: 10, dilation: 4, radius: 1, tapRows: 3),
+    (width: 10, dilation: 5, radius: 1, tapRows: 3),
+    (width: 10, dilation: 6, radius: 1, tapRows: 3),
+    (width: 10, dilation: 7, radius: 1, tapRows: 3),
+    (width: 10, dilation: 8, radius: 1, tapRows: 3),
+    (width: 10, dilation: 9, radius: 1, tapRows: 3),
+    (width: 13, dilation: 1, radius: 1, tapRows: 3),
+    (width: 13, dilation: 2, radius: 1, tapRows: 3),
+    (width: 13, dilation: 3, radius: 1, tapRows: 3),
+    (width: 13, dilation: 4, radius: 1, tapRows: 3),
+    (width: 13, dilation: 5, radius: 1, tapRows: 3),
+    (width: 13, dilation: 6, radius: 1, tapRows: 3),
+    (width: 13, dilation: 7, radius: 1, tapRows: 3),
+    (width: 13, dilation: 8, radius: 1, tapRows: 3),
+    (width: 13, dilation: 9, radius: 1, tapRows: 3),
+    (width: 13, dilation: 5, radius: 2, tapRows: 3),
+    (width: 16, dilation: 1, radius: 1, tapRows: 3),
+    (width: 16, dilation: 2, radius: 1, tapRows: 3),
+    (width: 16, dilation: 3, radius: 1, tapRows: 3),
+    (width: 16, dilation: 4, radius: 1, tapRows: 3),
+    (width: 16, dilation: 5, radius: 1, tapRows: 3),
+    (width: 16, dilation: 6, radius: 1, tapRows: 3),
+    (width: 16, dilation: 7, radius: 1, tapRows: 3),
+    (width: 16, dilation: 8, radius: 1, tapRows: 3),
+    (width: 16, dilation: 9, radius: 1, tapRows: 3),
+    (width: 16, dilation: 5, radius: 2, tapRows: 4),
+    (width: 16, dilation: 7, radius: 2, tapRows: 3),
+    (width: 20, dilation: 1, radius: 1, tapRows: 3),
+    (width: 20, dilation: 2, radius: 1, tapRows: 3),
+    (width: 20, dilation: 3, radius: 1, tapRows: 3),
+    (width: 20, dilation: 4, radius: 1, tapRows: 3),
+    (width: 20, dilation: 5, radius: 1, tapRows: 3),
+    (width: 20, dilation: 6, radius: 1, tapRows: 3),
+    (width: 20, dilation: 7, radius: 1, tapRows: 3),
+    (width: 20, dilation: 8, radius: 1, tapRows: 3),
+    (width: 20, dilation: 9, radius: 1, tapRows: 3),
+    (width: 20, dilation: 5, radius: 2, tapRows: 4),
+    (width: 20, dilation: 7, radius: 2, tapRows: 3),
+    (width: 20, dilation: 9, radius: 2, tapRows: 3),
+]
+
+/// Computes rows of the shape with that number under so many rows of taps. How many pixels at a time: as many as the compiler keeps in
 /// registers beside weights and inputs.
-@discardableResult
-func runRows(_ key: Int, tapRows: Int, _ a: borrowing RowArguments) -> Bool {
-    switch key {
-    case 10_001_1: rows(tapRows, a, RowSize<10, 1, 3, 10, 0>.self)
-    case 10_002_1: rows(tapRows, a, RowSize<10, 2, 3, 10, 0>.self)
-    case 10_003_1: rows(tapRows, a, RowSize<10, 3, 3, 10, 0>.self)
-    case 10_004_1: rows(tapRows, a, RowSize<10, 4, 3, 10, 0>.self)
-    case 10_005_1: rows(tapRows, a, RowSize<10, 5, 3, 10, 0>.self)
-    case 10_006_1: rows(tapRows, a, RowSize<10, 6, 3, 10, 0>.self)
-    case 10_007_1: rows(tapRows, a, RowSize<10, 7, 3, 10, 0>.self)
-    case 10_008_1: rows(tapRows, a, RowSize<10, 8, 3, 10, 0>.self)
-    case 10_009_1: rows(tapRows, a, RowSize<10, 9, 3, 10, 0>.self)
-    case 13_001_1: rows(tapRows, a, RowSize<13, 1, 3, 7, 0>.self)
-    case 13_002_1: rows(tapRows, a, RowSize<13, 2, 3, 7, 0>.self)
-    case 13_003_1: rows(tapRows, a, RowSize<13, 3, 3, 7, 0>.self)
-    case 13_004_1: rows(tapRows, a, RowSize<13, 4, 3, 7, 0>.self)
-    case 13_005_1: rows(tapRows, a, RowSize<13, 5, 3, 7, 0>.self)
-    case 13_006_1: rows(tapRows, a, RowSize<13, 6, 3, 7, 0>.self)
-    case 13_007_1: rows(tapRows, a, RowSize<13, 7, 3, 7, 0>.self)
-    case 13_008_1: rows(tapRows, a, RowSize<13, 8, 3, 7, 0>.self)
-    case 13_009_1: rows(tapRows, a, RowSize<13, 9, 3, 7, 0>.self)
-    case 13_005_2: rows(tapRows, a, RowSize<13, 5, 5, 7, 0>.self)
-    case 16_001_1: rows(tapRows, a, RowSize<16, 1, 3, 8, 0>.self)
-    case 16_002_1: rows(tapRows, a, RowSize<16, 2, 3, 8, 0>.self)
-    case 16_003_1: rows(tapRows, a, RowSize<16, 3, 3, 8, 0>.self)
-    case 16_004_1: rows(tapRows, a, RowSize<16, 4, 3, 8, 0>.self)
-    case 16_005_1: rows(tapRows, a, RowSize<16, 5, 3, 8, 0>.self)
-    case 16_006_1: rows(tapRows, a, RowSize<16, 6, 3, 8, 0>.self)
-    case 16_007_1: rows(tapRows, a, RowSize<16, 7, 3, 8, 0>.self)
-    case 16_008_1: rows(tapRows, a, RowSize<16, 8, 3, 8, 0>.self)
-    case 16_009_1: rows(tapRows, a, RowSize<16, 9, 3, 8, 0>.self)
-    case 16_005_2: rows(tapRows, a, RowSize<16, 5, 5, 8, 6>.self)
-    case 16_007_2: rows(tapRows, a, RowSize<16, 7, 5, 8, 0>.self)
-    case 20_001_1: rows(tapRows, a, RowSize<20, 1, 3, 10, 0>.self)
-    case 20_002_1: rows(tapRows, a, RowSize<20, 2, 3, 10, 0>.self)
-    case 20_003_1: rows(tapRows, a, RowSize<20, 3, 3, 10, 0>.self)
-    case 20_004_1: rows(tapRows, a, RowSize<20, 4, 3, 10, 0>.self)
-    case 20_005_1: rows(tapRows, a, RowSize<20, 5, 3, 10, 0>.self)
-    case 20_006_1: rows(tapRows, a, RowSize<20, 6, 3, 8, 0>.self)
-    case 20_007_1: rows(tapRows, a, RowSize<20, 7, 3, 8, 0>.self)
-    case 20_008_1: rows(tapRows, a, RowSize<20, 8, 3, 10, 0>.self)
-    case 20_009_1: rows(tapRows, a, RowSize<20, 9, 3, 10, 0>.self)
-    case 20_005_2: rows(tapRows, a, RowSize<20, 5, 5, 8, 8>.self)
-    case 20_007_2: rows(tapRows, a, RowSize<20, 7, 5, 10, 0>.self)
-    case 20_009_2: rows(tapRows, a, RowSize<20, 9, 5, 10, 0>.self)
-    default: false
+@inline(__always)
+func runRows(_ shape: Int, tapRows: Int, _ a: borrowing RowArguments) {
+    switch shape {
+    case 0: runRows(tapRows, a, RowSize<10, 1, 3, 10, 0>.self)
+    case 1: runRows(tapRows, a, RowSize<10, 2, 3, 10, 0>.self)
+    case 2: runRows(tapRows, a, RowSize<10, 3, 3, 10, 0>.self)
+    case 3: runRows(tapRows, a, RowSize<10, 4, 3, 10, 0>.self)
+    case 4: runRows(tapRows, a, RowSize<10, 5, 3, 10, 0>.self)
+    case 5: runRows(tapRows, a, RowSize<10, 6, 3, 10, 0>.self)
+    case 6: runRows(tapRows, a, RowSize<10, 7, 3, 10, 0>.self)
+    case 7: runRows(tapRows, a, RowSize<10, 8, 3, 10, 0>.self)
+    case 8: runRows(tapRows, a, RowSize<10, 9, 3, 10, 0>.self)
+    case 9: runRows(tapRows, a, RowSize<13, 1, 3, 7, 0>.self)
+    case 10: runRows(tapRows, a, RowSize<13, 2, 3, 7, 0>.self)
+    case 11: runRows(tapRows, a, RowSize<13, 3, 3, 7, 0>.self)
+    case 12: runRows(tapRows, a, RowSize<13, 4, 3, 7, 0>.self)
+    case 13: runRows(tapRows, a, RowSize<13, 5, 3, 7, 0>.self)
+    case 14: runRows(tapRows, a, RowSize<13, 6, 3, 7, 0>.self)
+    case 15: runRows(tapRows, a, RowSize<13, 7, 3, 7, 0>.self)
+    case 16: runRows(tapRows, a, RowSize<13, 8, 3, 7, 0>.self)
+    case 17: runRows(tapRows, a, RowSize<13, 9, 3, 7, 0>.self)
+    case 18: runRows(tapRows, a, RowSize<13, 5, 5, 7, 0>.self)
+    case 19: runRows(tapRows, a, RowSize<16, 1, 3, 8, 0>.self)
+    case 20: runRows(tapRows, a, RowSize<16, 2, 3, 8, 0>.self)
+    case 21: runRows(tapRows, a, RowSize<16, 3, 3, 8, 0>.self)
+    case 22: runRows(tapRows, a, RowSize<16, 4, 3, 8, 0>.self)
+    case 23: runRows(tapRows, a, RowSize<16, 5, 3, 8, 0>.self)
+    case 24: runRows(tapRows, a, RowSize<16, 6, 3, 8, 0>.self)
+    case 25: runRows(tapRows, a, RowSize<16, 7, 3, 8, 0>.self)
+    case 26: runRows(tapRows, a, RowSize<16, 8, 3, 8, 0>.self)
+    case 27: runRows(tapRows, a, RowSize<16, 9, 3, 8, 0>.self)
+    case 28: runRows(tapRows, a, RowSize<16, 5, 5, 8, 6>.self)
+    case 29: runRows(tapRows, a, RowSize<16, 7, 5, 8, 0>.self)
+    case 30: runRows(tapRows, a, RowSize<20, 1, 3, 10, 0>.self)
+    case 31: runRows(tapRows, a, RowSize<20, 2, 3, 10, 0>.self)
+    case 32: runRows(tapRows, a, RowSize<20, 3, 3, 10, 0>.self)
+    case 33: runRows(tapRows, a, RowSize<20, 4, 3, 10, 0>.self)
+    case 34: runRows(tapRows, a, RowSize<20, 5, 3, 10, 0>.self)
+    case 35: runRows(tapRows, a, RowSize<20, 6, 3, 8, 0>.self)
+    case 36: runRows(tapRows, a, RowSize<20, 7, 3, 8, 0>.self)
+    case 37: runRows(tapRows, a, RowSize<20, 8, 3, 10, 0>.self)
+    case 38: runRows(tapRows, a, RowSize<20, 9, 3, 10, 0>.self)
+    case 39: runRows(tapRows, a, RowSize<20, 5, 5, 8, 8>.self)
+    case 40: runRows(tapRows, a, RowSize<20, 7, 5, 10, 0>.self)
+    case 41: runRows(tapRows, a, RowSize<20, 9, 5, 10, 0>.self)
+    default: preconditionFailure("no such rows")
     }
 }
 
 @inline(__always)
-private func rows<let W: Int, let D: Int, let K: Int, let T: Int, let Q: Int>(
+private func runRows<let W: Int, let D: Int, let K: Int, let T: Int, let Q: Int>(
     _ tapRows: Int, _ a: borrowing RowArguments, _ size: RowSize<W, D, K, T, Q>.Type
-) -> Bool {
-    guard W <= mostPixels, K <= mostTaps, W <= mostParts &* T, Q == 0 || K == mostTaps && W <= mostParts &* Q else { return false }
+) {
+    guard W <= mostPixels, K <= mostTaps, W <= mostParts &* T, Q == 0 || W <= mostParts &* Q else { preconditionFailure("not all of it is written out") }
     switch tapRows {
     case 1: runRows(a, RowShape<W, D, K, 1, T>.self)
     case 2: runRows(a, RowShape<W, D, K, 2, T>.self)
     case 3: runRows(a, RowShape<W, D, K, 3, T>.self)
-    case mostTapRows where Q > 0: runRows(a, RowShape<W, D, K, 4, Q>.self)
-    default: return false
+    default: if Q > 0 { runRows(a, RowShape<W, D, K, 4, Q>.self) }
     }
-    return true
 }
