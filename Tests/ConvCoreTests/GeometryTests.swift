@@ -47,12 +47,15 @@ import Testing
         }
     }
 
-    @Test func segmentsAreCutToALength() {
+    @Test func segmentsAreCutToALength() throws {
         let axis = Axis(input: 20, output: 20, kernel: 3, stride: 1, dilation: 9, pad: 9)
         #expect(axis.segments.map(\.outputs) == [0..<9, 9..<11, 11..<20] && axis.segments(most: 20) == axis.segments)
         #expect(axis.segments(most: 4).map(\.outputs) == [0..<4, 4..<8, 8..<9, 9..<11, 11..<15, 15..<19, 19..<20])
         #expect(axis.segments(most: 4).map(\.taps) == [1..<3, 1..<3, 1..<3, 0..<3, 0..<2, 0..<2, 0..<2])
         #expect(axis.liveTapCounts == 2...3)
+        let runs = RowRun.all(try Problem(parsing: "dw:c1h20k3d9"), most: 10)
+        #expect(runs.map(\.output) == [0, 9, 11] && runs.map(\.tap) == [1, 0, 0] && runs.map(\.input) == [0, 0, 2])
+        #expect(runs.map(\.rows) == [9, 2, 9] && runs.map(\.tapRows) == [2, 3, 2])
         #expect(Axis(input: 4, output: 8, kernel: 1, stride: 1, dilation: 1, pad: 2).liveTapCounts == 0...1)
     }
 

@@ -59,39 +59,25 @@ private final class RowJob: Sendable {
     nonisolated(unsafe) let starts: UnsafePointer<Float>
     /// Of `rowShapes`.
     let shape: Int
-    /// Neighbouring rows under the same rows of taps.
-    let runs: [Run]
+    let runs: [RowRun]
     /// Of a unit of work.
     let runsAtOnce: Int
-    /// Floats of a map, and vectors of all channels.
-    let map, vectors: Int
-
-    /// Where its first inputs, taps and outputs lie, in floats from the first of the map, of the vector's weights and of the map.
-    struct Run {
-        var src, weights, dst: Int
-        /// Of outputs, and of taps.
-        var rows, tapRows: Int
-    }
+    /// Floats of a row of a map and of a map, and vectors of all channels.
+    let row, map, vectors: Int
+    /// Floats from a vector's first weight to the first that a row meets.
+    let firstTap: Int
 
     init(_ p: Problem, threads: Int, weights: UnsafePointer<Float>, starts: UnsafePointer<Float>) {
         problem = p
         self.weights = weights
         self.starts = starts
         shape = rowShape(p)!
-        let row = p.iw * Layout.blockChannels
-        let firstTap = p.kw / 2 - rowRadius(p)
+        row = p.iw * Layout.blockChannels
+        firstTap = (p.kw / 2 - rowRadius(p)) * lanes
         let isWhole = sharesMaps(p, threads: threads)
         var most = isWhole ? p.oh : rowsOfUnit
         if activatesStored(p.activation) { most = min(most, max(1, activatedBytes / (4 * row))) }
-        var runs: [Run] = []
-        for segment in p.rows.segments(most: most) {
-            let (first, taps) = (segment.outputs.lowerBound, segment.taps)
-            runs.append(
-                Run(
-                    src: (first - p.padTop + taps.lowerBound * p.dilationH) * row, weights: (taps.lowerBound * p.kw + firstTap) * lanes,
-                    dst: first * row, rows: segment.outputs.count, tapRows: taps.count))
-        }
-        self.runs = runs
+        runs = RowRun.all(p, most: most)
         runsAtOnce = isWhole ? runs.count : 1
         map = p.oh * row
         vectors = p.ic / lanes
@@ -111,12 +97,14 @@ private final class RowJob: Sendable {
             for number in part * runsAtOnce..<(part + 1) * runsAtOnce {
                 let run = runs[number]
                 for inBlock in 0..<blockVectors {
+                    let channel = (vector + inBlock) * lanes
+                    let first = place + inBlock * lanes
                     runRows(
                         shape, tapRows: run.tapRows,
                         RowArguments(
-                            src: src + (place + run.src + inBlock * lanes), weights: weights + ((vector + inBlock) * p.kh * p.kw * lanes + run.weights),
-                            weightRowStep: p.kw * lanes, starts: starts + (vector + inBlock) * lanes, dst: dst + (place + run.dst + inBlock * lanes),
-                            rows: run.rows, tapRowStep: p.dilationH * p.iw * Layout.blockChannels, activation: p.activation))
+                            src: src + (first + run.input * row), weights: weights + ((channel * p.kh + run.tap * lanes) * p.kw + firstTap),
+                            weightRowStep: p.kw * lanes, starts: starts + channel, dst: dst + (first + run.output * row), rows: run.rows,
+                            tapRowStep: p.dilationH * row, activation: p.activation))
                 }
             }
             part += 1
