@@ -20,7 +20,7 @@ struct KernelSample {
         let configuration = parts.count == 2 ? parts[1] : ""
         let pool = ThreadPool(threads: 1)
         guard let kernel = registry.kernel(named: parts[0]) else { throw KernelSelection.unknown(parts[0], registry) }
-        let p = try Self.parse(problem ?? Self.standard[kernel.layer]!)
+        let p = try problem.map(Self.parse) ?? Self.standard(kernel)
         guard p.layer == kernel.layer else {
             throw UsageError("--problem '\(p.text)' is a layer \(p.layer.rawValue), \(kernel.name) computes \(kernel.layer.rawValue)")
         }
@@ -39,10 +39,16 @@ struct KernelSample {
         (name, self.problem) = (candidate.name, p.text)
     }
 
-    /// Layers of the middle of a YOLOv5, small enough for the caches.
-    private static let standard: [Layer: String] = [
-        .dw: "dw:c128h40k5d2_relu", .pw: "pw:c256o256h20_relu", .conv: "conv:c64o64h20k3d2_relu",
-        .sep: "sep:c128o256h40k5d2_relu",
+    /// The first that the kernel takes.
+    private static func standard(_ kernel: Kernel) throws -> Problem {
+        let problems = try standards[kernel.layer]!.map(parse)
+        return problems.first { if case .yes = kernel.supports($0) { true } else { false } } ?? problems[0]
+    }
+
+    /// Layers of the middle and the end of a YOLOv5, small enough for the caches: those with most taps first, as some kernels take few.
+    private static let standards: [Layer: [String]] = [
+        .dw: ["dw:c128h40k5d2_relu", "dw:c128h40k3d2_relu", "dw:c128h20k3d2_relu", "dw:c128h40k1_relu"], .pw: ["pw:c256o256h20_relu"],
+        .conv: ["conv:c64o64h20k3d2_relu"], .sep: ["sep:c128o256h40k5d2_relu"],
     ]
 
     private static func parse(_ text: String) throws -> Problem {
