@@ -10,7 +10,7 @@ import ThreadPool
 /// channels of 20 × 20 under 3 × 3 taps took 4.1 cycles a vector of outputs with such loops and 3.4 without, 2.2 of them multiply-adds; parts by
 /// columns of the map, rows inside, 4.4.
 ///
-/// On a Zen 5, of the time of the next best kernel: 72 to 97 % on YOLOv5's maps of 20 × 20, 60 to 92 % on 10 × 10, 13 × 13 and 16 × 16. Lost: asking
+/// On a Zen 5, of the time of the next best kernel: 73 to 98 % on YOLOv5's maps of 20 × 20, 65 to 97 % on 10 × 10, 13 × 13 and 16 × 16. Lost: asking
 /// for the inputs ahead (2 to 10 % slower) or for the outputs (within 5 %); rows of 40 pixels, in the order of their phases where those that a
 /// column of taps spans leave L1 (of `dw-roll-blocked`'s time 92 to 103 % from L2, 98 to 133 % from L3).
 let depthwiseRowBlocked = Kernel(
