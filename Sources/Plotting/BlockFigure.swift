@@ -14,7 +14,7 @@ let blockFigure = Figure(
     script.add("set title \(PlotScript.quoted("Whole blocks (\(input.conditions(of: "block")))"))")
     script.add("set style fill solid 0.9 noborder; set boxwidth 0.17; set logscale y; set grid ytics lc rgb '#dddddd'")
     script.add("set key outside top right horizontal; set ylabel 'milliseconds'; set xtics nomirror rotate by -50 scale 0")
-    script.add("set xrange [-0.7:\(Double(problems.count) - 0.3)]; set xtics \(PlotScript.tics(names))")
+    script.places(names)
     let families = ["im2col", "simd", "tiled", "fused", "planned"]
     script.plot(
         families.enumerated().map { index, family in
@@ -57,7 +57,7 @@ let stageFigure = Figure(
     script.add("set title \(PlotScript.quoted("Where the time of planned blocks goes (\(input.conditions(of: "stage")))"))")
     script.add("set style fill solid 0.9 noborder; set boxwidth 0.7; set grid ytics lc rgb '#dddddd'; set yrange [0:100]")
     script.add("set key outside right vertical; set ylabel '% of the time'; set xtics nomirror rotate by -50 scale 0")
-    script.add("set xrange [-0.7:\(Double(names.count) - 0.3)]; set xtics \(PlotScript.tics(names))")
+    script.places(names)
     func share(_ name: String, _ holds: (ResultRow) -> Bool) -> Double {
         let own = rows.filter { $0.problemName == name }
         let total = own.reduce(0) { $0 + $1.medianNs! }

@@ -18,8 +18,8 @@ let gflopsFigure = Figure(
         let rows = input.rows.filter { $0.layer == panel.layer }
         var seen: Set<String> = []
         let kernels = rows.map(\.kernel).filter { seen.insert($0).inserted }
-        script.add("set title \(PlotScript.quoted(panel.title)); set xrange [-0.7:\(Double(panel.problems.count) - 0.3)]; set yrange [*:*]")
-        script.add("set xtics \(PlotScript.tics(panel.problems.map { problem in rows.first { $0.problem == problem }!.problemName }))")
+        script.add("set title \(PlotScript.quoted(panel.title)); set yrange [*:*]")
+        script.places(panel.problems.map { problem in rows.first { $0.problem == problem }!.problemName })
         script.plot(
             kernels.enumerated().map { index, kernel in
                 let shift = (Double(index) - Double(kernels.count - 1) / 2) * 0.6 / Double(max(kernels.count, 1))

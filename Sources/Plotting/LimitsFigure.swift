@@ -44,18 +44,13 @@ let limitsFigure = Figure(
     script.add("set style fill solid 0.9 noborder; set boxwidth 0.7; set grid ytics lc rgb '#dddddd'; set key off; set bmargin 8; set lmargin 8")
     script.add("set xtics nomirror rotate by 90 right scale 0 font ',7'")
     for panel in drawn {
-        let most = 1.05 * (panel.bars.map(\.value).max() ?? 1)
-        script.add("set title \(PlotScript.quoted(panel.title)); set yrange [0:\(most)]; set xrange [-0.7:\(Double(panel.bars.count) - 0.3)]")
-        script.add("set xtics \(PlotScript.tics(panel.bars.map(\.name)))")
-        script.plot([
-            .init(
-                style: "using 1:2 with boxes lc rgb '\(Palette.family("tiled"))'",
-                rows: panel.bars.enumerated().map { [Double($0.offset), $0.element.value] }),
-            .init(
-                style: "using 1:2 with points pt 7 ps 0.6 lc rgb '\(Palette.family("im2col"))'",
-                rows: panel.bars.enumerated().compactMap { place, bar in bar.point.map { [Double(place), $0] } }),
-            .init(style: "using 1:2 with lines dt 2 lc rgb '#404040'", rows: [[-0.7, panel.line], [Double(panel.bars.count) - 0.3, panel.line]]),
-        ])
+        script.bars(
+            panel.title, panel.bars.map { ($0.name, $0.value) }, height: 0...1.05 * (panel.bars.map(\.value).max() ?? 1), line: panel.line,
+            over: [
+                .init(
+                    style: "using 1:2 with points pt 7 ps 0.6 lc rgb '\(Palette.family("im2col"))'",
+                    rows: panel.bars.enumerated().compactMap { place, bar in bar.point.map { [Double(place), $0] } })
+            ])
     }
     script.add("unset multiplot")
     return script

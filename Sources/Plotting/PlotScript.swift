@@ -16,6 +16,23 @@ public struct PlotScript: Sendable {
         commands.append(("plot " + drawn.map { "'-' \($0.style)" }.joined(separator: ", "), drawn.map(\.rows)))
     }
 
+    /// A place along x for each name, its number.
+    mutating func places(_ names: [String]) {
+        add("set xrange [-0.7:\(Double(names.count) - 0.3)]; set xtics \(Self.tics(names))")
+    }
+
+    /// A bar per name, with a level line across, and what else is drawn over the bars.
+    mutating func bars(
+        _ title: String, _ bars: [(name: String, value: Double)], height: ClosedRange<Double>, line: Double, over: [Element] = []
+    ) {
+        add("set title \(Self.quoted(title)); set yrange [\(height.lowerBound):\(height.upperBound)]")
+        places(bars.map(\.name))
+        plot(
+            [.init(style: "using 1:2 with boxes lc rgb '\(Palette.family("tiled"))'", rows: bars.enumerated().map { [Double($0.offset), $0.element.value] })]
+                + over
+                + [.init(style: "using 1:2 with lines dt 2 lc rgb '#404040'", rows: [[-0.7, line], [Double(bars.count) - 0.3, line]])])
+    }
+
     struct Element {
         /// What follows the data source: `using 1:2 with lines title 'a'`.
         var style: String

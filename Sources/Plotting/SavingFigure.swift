@@ -15,7 +15,7 @@ let savingFigure = Figure(
     script.add("set title \(PlotScript.quoted("Dense convolutions (\(input.conditions(of: "conv")))"))")
     script.add("set style fill solid 0.9 noborder; set boxwidth 0.26; set logscale y; set grid ytics lc rgb '#dddddd'")
     script.add("set key outside top right horizontal; set ylabel 'milliseconds'; set xtics nomirror rotate by -50 scale 0")
-    script.add("set xrange [-0.7:\(Double(problems.count) - 0.3)]; set xtics \(PlotScript.tics(names))")
+    script.places(names)
     script.plot(
         ["im2col", "simd", "tiled"].enumerated().map { index, family in
             PlotScript.Element(

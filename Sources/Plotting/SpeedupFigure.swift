@@ -26,8 +26,8 @@ let speedupFigure = Figure(
     script.add("set key outside top right horizontal; set ylabel 'times faster than naive (1 thread)'; set xtics nomirror rotate by -50 scale 0")
     for panel in panels {
         let largest = panel.bars.flatMap { $0.values.compactMap(\.self) }.max() ?? 10
-        script.add("set title \(PlotScript.quoted(panel.title)); set yrange [0.5:\(largest * 2)]; set xrange [-0.7:\(Double(panel.bars.count) - 0.3)]")
-        script.add("set xtics \(PlotScript.tics(panel.bars.map(\.name)))")
+        script.add("set title \(PlotScript.quoted(panel.title)); set yrange [0.5:\(largest * 2)]")
+        script.places(panel.bars.map(\.name))
         let elements = families.enumerated().map { index, family in
             PlotScript.Element(
                 style: "using 1:2 with boxes lc rgb '\(Palette.family(family))' title \(PlotScript.quoted(titles[family]!))",

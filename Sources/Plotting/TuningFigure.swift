@@ -27,14 +27,7 @@ let tuningFigure = Figure(
     script.add("set ylabel 'times faster than default'; set xtics nomirror rotate by -50 scale 0")
     for panel in panels {
         let most = max(1.1, panel.bars.map(\.gain).max() ?? 1)
-        script.add("set title \(PlotScript.quoted(panel.title)); set yrange [0.9:\(1.05 * most)]; set xrange [-0.7:\(Double(panel.bars.count) - 0.3)]")
-        script.add("set xtics \(PlotScript.tics(panel.bars.map(\.name)))")
-        script.plot([
-            .init(
-                style: "using 1:2 with boxes lc rgb '\(Palette.family("tiled"))'",
-                rows: panel.bars.enumerated().map { [Double($0.offset), $0.element.gain] }),
-            .init(style: "using 1:2 with lines dt 2 lc rgb '#404040'", rows: [[-0.7, 1], [Double(panel.bars.count) - 0.3, 1]]),
-        ])
+        script.bars(panel.title, panel.bars.map { ($0.name, $0.gain) }, height: 0.9...1.05 * most, line: 1)
     }
     script.add("unset multiplot")
     return script

@@ -30,6 +30,9 @@ func packVectorMajorWithStarts(_ p: Problem, _ inputs: Kernel.PlanInputs) -> (we
     return (UnsafePointer(weights), UnsafePointer(starts))
 }
 
+/// What these take.
+func vectorMajorWithStartsBytes(_ p: Problem) -> Int { 4 * (p.weightCount + p.ic) }
+
 /// The first channel of a vector: the last vector overlaps the one before where the channels are no whole number of them.
 func firstChannel(_ p: Problem, _ vector: Int) -> Int { min(vector * lanes, p.ic - lanes) }
 

@@ -64,7 +64,7 @@ private func rollKernel(
             else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding of the dilation") }
             return supportsChannels(p)
         },
-        memory: { p, _, _ in Kernel.Memory(packed: 4 * (p.weightCount + p.ic)) },
+        memory: { p, _, _ in Kernel.Memory(packed: vectorMajorWithStartsBytes(p)) },
         plan: { p, c, inputs in
             let (weights, starts) = packVectorMajorWithStarts(p, inputs)
             let isBlocked = layout == .nchw16c

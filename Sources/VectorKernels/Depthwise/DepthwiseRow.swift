@@ -28,7 +28,7 @@ let depthwiseRowBlocked = Kernel(
         }
         return wholeBlocks(p.ic, insteadOf: "dw-phase")
     },
-    memory: { p, _, _ in Kernel.Memory(packed: 4 * (p.weightCount + p.ic)) },
+    memory: { p, _, _ in Kernel.Memory(packed: vectorMajorWithStartsBytes(p)) },
     plan: { p, _, inputs in
         let (weights, starts) = packVectorMajorWithStarts(p, inputs)
         let job = RowJob(p, threads: inputs.threads, weights: weights, starts: starts)
