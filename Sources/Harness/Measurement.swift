@@ -18,8 +18,11 @@ public struct MeasurementOptions: Sendable {
     public var minTime: Double
     public var rounds: Int
     public var seed: UInt64
+    /// Whether the problem's compulsory bytes are moved in the same rounds; takes as long as one or two candidates more. Needs a throughput.
+    public var movesBytes: Bool
 
-    public init(cache: Cache = .warm, minTime: Double = 0.05, rounds: Int = 11, seed: UInt64 = 1) {
+    public init(cache: Cache = .warm, minTime: Double = 0.05, rounds: Int = 11, seed: UInt64 = 1, movesBytes: Bool = false) {
+        self.movesBytes = movesBytes
         self.cache = cache
         self.minTime = minTime
         self.rounds = rounds
@@ -79,12 +82,16 @@ public struct Measurement: Sendable {
     public let summary: SampleSummary
     /// Median nanoseconds that planning took (packing weights).
     public let planNs: Double
+    /// GB/s at which the same threads moved the problem's compulsory bytes in the same rounds, computing nothing, median; nil where
+    /// that was not asked for.
+    public let movedGBps: Double?
 
-    init(verified: Verified, samples: [Sample], planNs: [Double], seed: UInt64) {
+    init(verified: Verified, samples: [Sample], summary: SampleSummary, planNs: [Double], movedGBps: Double?) {
         self.verified = verified
         self.samples = samples
+        self.summary = summary
         self.planNs = Statistics.median(planNs)
-        summary = SampleSummary(samples, seed: seed)
+        self.movedGBps = movedGBps
     }
 
     public subscript<Value>(dynamicMember member: KeyPath<SampleSummary, Value>) -> Value { summary[keyPath: member] }

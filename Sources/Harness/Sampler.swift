@@ -50,22 +50,48 @@ public struct Sampler {
     ) throws -> [Measurement] {
         let session = SamplingSession(self)
         for (candidate, pool) in verified { session.add(candidate, on: pool) }
+        let moves = addMoves(to: session, pools: verified.map(\.1))
         // Rounds are added for candidates that were disturbed in most of theirs, up to as many again.
         for round in 0..<(2 * options.rounds) {
             let wanting = verified.indices.filter { round < options.rounds || session.lacksClean($0, of: options.rounds) }
             if wanting.isEmpty { break }
             try session.round(
-                wanting.filter {
+                (wanting + moves.map(\.index)).filter {
                     round < Self.fewestRounds || session.spentNs($0) <= Self.slowFactor * options.minTime * 1e9
                 })
             progress(min(1, Double(round + 1) / Double(options.rounds)))
         }
-        return verified.indices.map { session.measurement($0) }
+        let moved = Dictionary(
+            moves.map { ($0.threads, $0.move.bytes(data.problem) / session.summary($0.index).medianNs) }, uniquingKeysWith: max)
+        return verified.indices.map { session.measurement($0, movedGBps: moved[verified[$0].1.threads]) }
+    }
+
+    /// On every number of threads that is measured.
+    private func addMoves(to session: SamplingSession, pools: [ThreadPool]) -> [(index: Int, move: CompulsoryMove, threads: Int)] {
+        guard options.movesBytes, let throughput else { return [] }
+        var found: [(index: Int, move: CompulsoryMove, threads: Int)] = []
+        for pool in pools where !found.contains(where: { $0.threads == pool.threads }) {
+            found += CompulsoryMove.ways(data.problem, throughput.probe).map { (session.add($0, on: pool), $0, pool.threads) }
+        }
+        return found
+    }
+
+    /// What is timed.
+    enum Work {
+        case candidate(Verified)
+        case move(CompulsoryMove)
+
+        func plan(_ data: ProblemData, arena: Arena, pool: ThreadPool) -> Kernel.Plan {
+            switch self {
+            case .candidate(let verified): verified.candidate.plan(data.problem, arena: arena, pool: pool)
+            case .move(let move): move.plan(data.problem, arena: arena, pool: pool)
+            }
+        }
     }
 
     /// What is known of one candidate of a session.
     struct Run {
-        let verified: Verified
+        let work: Work
         let pool: ThreadPool
         let watch: DisturbanceWatch
         var samples: [Sample] = []
@@ -94,9 +120,9 @@ public struct Sampler {
 
     /// Plans the candidate into the arena, warms up and times one batch.
     func sample(_ run: inout Run, round: Int, neighbour: Neighbour?) {
-        let (candidate, pool, watch) = (run.verified.candidate, run.pool, run.watch)
+        let (pool, watch) = (run.pool, run.watch)
         let planStart = Clock.now()
-        let plan = candidate.plan(data.problem, arena: arena, pool: pool)
+        let plan = run.work.plan(data, arena: arena, pool: pool)
         run.planNs.append(Double(Clock.now() - planStart))
         let (src, dst) = (UnsafePointer(arena.floats(.src)), arena.floats(.dst))
         pool.park()

@@ -24,7 +24,13 @@ public final class SamplingSession {
     public func add(_ verified: Verified, on pool: ThreadPool) -> Int {
         precondition(
             verified.problem == sampler.data.problem && verified.threads == pool.threads, "verified on another problem")
-        runs.append(Sampler.Run(verified: verified, pool: pool, watch: DisturbanceWatch(pool, sampler.throughput)))
+        return add(.candidate(verified), on: pool)
+    }
+
+    func add(_ move: CompulsoryMove, on pool: ThreadPool) -> Int { add(.move(move), on: pool) }
+
+    private func add(_ work: Sampler.Work, on pool: ThreadPool) -> Int {
+        runs.append(Sampler.Run(work: work, pool: pool, watch: DisturbanceWatch(pool, sampler.throughput)))
         return runs.count - 1
     }
 
@@ -46,8 +52,13 @@ public final class SamplingSession {
     /// Whether most of so many rounds are without an undisturbed sample.
     func lacksClean(_ index: Int, of rounds: Int) -> Bool { runs[index].lacksClean(of: rounds) }
 
-    public func measurement(_ index: Int) -> Measurement {
+    func summary(_ index: Int) -> SampleSummary { SampleSummary(runs[index].samples, seed: sampler.options.seed) }
+
+    /// Of a candidate.
+    public func measurement(_ index: Int, movedGBps: Double? = nil) -> Measurement {
         let run = runs[index]
-        return Measurement(verified: run.verified, samples: run.samples, planNs: run.planNs, seed: sampler.options.seed)
+        guard case .candidate(let verified) = run.work else { preconditionFailure("no candidate") }
+        return Measurement(
+            verified: verified, samples: run.samples, summary: summary(index), planNs: run.planNs, movedGBps: movedGBps)
     }
 }

@@ -36,6 +36,7 @@ struct Column: Sendable {
     private static let added: [Column] = [
         number("reference_ns", \.referenceNs), number("predicted_ns", \.predictedNs), count("attempts", \.attempts),
         number("fma_gflops", \.multiplyAddGflops), number("hand_over_ns", \.handOverNs),
+        number("move_gbps", \.movedGBps),
     ]
 
     /// Of a tuning store, behind the others.

@@ -63,6 +63,8 @@ public struct ResultRow: Sendable, Equatable {
     public var multiplyAddGflops: Double?
     /// An empty fork and join beside every sample, median: how far the threads were from each other.
     public var handOverNs: Double?
+    /// GB/s at which the same threads moved `bytes` between the samples, median: src and weights read, dst written, nothing computed.
+    public var movedGBps: Double?
     /// What a tuner adds; empty in rows of others.
     public var tuning = TuningFields()
 

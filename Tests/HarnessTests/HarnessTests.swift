@@ -33,6 +33,40 @@ import ThreadPool
         #expect(try #require(m.multiplyAddGflops) >= rates.min()! && m.multiplyAddGflops! <= rates.max()!)
     }
 
+    /// Maps and weights of all proportions: each map the larger one, and parts that are no whole units of the loops.
+    @Test(arguments: ["dw:c16h12k3d2_relu", "pw:c8o40h9", "pw:c300o7h3w70", "dw:c64h80k3d2"], [1, 2])
+    func theCompulsoryBytesAreMovedInTheSameRounds(problem: String, threads: Int) throws {
+        let p = try Problem(parsing: problem)
+        let registry = KernelRegistry(level: .baseline)
+        let tile = try #require(registry.kernel(named: "\(p.layer.rawValue)-tile-baseline"))
+        func moved(_ options: MeasurementOptions, _ throughput: Throughput?) throws -> Double? {
+            let trial = try Trial(ProblemData(p, seed: 1), candidates: [Candidate(tile)], pool: ThreadPool(threads: threads))
+            guard case .measured(let m) = try trial.run(measuring: options, throughput: throughput)[0].outcome else { throw CancellationError() }
+            return m.movedGBps
+        }
+        let throughput = Throughput(registry.probes[0], peakGflops: 1e-3)
+        let options = MeasurementOptions(minTime: 0.001, rounds: 3, movesBytes: true)
+        let gbps = try #require(try moved(options, throughput))
+        #expect(gbps > 0 && gbps.isFinite)
+        #expect(try moved(options, nil) == nil)
+        #expect(try moved(MeasurementOptions(minTime: 0.001, rounds: 3), throughput) == nil)
+        // Nothing but dst is written, of that all but the last floats.
+        let arena = try Arena(p, cases: [Trial.Case(Candidate(tile), on: ThreadPool(threads: 1))])
+        let (src, dst) = (arena.floats(.src), arena.floats(.dst))
+        for i in 0..<p.srcCount { src[i] = Float(i % 251) + 2 }
+        for way in CompulsoryMove.ways(p, registry.probes[0]) {
+            dst.update(repeating: -1, count: p.dstCount)
+            let around = [dst[-1], dst[p.dstCount]].map(\.bitPattern)
+            way.plan(p, arena: arena, pool: ThreadPool(threads: threads)).run(src, dst)
+            let left = (0..<p.dstCount).filter { dst[$0] == -1 }
+            #expect(left.count < 8 * 4 && left.allSatisfy { $0 >= p.dstCount - 8 * 4 })
+            #expect([dst[-1], dst[p.dstCount]].map(\.bitPattern) == around)
+            let copied = min(p.srcCount, p.dstCount) - 8 * 4
+            #expect((0..<copied).allSatisfy { dst[$0] == src[$0] })
+            #expect(way.bytes(p) <= p.compulsoryBytes && way.bytes(p) > p.compulsoryBytes - Double(4 * (3 * 8 * 4 + p.oc)))
+        }
+    }
+
     @Test func threadsFarFromEachOtherAreTold() throws {
         // So many threads that no other test asks for.
         let threads = 1_000_001

@@ -92,7 +92,7 @@ func sampleRow(_ problem: String = "g8mb1ic8ih4oc8oh4kh3ph1n\"a, b\"", kernel: S
         #expect(try ResultFile.read(path).rows.count == 1)
     }
 
-    @Test(arguments: [",reference_ns", ",predicted_ns", ",fma_gflops", ",hand_over_ns"])
+    @Test(arguments: [",reference_ns", ",predicted_ns", ",fma_gflops", ",hand_over_ns", ",move_gbps"])
     func aFileOfAnEarlierVersionGetsTheNewColumns(first: String) throws {
         let path = folder + "/earlier.csv"
         let cut = ResultFile.header.firstRange(of: first)!.lowerBound

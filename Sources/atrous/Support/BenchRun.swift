@@ -21,7 +21,7 @@ struct BenchRun {
         options = MeasurementOptions(
             cache: .init(rawValue: values.string("cache") ?? "warm")!,
             minTime: try values.seconds("min-time", in: 0.0001...600) ?? 0.05,
-            rounds: try values.int("rounds", in: 1...10_000) ?? 11, seed: session.seed)
+            rounds: try values.int("rounds", in: 1...10_000) ?? 11, seed: session.seed, movesBytes: true)
     }
 
     /// The cases of each problem, as they would run.

@@ -103,6 +103,7 @@ extension ResultRow {
         attainable = roofline.floorNs(m.verified.problem, cold: cold) / m.medianNs
         maxError = m.verified.maxError
         planNs = m.planNs
+        movedGBps = m.movedGBps
         verdict = "PASSED"
     }
 }
