@@ -1,18 +1,26 @@
 extension Axis {
-    /// Outputs from one to the next that shares its inputs: a dilated axis is that many interleaved dense ones. nil where
-    /// no such step exists, the stride not dividing the dilation.
-    public var phaseStep: Int? {
-        if kernel == 1 { return stride == 1 ? 1 : nil }
-        return dilation % stride == 0 ? dilation / stride : nil
-    }
+    /// Outputs from one to the next that shares its inputs: a dilated axis is that many interleaved dense ones.
+    public var phaseStep: Int { kernel == 1 ? 1 : dilation / Self.greatestDivisor(stride, dilation) }
+
+    /// Places of a phase, see ``PhaseTile``, from one of its outputs to the next: the dense axis's own stride. 1 where the stride
+    /// divides the dilation, or there is a single tap.
+    public var phaseStride: Int { kernel == 1 ? 1 : stride / Self.greatestDivisor(stride, dilation) }
+
+    /// Inputs from one place of a phase to the next.
+    public var placeStep: Int { kernel == 1 ? stride : dilation }
+
+    private static func greatestDivisor(_ a: Int, _ b: Int) -> Int { b == 0 ? a : greatestDivisor(b, a % b) }
 
     /// Outputs of the longest phase.
-    public var longestPhase: Int { (output + phaseStep! - 1) / phaseStep! }
+    public var longestPhase: Int { (output + phaseStep - 1) / phaseStep }
 
     /// The outputs of every phase cut into tiles of at most `most`, as equal as can be: phase by phase, each from its first
-    /// output on. A tile's outputs lie ``phaseStep`` apart, its inputs ``dilation`` apart (1 where there is a single tap).
-    /// `step`: ``phaseStep`` of the axis, or, where this one holds a part of its taps, of the whole one.
-    public func phaseTiles(most: Int, step: Int) -> [PhaseTile] {
+    /// output on. A tile's outputs lie ``phaseStep`` apart, its inputs ``placeStep``.
+    public func phaseTiles(most: Int) -> [PhaseTile] { phaseTiles(most: most, of: self) }
+
+    /// The same of an axis that holds a part of the taps of `whole`, whose phases these are.
+    private func phaseTiles(most: Int, of whole: Axis) -> [PhaseTile] {
+        let step = whole.phaseStep
         var result: [PhaseTile] = []
         for phase in 0..<min(step, output) {
             let outputs = (output - phase + step - 1) / step
@@ -20,7 +28,7 @@ extension Axis {
             for part in 0..<parts {
                 let first = outputs * part / parts
                 let count = outputs * (part + 1) / parts - first
-                result.append(phaseTile(first: phase + first * step, count: count, step: step))
+                result.append(phaseTile(first: phase + first * step, count: count, of: whole))
             }
         }
         return result
@@ -29,13 +37,12 @@ extension Axis {
     /// Every tile, in the parts of the taps that it meets, in their order: a kernel with more taps than have `room` in registers is taken in
     /// parts of widths that `isWidth` accepts (1 among them). A part that meets nothing but padding is left out.
     public func partTiles(most: Int, room: Int, isWidth: (Int) -> Bool) -> [[PartTile]] {
-        let step = phaseStep!
         let parts = parts(room: room, isWidth: isWidth)
         let tiles = parts.map { part in
             Axis(
                 input: input, output: output, kernel: part.count, stride: stride, dilation: dilation,
                 pad: pad - part.lowerBound * dilation
-            ).phaseTiles(most: most, step: step)
+            ).phaseTiles(most: most, of: self)
         }
         return tiles[0].indices.map { tile in
             // A tile in the padding, under no tap at all, still takes the bias.
@@ -78,7 +85,8 @@ extension Axis {
         public let resumes, finishes: Bool
     }
 
-    private func phaseTile(first: Int, count: Int, step: Int) -> PhaseTile {
+    private func phaseTile(first: Int, count: Int, of whole: Axis) -> PhaseTile {
+        let (step, spacing) = (whole.phaseStep, whole.placeStep)
         // Taps that are live for one output at least; they are neighbours, since the outputs are.
         var live: Range<Int>?
         for o in 0..<count {
@@ -91,20 +99,21 @@ extension Axis {
         if taps.count % 2 == 0, taps.count < kernel {
             taps = taps.lowerBound > 0 ? taps.lowerBound - 1..<taps.upperBound : 0..<taps.upperBound + 1
         }
-        let spacing = step * stride
         let origin = first * stride - pad + taps.lowerBound * dilation
-        let places = count + taps.count - 1
+        let places = whole.phaseStride * (count - 1) + taps.count
         let firstLive = origin >= 0 ? 0 : min(places, (-origin + spacing - 1) / spacing)
         let lastLive = input > origin ? min(places, (input - origin + spacing - 1) / spacing) : 0
         return PhaseTile(
-            first: first, count: count, taps: taps, origin: origin,
+            first: first, count: count, stride: whole.phaseStride, taps: taps, origin: origin,
             places: live == nil || lastLive < firstLive ? 0..<0 : firstLive..<lastLive)
     }
 
     /// Outputs of one phase and the dense window of inputs under them: output `first + t·phaseStep` meets tap
-    /// `taps.lowerBound + k` at place `t + k`.
+    /// `taps.lowerBound + k` at place `t·stride + k`.
     public struct PhaseTile: Sendable, Equatable {
         public let first, count: Int
+        /// ``Axis/phaseStride``
+        public let stride: Int
         /// The taps of the window: all of the kernel's or an odd number, so that few widths have to be compiled. One that is
         /// there for this reason alone meets no place in the image.
         public let taps: Range<Int>
@@ -120,7 +129,7 @@ extension Axis {
         /// as outputs, at the same places. nil elsewhere.
         public var wholePhaseRadius: Int? {
             let radius = taps.count / 2
-            return taps.count % 2 == 1 && places == radius..<(radius + count) ? radius : nil
+            return stride == 1 && taps.count % 2 == 1 && places == radius..<(radius + count) ? radius : nil
         }
     }
 }

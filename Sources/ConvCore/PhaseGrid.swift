@@ -1,4 +1,4 @@
-/// The register tiles of a map that is taken phase by phase (see ``Axis/phaseTiles(most:step:)``), neighbours that differ in their place
+/// The register tiles of a map that is taken phase by phase (see ``Axis/phaseTiles(most:)``), neighbours that differ in their place
 /// alone put together. Worked out here, since what a kernel's own module makes of the standard library's generics are shared functions
 /// with instructions of its level.
 public struct PhaseGrid: Sendable {
@@ -20,15 +20,16 @@ public struct PhaseGrid: Sendable {
         public let run: TileRun
     }
 
-    /// Tiles of at most `most` pixels, and of as many rows as `rowsOfTile` allows under so many columns of taps and pixels; columns of taps
-    /// in parts, see ``Axis/partTiles(most:room:isWidth:)``. `rowsPerRun`: 1 to keep every tile of rows by itself, else the most rows of
+    /// Tiles of at most `most` pixels, and of as many rows as `rowsOfTile` allows under so many columns of taps and pixels, of one row where
+    /// outputs lie several places apart; columns of taps in parts, see ``Axis/partTiles(most:room:isWidth:)``. `rowsPerRun`: 1 to keep every tile of rows by itself, else the most rows of
     /// outputs whose tiles one call should compute.
     public init(
         _ p: Problem, most: Int, room: Int, rowsPerRun: Int, isWidth: (Int) -> Bool, rowsOfTile: (_ taps: Int, _ pixels: Int) -> Int
     ) {
         let columnTiles = p.columns.partTiles(most: most, room: room, isWidth: isWidth)
-        let rowsAtOnce = columnTiles.joined().map { rowsOfTile($0.tile.taps.count, $0.tile.count) }.min()!
-        let rowTiles = p.rows.phaseTiles(most: rowsAtOnce, step: p.rows.phaseStep!)
+        let rowsAtOnce = p.rows.phaseStride == 1 && p.columns.phaseStride == 1
+            ? columnTiles.joined().map { rowsOfTile($0.tile.taps.count, $0.tile.count) }.min()! : 1
+        let rowTiles = p.rows.phaseTiles(most: rowsAtOnce)
         columns = TileRun.runs(places: columnTiles.map { $0[0].tile.first }) { Axis.areAlike(columnTiles[$0], columnTiles[$1]) }
             .flatMap { run in columnTiles[run.first].map { Columns(part: $0, run: run) } }
         let rowRuns = rowsPerRun == 1

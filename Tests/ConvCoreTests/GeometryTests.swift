@@ -59,27 +59,26 @@ import Testing
         #expect(Axis(input: 4, output: 8, kernel: 1, stride: 1, dilation: 1, pad: 2).liveTapCounts == 0...1)
     }
 
-    /// (input, kernel, stride, dilation, pad): small and large dilations, phases of unequal length, a stride that divides the
-    /// dilation, even kernels, lopsided padding, a map smaller than the dilation.
+    /// (input, kernel, stride, dilation, pad): small and large dilations, phases of unequal length, strides that divide the
+    /// dilation, share a divisor with it or none, even kernels, lopsided padding, a map smaller than the dilation.
     @Test(arguments: [
         (20, 9, 1, 9, 36), (20, 3, 1, 2, 2), (80, 5, 1, 5, 10), (7, 7, 1, 1, 3), (13, 3, 2, 4, 4), (5, 9, 1, 9, 36), (11, 4, 1, 3, 0),
-        (17, 5, 1, 2, 7), (1, 1, 1, 1, 0), (6, 1, 1, 3, 2),
+        (17, 5, 1, 2, 7), (1, 1, 1, 1, 0), (6, 1, 1, 3, 2), (20, 3, 2, 1, 1), (21, 7, 2, 3, 9), (13, 1, 2, 1, 0), (30, 4, 3, 2, 3),
+        (40, 5, 4, 6, 12), (9, 11, 2, 1, 5), (5, 5, 2, 7, 14),
     ])
-    func phaseTilesHoldEveryLiveTapOnce(input: Int, kernel: Int, stride: Int, dilation: Int, pad: Int) throws {
+    func phaseTilesHoldEveryLiveTapOnce(input: Int, kernel: Int, stride: Int, dilation: Int, pad: Int) {
         let output = (input + 2 * pad - (kernel - 1) * dilation - 1) / stride + 1
         let axis = Axis(input: input, output: output, kernel: kernel, stride: stride, dilation: dilation, pad: pad)
-        let step = try #require(axis.phaseStep)
-        let spacing = kernel == 1 ? 1 : dilation
         for most in 1...7 {
             var live = [[Int]](repeating: [], count: output)
-            for tile in axis.phaseTiles(most: most, step: step) {
-                #expect(tile.count <= most)
+            for tile in axis.phaseTiles(most: most) {
+                #expect(tile.count <= most && tile.stride == axis.phaseStride)
                 for t in 0..<tile.count {
                     for place in tile.places {
-                        let k = place - t
+                        let k = place - t * tile.stride
                         guard k >= 0, k < tile.taps.count else { continue }
-                        let o = tile.first + t * step
-                        #expect(tile.origin + place * spacing == o * stride - pad + (tile.taps.lowerBound + k) * dilation)
+                        let o = tile.first + t * axis.phaseStep
+                        #expect(tile.origin + place * axis.placeStep == o * stride - pad + (tile.taps.lowerBound + k) * dilation)
                         live[o].append(tile.taps.lowerBound + k)
                     }
                 }
@@ -89,22 +88,24 @@ import Testing
     }
 
     @Test func partsOfTheTapsHoldEveryLiveTapOnceAndFinishOnce() {
-        for (kernel, dilation) in [(9, 1), (9, 9), (11, 3), (6, 1), (2, 5)] {
+        for (kernel, stride, dilation) in [(9, 1, 1), (9, 1, 9), (11, 1, 3), (6, 1, 1), (2, 1, 5), (9, 2, 1), (11, 2, 3), (7, 2, 2)] {
+            let output = 20 / stride
             let axis = Axis(
-                input: 20, output: 20, kernel: kernel, stride: 1, dilation: dilation, pad: dilation * (kernel - 1) / 2)
-            var live = [[Int]](repeating: [], count: 20)
-            var finished = [Int](repeating: 0, count: 20)
+                input: 20, output: output, kernel: kernel, stride: stride, dilation: dilation, pad: dilation * (kernel - 1) / 2)
+            var live = [[Int]](repeating: [], count: output)
+            var finished = [Int](repeating: 0, count: output)
             for part in axis.partTiles(most: 4, room: 5, isWidth: { $0 % 2 == 1 || $0 == 4 }).joined() {
                 for t in 0..<part.tile.count {
-                    let o = part.tile.first + t * dilation
+                    let o = part.tile.first + t * axis.phaseStep
                     #expect(part.resumes == !live[o].isEmpty || finished[o] == 0)
-                    for place in part.tile.places where place >= t && place - t < part.tile.taps.count {
-                        live[o].append(part.tap + place - t)
+                    for place in part.tile.places {
+                        let k = place - t * part.tile.stride
+                        if k >= 0, k < part.tile.taps.count { live[o].append(part.tap + k) }
                     }
                     if part.finishes { finished[o] += 1 }
                 }
             }
-            #expect(live == (0..<20).map { Array(axis.taps($0)) })
+            #expect(live == (0..<output).map { Array(axis.taps($0)) })
             #expect(finished.allSatisfy { $0 == 1 })
         }
     }
@@ -188,8 +189,11 @@ import Testing
 
     @Test func aPhaseIsWholeWhereInputsAndOutputsAreTheSamePlaces() {
         let axis = Axis(input: 20, output: 20, kernel: 9, stride: 1, dilation: 9, pad: 36)
-        #expect(axis.phaseTiles(most: 4, step: 9).map(\.wholePhaseRadius) == [2, 2, 1, 1, 1, 1, 1, 1, 1])
-        #expect(axis.phaseTiles(most: 1, step: 9).allSatisfy { $0.wholePhaseRadius == nil })
+        #expect(axis.phaseTiles(most: 4).map(\.wholePhaseRadius) == [2, 2, 1, 1, 1, 1, 1, 1, 1])
+        #expect(axis.phaseTiles(most: 1).allSatisfy { $0.wholePhaseRadius == nil })
+        // As many inputs as outputs, but two places from one output to the next.
+        let strided = Axis(input: 2, output: 2, kernel: 3, stride: 2, dilation: 1, pad: 1)
+        #expect(strided.phaseTiles(most: 4).map(\.places) == [1..<3] && strided.phaseTiles(most: 4)[0].wholePhaseRadius == nil)
     }
 
     @Test func layersAreToldApart() throws {

@@ -25,6 +25,9 @@ import ThreadPool
                   "dw:c33h17k3s2", "dw:c16h15w13k5d2s2_silu", "dw:mb2c2h31w1k11d1", "dw:c48h2w2k2d3",
                   "dw:mb2c32h9w8k3d2_relu", "dw:mb2c48h13w9k11_silu", "dw:c100h13k3d9_hardswish",
                   "dw:mb2c32h7w30k1_silu", "dw:c32h21w45k7d3_silu", "dw:c16h20w41k5d2s2",
+                  "dw:c48h7w21k3s2_relu", "dw:mb2c37h14w45k5s2_hardswish", "dw:c32h20k7s2d3_silu", "dw:c16h9w40k9s2", "dw:c32h41k11s2_relu",
+                  "g32mb1ic32ih20oc32oh10kh4ph1sh2", "g16mb1ic16ih9iw30oc16oh9ow15kh3kw3sh1sw2ph1pw1", "g16mb1ic16ih30iw9oc16oh10ow9kh3kw3sh3sw1ph1pw1",
+                  "g16mb1ic16ih2oc16oh2kh3sh2ph1", "g32mb1ic32ih14oc32oh7kh1sh2", "dw:c16h31k3s3", "dw:c32h24k5d4s6",
                   "dw:c16h64w32k3d2_silu", "dw:c32h15w16k5d2_silu", "dw:c32h14k7d2"]
         texts += ["pw:c1o1h1", "pw:c1o17h1", "pw:c17o1h1", "pw:mb3c7o5h11w3_hardswish", "pw:c600o33h3", "pw:c31o67h13_silu", "pw:c4o4h64", "pw:mb3c16o48h7w3_hardswish", "pw:c528o32h23_relu"]
         texts += ["conv:c1o1h1k3d4", "conv:c3o5h7w5k9d9_silu", "conv:g3c9o6h8k3s2", "conv:mb3c4o7h13k5d3", "conv:c8o8h9k1s2",

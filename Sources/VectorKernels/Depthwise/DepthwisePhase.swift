@@ -7,7 +7,8 @@ import ThreadPool
 /// each input goes from its one load into all sums of the row that it belongs to, so that 0.3–0.6 loads go with a
 /// multiply-add. Order: blocks of channels, row tiles phase by phase (neighbours share input rows), column tiles, vectors.
 /// Near the FMA limit where 12 taps or more are live, near the bandwidth of L2 and L3 with fewer. Phases of at most three rows
-/// and pixels have tiles of their own (`wholePhase`).
+/// and pixels have tiles of their own (`wholePhase`), and so have phases whose outputs lie two places apart, those of a stride of 2 that
+/// does not divide the dilation (`everySecondPlace`).
 ///
 /// Below its best where pixels of one phase lie a multiple of 2 KiB apart (256 channels at dilation 2 and 4, 512 at any): then all
 /// lines of a tile fall into one or two cache sets, every use of an input comes from L2, and the stores wait for it one by one.
@@ -57,8 +58,8 @@ private func supportsPhases(_ p: Problem) -> Kernel.Support {
     guard p.kw <= largestPhaseTaps, p.kh <= largestPhaseTaps else {
         return .no(reason: "\(p.kh)×\(p.kw) taps; it takes at most \(largestPhaseTaps) in a row; dw-tile takes them")
     }
-    guard p.rows.phaseStep != nil, p.columns.phaseStep != nil else {
-        return .no(reason: "the stride does not divide the dilation; dw-tile takes it")
+    guard p.columns.phaseStride <= largestPhaseStride else {
+        return .no(reason: "a stride of \(p.strideW) along a row at dilation \(p.dilationW); it takes at most \(largestPhaseStride), or what divides the dilation; dw-tile takes it")
     }
     return .yes
 }
@@ -107,10 +108,11 @@ private final class PhaseJob: Sendable {
         vectors = paddedChannels(p) / lanes
         isBlocked = layout == .nchw16c
         pixelStep = layout.steps(channels: p.ic, pixels: p.ih * p.iw).pixel
-        var most = pixels
+        let isDense = p.rows.phaseStride == 1 && p.columns.phaseStride == 1
+        var most = min(pixels, isDense ? mostPixels(taps: p.kw) : mostEverySecond(taps: p.kw))
         if overwrites(p), !isBlocked { most = min(most, mostStreams) }
         // Under few taps two rows are worth more than a long one.
-        if p.kw == 3 { most = max(1, min(most, sums / 2)) }
+        if p.kw == 3, isDense { most = max(1, min(most, sums / 2)) }
         let longest = min(most, p.columns.longestPhase)
         grid = PhaseGrid(
             p, most: longest, room: phaseRoom(pixels: longest), rowsPerRun: isBlocked && sharesMaps(p, threads: threads) ? max(2, Self.rowBytes / (4 * p.iw * pixelStep)) : 1,
@@ -209,8 +211,8 @@ private final class PhaseJob: Sendable {
             src: weights, weights: weights, bias: bias.map { $0 + firstChannel(p, vector) },
             // Both are set with every tile.
             dst: UnsafeMutablePointer(mutating: weights), rows: rows.places, rowTaps: rows.taps.count, live: 0,
-            step: (p.kw == 1 ? 1 : p.dilationW) * pixelStep, rowStep: (p.kh == 1 ? 1 : p.dilationH) * p.iw * pixelStep,
-            dstStep: p.columns.phaseStep! * pixelStep, dstRowStep: p.rows.phaseStep! * p.ow * pixelStep, weightRowStep: p.kw * lanes,
+            step: p.columns.placeStep * pixelStep, rowStep: p.rows.placeStep * p.iw * pixelStep,
+            dstStep: p.columns.phaseStep * pixelStep, dstRowStep: p.rows.phaseStep * p.ow * pixelStep, weightRowStep: p.kw * lanes,
             groups: 1, srcGroupStep: lanes, dstGroupStep: lanes, weightGroupStep: p.kh * p.kw * lanes, biasGroupStep: lanes,
             repeats: 1, srcRepeatStep: 0, dstRepeatStep: 0, activation: p.activation)
     }
@@ -230,6 +232,8 @@ private final class PhaseJob: Sendable {
         t.activation = part.finishes ? p.activation : .none
         if !part.resumes, part.finishes, let rowExtent = wholePhaseExtent(rows), let columnExtent = wholePhaseExtent(tile) {
             runWholePhase(rowExtent, columnExtent, t)
+        } else if tile.stride == 2, tile.count > 1 {
+            runEverySecondPlace(tile.taps.count, tile.count, t)
         } else {
             runPhaseTile(tile.taps.count, tile.count, rows.count, t)
         }

@@ -192,6 +192,11 @@ let largestPhaseTaps = 11
 /// The most pixels of a compiled tile.
 let largestPhasePixels = 10
 
+/// The most that are worth it: beside eleven columns of taps two rows of four, with 32 registers (0.9 times the time of a row of seven or eight;
+/// nine and ten the compiler does not unroll).
+@inline(__always)
+func mostPixels(taps k: Int) -> Int { k > 9 && vectorRegisters == 32 ? 4 : largestPhasePixels }
+
 /// The widths of a compiled tile: the odd ones and, to cut nine in two, 4.
 func isPhaseWidth(_ taps: Int) -> Bool { taps % 2 == 1 && taps <= largestPhaseTaps || taps == 4 }
 
@@ -211,7 +216,7 @@ private func largestSeveralRows(taps k: Int) -> Int { vectorRegisters == 32 ? 20
 
 @inline(never)
 private func one<let K: Int, let T: Int>(_ a: borrowing PhaseTileArguments, _ shape: PhaseShape<K, T, 1>.Type) {
-    guard K + T < vectorRegisters else { return }
+    guard K + T < vectorRegisters, T <= mostPixels(taps: K) else { return }
     phaseTile(a, several: false, shape)
 }
 
