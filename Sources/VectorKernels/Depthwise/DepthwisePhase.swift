@@ -96,6 +96,8 @@ private final class PhaseJob: Sendable {
     let isBlocked: Bool
     /// Floats from one pixel to the next.
     let pixelStep: Int
+    /// Floats from one place of a tile to the next, and from one output.
+    let placeStep, placeRowStep, outputStep, outputRowStep: Int
 
     /// `layout`: NHWC or blocks of channels. `passVectors`: 0 for as many as is good.
     init(
@@ -108,6 +110,8 @@ private final class PhaseJob: Sendable {
         vectors = paddedChannels(p) / lanes
         isBlocked = layout == .nchw16c
         pixelStep = layout.steps(channels: p.ic, pixels: p.ih * p.iw).pixel
+        (placeStep, placeRowStep) = (p.columns.placeStep * pixelStep, p.rows.placeStep * p.iw * pixelStep)
+        (outputStep, outputRowStep) = (p.columns.phaseStep * pixelStep, p.rows.phaseStep * p.ow * pixelStep)
         let isDense = p.rows.phaseStride == 1 && p.columns.phaseStride == 1
         var most = min(pixels, isDense ? mostPixels(taps: p.kw) : mostEverySecond(taps: p.kw))
         if overwrites(p), !isBlocked { most = min(most, mostStreams) }
@@ -211,8 +215,7 @@ private final class PhaseJob: Sendable {
             src: weights, weights: weights, bias: bias.map { $0 + firstChannel(p, vector) },
             // Both are set with every tile.
             dst: UnsafeMutablePointer(mutating: weights), rows: rows.places, rowTaps: rows.taps.count, live: 0,
-            step: p.columns.placeStep * pixelStep, rowStep: p.rows.placeStep * p.iw * pixelStep,
-            dstStep: p.columns.phaseStep * pixelStep, dstRowStep: p.rows.phaseStep * p.ow * pixelStep, weightRowStep: p.kw * lanes,
+            step: placeStep, rowStep: placeRowStep, dstStep: outputStep, dstRowStep: outputRowStep, weightRowStep: p.kw * lanes,
             groups: 1, srcGroupStep: lanes, dstGroupStep: lanes, weightGroupStep: p.kh * p.kw * lanes, biasGroupStep: lanes,
             repeats: 1, srcRepeatStep: 0, dstRepeatStep: 0, activation: p.activation)
     }

@@ -152,7 +152,7 @@ private func runPixels<let K: Int>(_ t: Int, _ a: borrowing PhaseTileArguments, 
 }
 
 /// Runs the tile of `k` columns of taps × `t` pixels, at least two, which lie two places apart.
-@inline(__always)
+@inline(never)
 func runEverySecondPlace(_ k: Int, _ t: Int, _ a: borrowing PhaseTileArguments) {
     let places = 2 &* t &+ k &- 2
     let inner: UInt32 = (1 << UInt32(places &- k / 2)) &- (1 << UInt32(k / 2))
