@@ -87,7 +87,7 @@ extension Axis {
 
     private func phaseTile(first: Int, count: Int, of whole: Axis) -> PhaseTile {
         let (step, spacing) = (whole.phaseStep, whole.placeStep)
-        // Taps that are live for one output at least; they are neighbours, since the outputs are.
+        // From the first to the last tap that is live for any output.
         var live: Range<Int>?
         for o in 0..<count {
             let taps = taps(first + o * step)

@@ -79,10 +79,10 @@ extension Problem {
         Axis(input: iw, output: ow, kernel: kw, stride: strideW, dilation: dilationW, pad: padLeft)
     }
 
-    /// Output rows in steps of the dilation: o, o + d, o + 2d, … for each o < d. Neighbours in this order share all but one
-    /// of their input rows.
+    /// Output rows phase by phase: o, o + s, o + 2s, … for each o below ``Axis/phaseStep``. Neighbours in this order share their input
+    /// rows, all but as many as ``Axis/phaseStride``.
     public var outputRowsInDilationOrder: [Int] {
-        let step = dilationH % strideH == 0 ? dilationH / strideH : 1
+        let step = rows.phaseStep
         return (0..<min(step, oh)).flatMap { Array(stride(from: $0, to: oh, by: step)) }
     }
 

@@ -21,8 +21,8 @@ public struct PhaseGrid: Sendable {
     }
 
     /// Tiles of at most `most` pixels, and of as many rows as `rowsOfTile` allows under so many columns of taps and pixels, of one row where
-    /// outputs lie several places apart; columns of taps in parts, see ``Axis/partTiles(most:room:isWidth:)``. `rowsPerRun`: 1 to keep every tile of rows by itself, else the most rows of
-    /// outputs whose tiles one call should compute.
+    /// outputs lie several places apart; columns of taps in parts, see ``Axis/partTiles(most:room:isWidth:)``. `rowsPerRun`: 1 to keep every
+    /// tile of rows by itself, else the most rows of outputs whose tiles one call should compute.
     public init(
         _ p: Problem, most: Int, room: Int, rowsPerRun: Int, isWidth: (Int) -> Bool, rowsOfTile: (_ taps: Int, _ pixels: Int) -> Int
     ) {

@@ -18,7 +18,8 @@ public struct MeasurementOptions: Sendable {
     public var minTime: Double
     public var rounds: Int
     public var seed: UInt64
-    /// Whether the problem's compulsory bytes are moved in the same rounds; takes as long as one or two candidates more. Needs a throughput.
+    /// Whether the problem's compulsory bytes are moved in the same rounds; for every number of threads as long as one or two
+    /// candidates more. Needs a throughput.
     public var movesBytes: Bool
 
     public init(cache: Cache = .warm, minTime: Double = 0.05, rounds: Int = 11, seed: UInt64 = 1, movesBytes: Bool = false) {
@@ -82,8 +83,8 @@ public struct Measurement: Sendable {
     public let summary: SampleSummary
     /// Median nanoseconds that planning took (packing weights).
     public let planNs: Double
-    /// GB/s at which the same threads moved the problem's compulsory bytes in the same rounds, computing nothing, median; nil where
-    /// that was not asked for.
+    /// GB/s at which the same threads moved the problem's compulsory bytes in the same rounds, computing nothing, fork and join included,
+    /// median, or the best where fewer than three rounds were undisturbed; nil where that was not asked for or the maps are too small.
     public let movedGBps: Double?
 
     init(verified: Verified, samples: [Sample], summary: SampleSummary, planNs: [Double], movedGBps: Double?) {

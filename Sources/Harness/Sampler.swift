@@ -52,17 +52,23 @@ public struct Sampler {
         for (candidate, pool) in verified { session.add(candidate, on: pool) }
         let moves = addMoves(to: session, pools: verified.map(\.1))
         // Rounds are added for candidates that were disturbed in most of theirs, up to as many again.
+        let members = Array(verified.indices) + moves.map(\.index)
         for round in 0..<(2 * options.rounds) {
-            let wanting = verified.indices.filter { round < options.rounds || session.lacksClean($0, of: options.rounds) }
+            let wanting = members.filter { round < options.rounds || session.lacksClean($0, of: options.rounds) }
             if wanting.isEmpty { break }
             try session.round(
-                (wanting + moves.map(\.index)).filter {
+                wanting.filter {
                     round < Self.fewestRounds || session.spentNs($0) <= Self.slowFactor * options.minTime * 1e9
                 })
             progress(min(1, Double(round + 1) / Double(options.rounds)))
         }
         let moved = Dictionary(
-            moves.map { ($0.threads, $0.move.bytes(data.problem) / session.summary($0.index).medianNs) }, uniquingKeysWith: max)
+            moves.map { way in
+                let summary = session.summary(way.index)
+                // Disturbed moves would flatter the kernels: then the fastest.
+                let isClean = summary.count - summary.disturbedCount >= Self.fewestRounds
+                return (way.threads, way.move.bytes(data.problem) / (isClean ? summary.medianNs : summary.minNs))
+            }, uniquingKeysWith: max)
         return verified.indices.map { session.measurement($0, movedGBps: moved[verified[$0].1.threads]) }
     }
 
@@ -71,7 +77,7 @@ public struct Sampler {
         guard options.movesBytes, let throughput else { return [] }
         var found: [(index: Int, move: CompulsoryMove, threads: Int)] = []
         for pool in pools where !found.contains(where: { $0.threads == pool.threads }) {
-            found += CompulsoryMove.ways(data.problem, throughput.probe).map { (session.add($0, on: pool), $0, pool.threads) }
+            found += CompulsoryMove.ways(data.problem, throughput.probe, threads: pool.threads).map { (session.add($0, on: pool), $0, pool.threads) }
         }
         return found
     }

@@ -63,7 +63,8 @@ public struct ResultRow: Sendable, Equatable {
     public var multiplyAddGflops: Double?
     /// An empty fork and join beside every sample, median: how far the threads were from each other.
     public var handOverNs: Double?
-    /// GB/s at which the same threads moved `bytes` between the samples, median: src and weights read, dst written, nothing computed.
+    /// GB/s at which the same threads read src and weights and wrote dst between the samples, computing nothing, fork and join included,
+    /// median, or the best where most were disturbed; nil where the maps are too small.
     public var movedGBps: Double?
     /// What a tuner adds; empty in rows of others.
     public var tuning = TuningFields()

@@ -34,7 +34,7 @@ import ThreadPool
     }
 
     /// Maps and weights of all proportions: each map the larger one, and parts that are no whole units of the loops.
-    @Test(arguments: ["dw:c16h12k3d2_relu", "pw:c8o40h9", "pw:c300o7h3w70", "dw:c64h80k3d2"], [1, 2])
+    @Test(arguments: ["dw:c16h12k3d2_relu", "pw:c8o40h9", "pw:c300o7h3w70", "dw:c64h80k3d2"], [1, 2, 3])
     func theCompulsoryBytesAreMovedInTheSameRounds(problem: String, threads: Int) throws {
         let p = try Problem(parsing: problem)
         let registry = KernelRegistry(level: .baseline)
@@ -49,12 +49,23 @@ import ThreadPool
         let gbps = try #require(try moved(options, throughput))
         #expect(gbps > 0 && gbps.isFinite)
         #expect(try moved(options, nil) == nil)
+        #expect(CompulsoryMove.ways(try Problem(parsing: "pw:c1o1h1"), registry.probes[0], threads: 1).isEmpty)
         #expect(try moved(MeasurementOptions(minTime: 0.001, rounds: 3), throughput) == nil)
         // Nothing but dst is written, of that all but the last floats.
         let arena = try Arena(p, cases: [Trial.Case(Candidate(tile), on: ThreadPool(threads: 1))])
         let (src, dst) = (arena.floats(.src), arena.floats(.dst))
         for i in 0..<p.srcCount { src[i] = Float(i % 251) + 2 }
-        for way in CompulsoryMove.ways(p, registry.probes[0]) {
+        let ways = CompulsoryMove.ways(p, registry.probes[0], threads: threads)
+        #expect(!ways.isEmpty)
+        for way in ways {
+            // The threads' parts are every float once, but the last ones of each map.
+            let parts = (0..<threads).map { way.part(p, index: $0, of: threads) }
+            for (ranges, count) in [
+                (parts.map(\.weights), p.weightCount), (parts.map(\.copied) + parts.map(\.onlyRead), p.srcCount),
+                (parts.map(\.copied) + parts.map(\.onlyWritten), p.dstCount),
+            ] {
+                #expect(ranges.flatMap { Array($0) } == Array(0..<count / 32 * 32))
+            }
             dst.update(repeating: -1, count: p.dstCount)
             let around = [dst[-1], dst[p.dstCount]].map(\.bitPattern)
             way.plan(p, arena: arena, pool: ThreadPool(threads: threads)).run(src, dst)

@@ -6,7 +6,7 @@ import Testing
 /// pass for times of the way now.
 @Suite struct HarnessVersionTests {
     /// What the code of ``files`` was when somebody last judged it. The one line to change: the test says what to write.
-    private let judged = (version: 3, code: "2b4e0c76264b976d")
+    private let judged = (version: 3, code: "90d93aec1cea7123")
 
     /// Where what a sample holds comes from, under Sources.
     private let files = [

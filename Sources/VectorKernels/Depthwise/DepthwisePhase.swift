@@ -19,7 +19,7 @@ let depthwisePhase = Kernel(
     name: "dw-phase-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
     // A single tap reads what the same tile then writes; a last vector that overlaps another would read it again.
     runsInPlace: { overwrites($0) && $0.ic % lanes == 0 },
-    summary: "register tile of pixels × rows a dilation apart on NHWC, an input loaded once for all the taps of a row",
+    summary: "register tile of pixels × rows of one dilation phase on NHWC, an input loaded once for all the taps of a row",
     space: ConfigurationSpace(
         tileParameters
             + [Parameter("g", [0, 1, 2, 4, 8, 16, 1000], standard: 0, "vectors of channels per pass over the map; 0: as their weights ask")],
@@ -38,7 +38,7 @@ let depthwisePhase = Kernel(
 let depthwisePhaseBlocked = Kernel(
     name: "dw-phase-blocked-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw16c, threaded: true,
     runsInPlace: overwrites,
-    summary: "register tile of pixels × rows a dilation apart on blocks of channels, an input loaded once for all the taps of a row",
+    summary: "register tile of pixels × rows of one dilation phase on blocks of channels, an input loaded once for all the taps of a row",
     space: ConfigurationSpace(tileParameters, constraint: tileConstraint, admits: admitsTile),
     supports: { p in supportsPhases(p).and(wholeBlocks(p.ic, insteadOf: "dw-phase")) },
     memory: { p, _, _ in Kernel.Memory(packed: 4 * p.weightCount) },
@@ -59,7 +59,7 @@ private func supportsPhases(_ p: Problem) -> Kernel.Support {
         return .no(reason: "\(p.kh)×\(p.kw) taps; it takes at most \(largestPhaseTaps) in a row; dw-tile takes them")
     }
     guard p.columns.phaseStride <= largestPhaseStride else {
-        return .no(reason: "a stride of \(p.strideW) along a row at dilation \(p.dilationW); it takes at most \(largestPhaseStride), or what divides the dilation; dw-tile takes it")
+        return .no(reason: "a stride of \(p.strideW) along a row at dilation \(p.dilationW); it takes divisors of the dilation and twice those; dw-tile takes it")
     }
     return .yes
 }
@@ -113,7 +113,7 @@ private final class PhaseJob: Sendable {
         (placeStep, placeRowStep) = (p.columns.placeStep * pixelStep, p.rows.placeStep * p.iw * pixelStep)
         (outputStep, outputRowStep) = (p.columns.phaseStep * pixelStep, p.rows.phaseStep * p.ow * pixelStep)
         let isDense = p.rows.phaseStride == 1 && p.columns.phaseStride == 1
-        var most = min(pixels, isDense ? mostPixels(taps: p.kw) : mostEverySecond(taps: p.kw))
+        var most = min(pixels, p.columns.phaseStride == 1 ? mostPixels(taps: p.kw) : mostEverySecond(taps: p.kw))
         if overwrites(p), !isBlocked { most = min(most, mostStreams) }
         // Under few taps two rows are worth more than a long one.
         if p.kw == 3, isDense { most = max(1, min(most, sums / 2)) }

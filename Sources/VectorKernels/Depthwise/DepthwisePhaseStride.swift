@@ -106,7 +106,7 @@ private func border<let K: Int, let T: Int>(
     if a.live & (1 << UInt32(j)) != 0 { feedEverySecond(j, load(x + j &* a.step), weight, &sum) }
 }
 
-/// One of the 2·T − 1 inputs between them, which all lie in the image: see `runEverySecondPlace`.
+/// One of the inputs between them, at most 2·T − 1, which all lie in the image: see `runEverySecondPlace`.
 @_transparent
 private func inner<let K: Int, let T: Int>(
     _ i: Int, _ x: inout UnsafePointer<Float>, _ weight: borrowing InlineArray<K, Vector>, _ a: borrowing PhaseTileArguments,

@@ -1,6 +1,6 @@
 import ConvCore
 
-/// What a tile of one dilation phase computes: R × T outputs, a dilation apart in both directions. Steps are in floats.
+/// What a tile of one dilation phase computes: R × T outputs, a phase step apart in both directions. Steps are in floats.
 struct PhaseTileArguments {
     /// The input at place 0 of window row 0; may lie in the padding, which is never read.
     var src: UnsafePointer<Float>
@@ -195,7 +195,7 @@ let largestPhasePixels = 10
 /// The most that are worth it: beside eleven columns of taps two rows of four, with 32 registers (0.9 times the time of a row of seven or eight;
 /// nine and ten the compiler does not unroll).
 @inline(__always)
-func mostPixels(taps k: Int) -> Int { k > 9 && vectorRegisters == 32 ? 4 : largestPhasePixels }
+func mostPixels(taps k: Int) -> Int { k > 10 && vectorRegisters == 32 ? 4 : largestPhasePixels }
 
 /// The widths of a compiled tile: the odd ones and, to cut nine in two, 4.
 func isPhaseWidth(_ taps: Int) -> Bool { taps % 2 == 1 && taps <= largestPhaseTaps || taps == 4 }
