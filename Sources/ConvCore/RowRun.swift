@@ -2,7 +2,7 @@
 public struct RowRun: Sendable, Equatable {
     /// The first row of outputs, the first live row of taps, and the row of inputs that they meet each other in.
     public let output, tap, input: Int
-    /// How many rows of outputs and of live taps.
+    /// How many rows of outputs and of live taps; of ``phases(_:radius:most:)``, first rows of phases and rows of each.
     public let rows, tapRows: Int
 
     /// All rows, from the top down, at most so many in each.
@@ -12,6 +12,21 @@ public struct RowRun: Sendable, Equatable {
             return RowRun(
                 output: output, tap: tap, input: output * p.strideH - p.padTop + tap * p.dilationH, rows: segment.outputs.count,
                 tapRows: segment.taps.count)
+        }
+    }
+
+    /// Rows a dilation apart together, where at most `radius` rows of taps to each side meet the map and stride is 1: the first rows of
+    /// phases that have as many rows, at most so many in each. `tap` and `input` are those of the uppermost of these rows of taps and of the first
+    /// row of outputs.
+    public static func phases(_ p: Problem, radius: Int, most: Int) -> [RowRun] {
+        let firsts = min(p.dilationH, p.oh)
+        let longer = (p.oh - 1) % p.dilationH + 1
+        return [0..<min(firsts, longer), min(firsts, longer)..<firsts].flatMap { range in
+            stride(from: range.lowerBound, to: range.upperBound, by: most).map { first in
+                RowRun(
+                    output: first, tap: p.kh / 2 - radius, input: first, rows: min(most, range.upperBound - first),
+                    tapRows: (p.oh - first + p.dilationH - 1) / p.dilationH)
+            }
         }
     }
 }

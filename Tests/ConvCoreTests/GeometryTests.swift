@@ -56,6 +56,10 @@ import Testing
         let runs = RowRun.all(try Problem(parsing: "dw:c1h20k3d9"), most: 10)
         #expect(runs.map(\.output) == [0, 9, 11] && runs.map(\.tap) == [1, 0, 0] && runs.map(\.input) == [0, 0, 2])
         #expect(runs.map(\.rows) == [9, 2, 9] && runs.map(\.tapRows) == [2, 3, 2])
+        let phases = RowRun.phases(try Problem(parsing: "dw:c1h20k9d9"), radius: 2, most: 4)
+        #expect(phases.map(\.output) == [0, 2, 6] && phases.map(\.input) == [0, 2, 6] && phases.map(\.tap) == [2, 2, 2])
+        #expect(phases.map(\.rows) == [2, 4, 3] && phases.map(\.tapRows) == [3, 2, 2])
+        #expect(RowRun.phases(try Problem(parsing: "dw:c1h20k3d10"), radius: 1, most: 20).map(\.rows) == [10])
         #expect(Axis(input: 4, output: 8, kernel: 1, stride: 1, dilation: 1, pad: 2).liveTapCounts == 0...1)
     }
 

@@ -2,7 +2,8 @@ import ConvCore
 import ThreadPool
 
 /// Depthwise convolution that keeps its map, on blocks of 16 channels: whole rows of a width and dilation that are compiled in, one after
-/// the other, each a straight line of code under all of its live taps.
+/// the other, each a straight line of code under all of its live taps; where the dilation leaves two to four rows that share inputs, these
+/// together, phase by phase of their columns (`phaseRowShapes`), in 77 to 104 % of the time of one after the other (90 on the mean of eleven maps).
 ///
 /// Inputs and outputs are met in the order in which they lie in memory, as the hardware prefetches, and the only branch is the one from row
 /// to row: which taps the ends of a row meet is settled at compile time. Loops over the parts of a row that share their taps (9, 2 and 9
@@ -10,7 +11,8 @@ import ThreadPool
 /// channels of 20 × 20 under 3 × 3 taps took 4.1 cycles a vector of outputs with such loops and 3.4 without, 2.2 of them multiply-adds; parts by
 /// columns of the map, rows inside, 4.4.
 ///
-/// On a Zen 5, of the time of the next best kernel: 73 to 98 % on YOLOv5's maps of 20 × 20, 65 to 97 % on 10 × 10, 13 × 13 and 16 × 16. Lost: asking
+/// On a Zen 5, one row after the other, of the time of the next best kernel: 73 to 98 % on YOLOv5's maps of 20 × 20, 65 to 97 % on 10 × 10, 13 × 13 and
+/// 16 × 16. Lost: asking
 /// for the inputs ahead (2 to 10 % slower) or for the outputs (within 5 %); rows of 40 pixels, in the order of their phases where those that a
 /// column of taps spans leave L1 (of `dw-roll-blocked`'s time 92 to 103 % from L2, 98 to 133 % from L3).
 let depthwiseRowBlocked = Kernel(
@@ -23,7 +25,7 @@ let depthwiseRowBlocked = Kernel(
         }
         let taps = p.rows.liveTapCounts
         guard taps.lowerBound > 0 else { return .no(reason: "a row of outputs meets no tap; dw-tile takes it") }
-        guard let shape = rowShape(p), taps.upperBound <= rowShapes[shape].tapRows else {
+        guard isCompiled(p, mostTapRows: taps.upperBound) else {
             return .no(reason: "\(p.iw) pixels under \(taps.upperBound)×\(2 * rowRadius(p) + 1) live taps at dilation \(p.dilationW) are not compiled; it has rows of 10, 13, 16 and 20 pixels; dw-tile takes others")
         }
         return wholeBlocks(p.ic, insteadOf: "dw-phase")
@@ -42,6 +44,26 @@ let depthwiseRowBlocked = Kernel(
 /// How many taps to each side meet the map.
 private func rowRadius(_ p: Problem) -> Int { min(p.kw / 2, (p.iw - 1) / p.dilationW) }
 
+/// Whether its rows are, one after the other or phase by phase.
+private func isCompiled(_ p: Problem, mostTapRows: Int) -> Bool {
+    if phaseRowShape(p) != nil { return true }
+    guard let shape = rowShape(p) else { return false }
+    return mostTapRows <= rowShapes[shape].tapRows
+}
+
+/// The number of its rows among `phaseRowShapes`; nil where they are not compiled.
+private func phaseRowShape(_ p: Problem) -> Int? {
+    guard p.dilationH == p.dilationW, p.kh % 2 == 1, p.padTop == p.dilationH * (p.kh / 2), p.oh >= p.dilationH else { return nil }
+    let radius = min(p.kh / 2, (p.ih - 1) / p.dilationH)
+    for number in phaseRowShapes.indices {
+        let shape = phaseRowShapes[number]
+        guard shape.width == p.iw, shape.dilation == p.dilationW, shape.radius == rowRadius(p), shape.radius == radius else { continue }
+        let most = mostPhaseRows(number)
+        if (p.oh + p.dilationH - 1) / p.dilationH <= most, p.oh / p.dilationH >= most - 1 { return number }
+    }
+    return nil
+}
+
 /// The number of its rows among `rowShapes`; nil where they are not compiled.
 private func rowShape(_ p: Problem) -> Int? {
     for number in rowShapes.indices {
@@ -57,8 +79,9 @@ private final class RowJob: Sendable {
     let problem: Problem
     nonisolated(unsafe) let weights: UnsafePointer<Float>
     nonisolated(unsafe) let starts: UnsafePointer<Float>
-    /// Of `rowShapes`.
+    /// Of `phaseRowShapes`, or of `rowShapes`.
     let shape: Int
+    let byPhases: Bool
     let runs: [RowRun]
     /// Of a unit of work.
     let runsAtOnce: Int
@@ -71,13 +94,16 @@ private final class RowJob: Sendable {
         problem = p
         self.weights = weights
         self.starts = starts
-        shape = rowShape(p)!
+        let phased = phaseRowShape(p)
+        byPhases = phased != nil
+        shape = phased ?? rowShape(p)!
         row = p.iw * Layout.blockChannels
         firstTap = (p.kw / 2 - rowRadius(p)) * lanes
         let isWhole = sharesMaps(p, threads: threads)
-        var most = isWhole ? p.oh : rowsOfUnit
-        if activatesStored(p.activation) { most = min(most, max(1, activatedBytes / (4 * row))) }
-        runs = RowRun.all(p, most: most)
+        let together = phased.map { mostPhaseRows($0) } ?? 1
+        var most = isWhole ? p.oh : max(1, rowsOfUnit / together)
+        if activatesStored(p.activation) { most = min(most, max(1, activatedBytes / (4 * row * together))) }
+        runs = byPhases ? RowRun.phases(p, radius: rowRadius(p), most: most) : RowRun.all(p, most: most)
         runsAtOnce = isWhole ? runs.count : 1
         map = p.oh * row
         vectors = p.ic / lanes
@@ -99,12 +125,11 @@ private final class RowJob: Sendable {
                 for inBlock in 0..<blockVectors {
                     let channel = (vector + inBlock) * lanes
                     let first = place + inBlock * lanes
-                    runRows(
-                        shape, tapRows: run.tapRows,
-                        RowArguments(
-                            src: src + (first + run.input * row), weights: weights + ((channel * p.kh + run.tap * lanes) * p.kw + firstTap),
-                            weightRowStep: p.kw * lanes, starts: starts + channel, dst: dst + (first + run.output * row), rows: run.rows,
-                            tapRowStep: p.dilationH * row, activation: p.activation))
+                    let a = RowArguments(
+                        src: src + (first + run.input * row), weights: weights + ((channel * p.kh + run.tap * lanes) * p.kw + firstTap),
+                        weightRowStep: p.kw * lanes, starts: starts + channel, dst: dst + (first + run.output * row), rows: run.rows,
+                        tapRowStep: p.dilationH * row, activation: p.activation)
+                    if byPhases { runPhaseRows(shape, run.tapRows, a) } else { runRows(shape, tapRows: run.tapRows, a) }
                 }
             }
             part += 1
