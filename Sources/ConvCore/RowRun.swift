@@ -1,4 +1,4 @@
-/// Neighbouring rows of outputs under the same rows of taps.
+/// Neighbouring rows of outputs under the same rows of taps, or neighbouring first rows of phases that have as many rows.
 public struct RowRun: Sendable, Equatable {
     /// The first row of outputs, the first live row of taps, and the row of inputs that they meet each other in.
     public let output, tap, input: Int
@@ -19,9 +19,9 @@ public struct RowRun: Sendable, Equatable {
     /// phases that have as many rows, at most so many in each. `tap` and `input` are those of the uppermost of these rows of taps and of the first
     /// row of outputs.
     public static func phases(_ p: Problem, radius: Int, most: Int) -> [RowRun] {
-        let firsts = min(p.dilationH, p.oh)
+        // Behind so many, phases have a row less.
         let longer = (p.oh - 1) % p.dilationH + 1
-        return [0..<min(firsts, longer), min(firsts, longer)..<firsts].flatMap { range in
+        return [0..<longer, longer..<min(p.dilationH, p.oh)].flatMap { range in
             stride(from: range.lowerBound, to: range.upperBound, by: most).map { first in
                 RowRun(
                     output: first, tap: p.kh / 2 - radius, input: first, rows: min(most, range.upperBound - first),

@@ -23,11 +23,11 @@ public struct MeasurementOptions: Sendable {
     public var movesBytes: Bool
 
     public init(cache: Cache = .warm, minTime: Double = 0.05, rounds: Int = 11, seed: UInt64 = 1, movesBytes: Bool = false) {
-        self.movesBytes = movesBytes
         self.cache = cache
         self.minTime = minTime
         self.rounds = rounds
         self.seed = seed
+        self.movesBytes = movesBytes
     }
 }
 
@@ -49,6 +49,8 @@ public struct Sample: Sendable {
 /// What samples of one thing say together.
 public struct SampleSummary: Sendable {
     public let count, disturbedCount: Int
+    /// Whether there are enough undisturbed samples for the others not to count.
+    let isClean: Bool
     public let medianNs, madNs, minNs, meanNs: Double
     /// 95 % bootstrap interval of the median over the rounds (each round has other physical pages).
     public let intervalNs: ClosedRange<Double>
@@ -62,7 +64,8 @@ public struct SampleSummary: Sendable {
         count = samples.count
         disturbedCount = samples.lazy.filter(\.disturbed).count
         let clean = samples.filter { !$0.disturbed }
-        let counted = clean.count >= 3 ? clean : samples
+        isClean = clean.count >= 3
+        let counted = isClean ? clean : samples
         let used = counted.map(\.ns)
         func median(_ values: [Double]) -> Double? { values.isEmpty ? nil : Statistics.median(values) }
         multiplyAddGflops = median(counted.compactMap(\.multiplyAddGflops))

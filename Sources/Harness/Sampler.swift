@@ -51,7 +51,7 @@ public struct Sampler {
         let session = SamplingSession(self)
         for (candidate, pool) in verified { session.add(candidate, on: pool) }
         let moves = addMoves(to: session, pools: verified.map(\.1))
-        // Rounds are added for candidates that were disturbed in most of theirs, up to as many again.
+        // Rounds are added for what was disturbed in most of theirs, up to as many again.
         let members = Array(verified.indices) + moves.map(\.index)
         for round in 0..<(2 * options.rounds) {
             let wanting = members.filter { round < options.rounds || session.lacksClean($0, of: options.rounds) }
@@ -66,8 +66,7 @@ public struct Sampler {
             moves.map { way in
                 let summary = session.summary(way.index)
                 // Disturbed moves would flatter the kernels: then the fastest.
-                let isClean = summary.count - summary.disturbedCount >= Self.fewestRounds
-                return (way.threads, way.move.bytes(data.problem) / (isClean ? summary.medianNs : summary.minNs))
+                return (way.threads, way.move.bytes(data.problem) / (summary.isClean ? summary.medianNs : summary.minNs))
             }, uniquingKeysWith: max)
         return verified.indices.map { session.measurement($0, movedGBps: moved[verified[$0].1.threads]) }
     }
@@ -95,7 +94,7 @@ public struct Sampler {
         }
     }
 
-    /// What is known of one candidate of a session.
+    /// What is known of one candidate or move of a session.
     struct Run {
         let work: Work
         let pool: ThreadPool
@@ -124,7 +123,7 @@ public struct Sampler {
         arena.floats(.bias).update(from: data.reals.bias.floats, count: p.biasCount)
     }
 
-    /// Plans the candidate into the arena, warms up and times one batch.
+    /// Plans the work into the arena, warms up and times one batch.
     func sample(_ run: inout Run, round: Int, neighbour: Neighbour?) {
         let (pool, watch) = (run.pool, run.watch)
         let planStart = Clock.now()

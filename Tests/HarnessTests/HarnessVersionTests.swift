@@ -6,7 +6,7 @@ import Testing
 /// pass for times of the way now.
 @Suite struct HarnessVersionTests {
     /// What the code of ``files`` was when somebody last judged it. The one line to change: the test says what to write.
-    private let judged = (version: 3, code: "90d93aec1cea7123")
+    private let judged = (version: 3, code: "bd9981f85c7fae00")
 
     /// Where what a sample holds comes from, under Sources.
     private let files = [

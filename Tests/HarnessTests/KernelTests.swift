@@ -73,7 +73,7 @@ import ThreadPool
             for taps in [3, 5, 9] {
                 let activation = ["", "_relu", "_silu", "_hardswish"][(dilation + taps) % 4]
                 for height in Set([1, 2 * dilation, 2 * dilation + 1, 3 * dilation, 4 * dilation - 1, 4 * dilation, width]).sorted() {
-                    texts.append("dw:\(height == 1 ? "mb2" : "")c\(height == width ? 48 : 16)h\(height)w\(width)k\(taps)d\(dilation)\(activation)")
+                    texts.append("dw:\(height == 1 || height == 2 * dilation + 1 ? "mb2" : "")c\(height == width ? 48 : 16)h\(height)w\(width)k\(taps)d\(dilation)\(activation)")
                 }
             }
         }
@@ -91,7 +91,7 @@ import ThreadPool
                 }
             }
         }
-        if InstructionSet.detected == .v4 { #expect(taken == [10: 107, 13: 88, 16: 82, 19: 0, 20: 71][width]) }
+        if InstructionSet.detected == .v4 { #expect(taken == [10: 110, 13: 102, 16: 96, 19: 0, 20: 88][width]) }
     }
 
     // Whole vectors of channels too, odd in number at 8 and at 16 lanes.
@@ -110,7 +110,7 @@ import ThreadPool
     }
 
     /// Weights that only ever meet the padding are not numbers here: a kernel that multiplies by one shows it.
-    @Test(arguments: ["dw:c20h7w5k9d9", "dw:c32h3w4k9s2", "dw:c16h1k3d5_relu", "dw:c32h7w5k9d9", "dw:c32h1k3d5", "dw:c32h9w10k9d9", "conv:c3o18h5k7d6"])
+    @Test(arguments: ["dw:c20h7w5k9d9", "dw:c32h3w4k9s2", "dw:c16h20w20k9d9", "dw:c16h1k3d5_relu", "dw:c32h7w5k9d9", "dw:c32h1k3d5", "dw:c32h9w10k9d9", "conv:c3o18h5k7d6"])
     func deadTapsAreNeverComputed(text: String) throws {
         let p = try Problem(parsing: text)
         var random = RandomSource(seed: 3)

@@ -13,8 +13,8 @@ func mostEverySecond(taps k: Int) -> Int { vectorRegisters == 32 || k <= 3 ? lar
 
 /// A row of `phaseTile` for a stride of 2 that does not divide the dilation: T sums in registers, and under each row of taps K weights, so
 /// that each of the 2·T + K − 2 inputs goes from its one load into all sums that it lies under. Of them only those that can lie in the padding
-/// are asked whether they do (asking all: 3 to 10 % slower), and these go first (in their order: 2 to 9 % slower). By one sum after the other, as `dw-tile` takes it, every multiply-add has a load
-/// of its own, and every column of outputs near a border a tile of its own.
+/// are asked whether they do (asking all: 3 to 10 % slower), and these go first (in their order: 2 to 9 % slower). By one sum after the other, as
+/// `dw-tile` takes it, every multiply-add has a load of its own, and every column of outputs near a border a tile of its own.
 ///
 /// In blocks of channels on a Zen 5, of `dw-tile`'s time: 79 to 100 % under 3 × 3 taps, which L2 bounds (four lines of inputs per output), 56
 /// to 84 % under 5 × 5, 32 to 80 % under 7 × 7. Lost: two rows of outputs under the same inputs, their weights all in registers (96 to 108 %

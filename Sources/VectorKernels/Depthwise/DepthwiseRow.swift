@@ -3,7 +3,8 @@ import ThreadPool
 
 /// Depthwise convolution that keeps its map, on blocks of 16 channels: whole rows of a width and dilation that are compiled in, one after
 /// the other, each a straight line of code under all of its live taps; where the dilation leaves two to four rows that share inputs, these
-/// together, phase by phase of their columns (`phaseRowShapes`), in 77 to 104 % of the time of one after the other (90 on the mean of eleven maps).
+/// together, phase by phase of their columns (`phaseRowShapes`), in 77 to 104 % of the time of one after the other (90 on the mean of eleven maps
+/// of 10 to 20 pixels and 128 to 640 channels).
 ///
 /// Inputs and outputs are met in the order in which they lie in memory, as the hardware prefetches, and the only branch is the one from row
 /// to row: which taps the ends of a row meet is settled at compile time. Loops over the parts of a row that share their taps (9, 2 and 9
@@ -11,10 +12,9 @@ import ThreadPool
 /// channels of 20 × 20 under 3 × 3 taps took 4.1 cycles a vector of outputs with such loops and 3.4 without, 2.2 of them multiply-adds; parts by
 /// columns of the map, rows inside, 4.4.
 ///
-/// On a Zen 5, one row after the other, of the time of the next best kernel: 73 to 98 % on YOLOv5's maps of 20 × 20, 65 to 97 % on 10 × 10, 13 × 13 and
-/// 16 × 16. Lost: asking
-/// for the inputs ahead (2 to 10 % slower) or for the outputs (within 5 %); rows of 40 pixels, in the order of their phases where those that a
-/// column of taps spans leave L1 (of `dw-roll-blocked`'s time 92 to 103 % from L2, 98 to 133 % from L3).
+/// On a Zen 5, one row after the other, of the time of the next best kernel: 73 to 98 % on YOLOv5's maps of 20 × 20, 65 to 97 % on 10 × 10, 13 × 13
+/// and 16 × 16. Lost: asking for the inputs ahead (2 to 10 % slower) or for the outputs (within 5 %); rows of 40 pixels, in the order of their
+/// phases where those that a column of taps spans leave L1 (of `dw-roll-blocked`'s time 92 to 103 % from L2, 98 to 133 % from L3).
 let depthwiseRowBlocked = Kernel(
     name: "dw-row-blocked-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw16c, threaded: true,
     summary: "rows of a width and dilation that are compiled in, on blocks of channels: no branch within a row",
@@ -53,7 +53,7 @@ private func isCompiled(_ p: Problem, mostTapRows: Int) -> Bool {
 
 /// The number of its rows among `phaseRowShapes`; nil where they are not compiled.
 private func phaseRowShape(_ p: Problem) -> Int? {
-    guard p.dilationH == p.dilationW, p.kh % 2 == 1, p.padTop == p.dilationH * (p.kh / 2), p.oh >= p.dilationH else { return nil }
+    guard p.dilationH == p.dilationW, p.kh % 2 == 1, p.padTop == p.dilationH * (p.kh / 2) else { return nil }
     let radius = min(p.kh / 2, (p.ih - 1) / p.dilationH)
     for number in phaseRowShapes.indices {
         let shape = phaseRowShapes[number]
@@ -101,7 +101,7 @@ private final class RowJob: Sendable {
         firstTap = (p.kw / 2 - rowRadius(p)) * lanes
         let isWhole = sharesMaps(p, threads: threads)
         let together = phased.map { mostPhaseRows($0) } ?? 1
-        var most = isWhole ? p.oh : max(1, rowsOfUnit / together)
+        var most = isWhole ? p.oh : byPhases ? 1 : rowsOfUnit
         if activatesStored(p.activation) { most = min(most, max(1, activatedBytes / (4 * row * together))) }
         runs = byPhases ? RowRun.phases(p, radius: rowRadius(p), most: most) : RowRun.all(p, most: most)
         runsAtOnce = isWhole ? runs.count : 1

@@ -1,7 +1,7 @@
 import ConvCore
 
-/// Rows of W pixels, D apart like the columns of taps, under K × K taps: N pixels of each in the first phases of columns, L in the others, and
-/// so many rows together; only the type is used.
+/// Rows of W pixels, D apart like the columns of taps, under K × K taps: N pixels of each in the first phases of columns, L in the others; only the
+/// type is used.
 private enum PhaseRows<let W: Int, let D: Int, let N: Int, let L: Int, let K: Int> {}
 /// M rows of them.
 private enum RowCount<let M: Int> {}
@@ -11,9 +11,9 @@ private enum PhasePart<let W: Int, let D: Int, let M: Int, let N: Int, let K: In
 /// All rows of a map that share their inputs, M of them a dilation apart, together; `a.rows` times, from one to the next. A row of theirs is a
 /// straight line of code, phase after phase of its columns, in which every input is loaded once, for all outputs of its phase, which wait in
 /// registers with all weights of 3 × 3 taps. So the FMA units are all that counts in L1 (101 to 105 % of their time), and what comes from L2 and
-/// goes there is the same for every row: one row of taps after the other, the first half of a map's rows brings all of its inputs.
+/// goes there is the same for every row, where of rows that are computed one after the other the first half brings all inputs of a map.
 @inline(never)
-private func runRows<let W: Int, let D: Int, let N: Int, let L: Int, let K: Int, let M: Int>(
+private func runTogether<let W: Int, let D: Int, let N: Int, let L: Int, let K: Int, let M: Int>(
     _ a: borrowing RowArguments, _ shape: PhaseRows<W, D, N, L, K>.Type, _ size: RowCount<M>.Type
 ) {
     // With fewer no kernel comes here, and there is nothing to compile.
@@ -116,9 +116,11 @@ private func input<let W: Int, let D: Int, let M: Int, let N: Int, let K: Int>(
     }
 }
 
-/// The maps whose rows are taken phase by phase: width, dilation of rows and columns, how many taps to each side meet the map either way. Two to
-/// four rows lie in a phase of theirs, as many as pixels or one fewer. With fewer than 2.1 pixels in a phase on the mean, one row after the other
-/// is as fast or faster (`rowShapes`), and at dilation 5 and 6 on 20 pixels the compiler spills, or keeps the phases of 4 × 4 apart as a function.
+/// The rows that are taken phase by phase: width, dilation of rows and columns, how many taps to each side meet the map either way. Two to
+/// four rows lie in a phase of theirs, as many as pixels or one fewer: maps of other heights are taken one row after the other (`rowShapes`).
+///
+/// So are those that gain nothing (fewer than 2.1 pixels in a phase on the mean; 10 pixels at dilation 4) and, at dilation 5 and 6 on 20 pixels,
+/// those for which the compiler spills, or keeps the phases of 4 × 4 apart as a function. Not tried: dilations that leave more than four, or four under 5 × 5 taps.
 ///
 /// To add one: a line here and one in `runPhaseRows`, at the same place.
 let phaseRowShapes = [
@@ -170,10 +172,11 @@ func runPhaseRows(_ shape: Int, _ count: Int, _ a: borrowing RowArguments) {
 private func runPhases<let W: Int, let D: Int, let N: Int, let L: Int, let K: Int>(
     _ count: Int, _ a: borrowing RowArguments, _ shape: PhaseRows<W, D, N, L, K>.Type
 ) {
-    guard W <= 4 &* D, W > 2 &* D, D <= 9 else { preconditionFailure("not all of it is written out") }
+    guard N == (W &+ D &- 1) / D, L == W / D, N <= 4, L >= 2, D <= 9, K == 3 || K == 5 else { preconditionFailure("not all of it is written out") }
     switch count {
-    case 2: if N < 4 { runRows(a, shape, RowCount<2>.self) }
-    case 3: if N > 2 { runRows(a, shape, RowCount<3>.self) }
-    default: if N == 4 { runRows(a, shape, RowCount<4>.self) }
+    case 2: if N == 3 { runTogether(a, shape, RowCount<2>.self) }
+    case 3: runTogether(a, shape, RowCount<3>.self)
+    case 4: if N == 4 { runTogether(a, shape, RowCount<4>.self) }
+    default: preconditionFailure("no such rows")
     }
 }

@@ -1,6 +1,6 @@
 import ConvCore
 
-/// Rows of a map, all under the same rows of taps. Steps are in floats.
+/// Rows of a map, all under the same rows of taps; or first rows of phases, each with the others of its phase. Steps are in floats.
 struct RowArguments {
     /// The first pixel of the first live row under the first row of outputs.
     var src: UnsafePointer<Float>
@@ -141,11 +141,11 @@ private func tap<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int, let
 /// The rows that are compiled: width, dilation, how many taps to each side meet the row, and how many rows of taps at most.
 ///
 /// To add one: a line here and one in `runRows`, at the same place. The widths are those of the last stage at 320, 416, 512 and 640 pixels a side,
-/// the dilations those that three taps can have there, and those under which five, seven or nine taps leave five, but for those of
-/// `phaseRowShapes`.
+/// the dilations those that three taps can have there, and those under which five, seven or nine taps leave five.
 let rowShapes = [
     (width: 10, dilation: 1, radius: 1, tapRows: 3),
     (width: 10, dilation: 2, radius: 1, tapRows: 3),
+    (width: 10, dilation: 3, radius: 1, tapRows: 3),
     (width: 10, dilation: 4, radius: 1, tapRows: 3),
     (width: 10, dilation: 5, radius: 1, tapRows: 3),
     (width: 10, dilation: 6, radius: 1, tapRows: 3),
@@ -155,23 +155,36 @@ let rowShapes = [
     (width: 13, dilation: 1, radius: 1, tapRows: 3),
     (width: 13, dilation: 2, radius: 1, tapRows: 3),
     (width: 13, dilation: 3, radius: 1, tapRows: 3),
+    (width: 13, dilation: 4, radius: 1, tapRows: 3),
+    (width: 13, dilation: 5, radius: 1, tapRows: 3),
+    (width: 13, dilation: 6, radius: 1, tapRows: 3),
     (width: 13, dilation: 7, radius: 1, tapRows: 3),
     (width: 13, dilation: 8, radius: 1, tapRows: 3),
     (width: 13, dilation: 9, radius: 1, tapRows: 3),
+    (width: 13, dilation: 5, radius: 2, tapRows: 3),
     (width: 16, dilation: 1, radius: 1, tapRows: 3),
     (width: 16, dilation: 2, radius: 1, tapRows: 3),
     (width: 16, dilation: 3, radius: 1, tapRows: 3),
     (width: 16, dilation: 4, radius: 1, tapRows: 3),
+    (width: 16, dilation: 5, radius: 1, tapRows: 3),
+    (width: 16, dilation: 6, radius: 1, tapRows: 3),
+    (width: 16, dilation: 7, radius: 1, tapRows: 3),
     (width: 16, dilation: 8, radius: 1, tapRows: 3),
     (width: 16, dilation: 9, radius: 1, tapRows: 3),
     (width: 16, dilation: 5, radius: 2, tapRows: 4),
+    (width: 16, dilation: 7, radius: 2, tapRows: 3),
     (width: 20, dilation: 1, radius: 1, tapRows: 3),
     (width: 20, dilation: 2, radius: 1, tapRows: 3),
     (width: 20, dilation: 3, radius: 1, tapRows: 3),
     (width: 20, dilation: 4, radius: 1, tapRows: 3),
     (width: 20, dilation: 5, radius: 1, tapRows: 3),
     (width: 20, dilation: 6, radius: 1, tapRows: 3),
+    (width: 20, dilation: 7, radius: 1, tapRows: 3),
+    (width: 20, dilation: 8, radius: 1, tapRows: 3),
+    (width: 20, dilation: 9, radius: 1, tapRows: 3),
     (width: 20, dilation: 5, radius: 2, tapRows: 4),
+    (width: 20, dilation: 7, radius: 2, tapRows: 3),
+    (width: 20, dilation: 9, radius: 2, tapRows: 3),
 ]
 
 /// Computes rows of the shape with that number under so many rows of taps. How many pixels at a time: as many as the compiler keeps in
@@ -181,32 +194,46 @@ func runRows(_ shape: Int, tapRows: Int, _ a: borrowing RowArguments) {
     switch shape {
     case 0: runRows(tapRows, a, RowSize<10, 1, 3, 10, 0>.self)
     case 1: runRows(tapRows, a, RowSize<10, 2, 3, 10, 0>.self)
-    case 2: runRows(tapRows, a, RowSize<10, 4, 3, 10, 0>.self)
-    case 3: runRows(tapRows, a, RowSize<10, 5, 3, 10, 0>.self)
-    case 4: runRows(tapRows, a, RowSize<10, 6, 3, 10, 0>.self)
-    case 5: runRows(tapRows, a, RowSize<10, 7, 3, 10, 0>.self)
-    case 6: runRows(tapRows, a, RowSize<10, 8, 3, 10, 0>.self)
-    case 7: runRows(tapRows, a, RowSize<10, 9, 3, 10, 0>.self)
-    case 8: runRows(tapRows, a, RowSize<13, 1, 3, 7, 0>.self)
-    case 9: runRows(tapRows, a, RowSize<13, 2, 3, 7, 0>.self)
-    case 10: runRows(tapRows, a, RowSize<13, 3, 3, 7, 0>.self)
-    case 11: runRows(tapRows, a, RowSize<13, 7, 3, 7, 0>.self)
-    case 12: runRows(tapRows, a, RowSize<13, 8, 3, 7, 0>.self)
-    case 13: runRows(tapRows, a, RowSize<13, 9, 3, 7, 0>.self)
-    case 14: runRows(tapRows, a, RowSize<16, 1, 3, 8, 0>.self)
-    case 15: runRows(tapRows, a, RowSize<16, 2, 3, 8, 0>.self)
-    case 16: runRows(tapRows, a, RowSize<16, 3, 3, 8, 0>.self)
-    case 17: runRows(tapRows, a, RowSize<16, 4, 3, 8, 0>.self)
-    case 18: runRows(tapRows, a, RowSize<16, 8, 3, 8, 0>.self)
-    case 19: runRows(tapRows, a, RowSize<16, 9, 3, 8, 0>.self)
-    case 20: runRows(tapRows, a, RowSize<16, 5, 5, 8, 6>.self)
-    case 21: runRows(tapRows, a, RowSize<20, 1, 3, 10, 0>.self)
-    case 22: runRows(tapRows, a, RowSize<20, 2, 3, 10, 0>.self)
-    case 23: runRows(tapRows, a, RowSize<20, 3, 3, 10, 0>.self)
-    case 24: runRows(tapRows, a, RowSize<20, 4, 3, 10, 0>.self)
-    case 25: runRows(tapRows, a, RowSize<20, 5, 3, 10, 0>.self)
-    case 26: runRows(tapRows, a, RowSize<20, 6, 3, 8, 0>.self)
-    case 27: runRows(tapRows, a, RowSize<20, 5, 5, 8, 8>.self)
+    case 2: runRows(tapRows, a, RowSize<10, 3, 3, 10, 0>.self)
+    case 3: runRows(tapRows, a, RowSize<10, 4, 3, 10, 0>.self)
+    case 4: runRows(tapRows, a, RowSize<10, 5, 3, 10, 0>.self)
+    case 5: runRows(tapRows, a, RowSize<10, 6, 3, 10, 0>.self)
+    case 6: runRows(tapRows, a, RowSize<10, 7, 3, 10, 0>.self)
+    case 7: runRows(tapRows, a, RowSize<10, 8, 3, 10, 0>.self)
+    case 8: runRows(tapRows, a, RowSize<10, 9, 3, 10, 0>.self)
+    case 9: runRows(tapRows, a, RowSize<13, 1, 3, 7, 0>.self)
+    case 10: runRows(tapRows, a, RowSize<13, 2, 3, 7, 0>.self)
+    case 11: runRows(tapRows, a, RowSize<13, 3, 3, 7, 0>.self)
+    case 12: runRows(tapRows, a, RowSize<13, 4, 3, 7, 0>.self)
+    case 13: runRows(tapRows, a, RowSize<13, 5, 3, 7, 0>.self)
+    case 14: runRows(tapRows, a, RowSize<13, 6, 3, 7, 0>.self)
+    case 15: runRows(tapRows, a, RowSize<13, 7, 3, 7, 0>.self)
+    case 16: runRows(tapRows, a, RowSize<13, 8, 3, 7, 0>.self)
+    case 17: runRows(tapRows, a, RowSize<13, 9, 3, 7, 0>.self)
+    case 18: runRows(tapRows, a, RowSize<13, 5, 5, 7, 0>.self)
+    case 19: runRows(tapRows, a, RowSize<16, 1, 3, 8, 0>.self)
+    case 20: runRows(tapRows, a, RowSize<16, 2, 3, 8, 0>.self)
+    case 21: runRows(tapRows, a, RowSize<16, 3, 3, 8, 0>.self)
+    case 22: runRows(tapRows, a, RowSize<16, 4, 3, 8, 0>.self)
+    case 23: runRows(tapRows, a, RowSize<16, 5, 3, 8, 0>.self)
+    case 24: runRows(tapRows, a, RowSize<16, 6, 3, 8, 0>.self)
+    case 25: runRows(tapRows, a, RowSize<16, 7, 3, 8, 0>.self)
+    case 26: runRows(tapRows, a, RowSize<16, 8, 3, 8, 0>.self)
+    case 27: runRows(tapRows, a, RowSize<16, 9, 3, 8, 0>.self)
+    case 28: runRows(tapRows, a, RowSize<16, 5, 5, 8, 6>.self)
+    case 29: runRows(tapRows, a, RowSize<16, 7, 5, 8, 0>.self)
+    case 30: runRows(tapRows, a, RowSize<20, 1, 3, 10, 0>.self)
+    case 31: runRows(tapRows, a, RowSize<20, 2, 3, 10, 0>.self)
+    case 32: runRows(tapRows, a, RowSize<20, 3, 3, 10, 0>.self)
+    case 33: runRows(tapRows, a, RowSize<20, 4, 3, 10, 0>.self)
+    case 34: runRows(tapRows, a, RowSize<20, 5, 3, 10, 0>.self)
+    case 35: runRows(tapRows, a, RowSize<20, 6, 3, 8, 0>.self)
+    case 36: runRows(tapRows, a, RowSize<20, 7, 3, 8, 0>.self)
+    case 37: runRows(tapRows, a, RowSize<20, 8, 3, 10, 0>.self)
+    case 38: runRows(tapRows, a, RowSize<20, 9, 3, 10, 0>.self)
+    case 39: runRows(tapRows, a, RowSize<20, 5, 5, 8, 8>.self)
+    case 40: runRows(tapRows, a, RowSize<20, 7, 5, 10, 0>.self)
+    case 41: runRows(tapRows, a, RowSize<20, 9, 5, 10, 0>.self)
     default: preconditionFailure("no such rows")
     }
 }
