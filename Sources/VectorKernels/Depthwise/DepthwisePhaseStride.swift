@@ -16,8 +16,8 @@ func mostEverySecond(taps k: Int) -> Int { vectorRegisters == 32 || k <= 3 ? lar
 /// are asked whether they do (asking all: 3 to 10 % slower), and these go first (in their order: 2 to 9 % slower). By one sum after the other, as
 /// `dw-tile` takes it, every multiply-add has a load of its own, and every column of outputs near a border a tile of its own.
 ///
-/// In blocks of channels on a Zen 5, of `dw-tile`'s time: 79 to 100 % under 3 × 3 taps, which L2 bounds (four lines of inputs per output), 56
-/// to 84 % under 5 × 5, 32 to 80 % under 7 × 7. Lost: two rows of outputs under the same inputs, their weights all in registers (96 to 108 %
+/// In blocks of channels on a Zen 5, of `dw-tile`'s time: 79 to 97 % under 3 × 3 taps, which L2 bounds (four lines of inputs per output), 44
+/// to 79 % under 5 × 5, 31 to 73 % under 7 × 7. Lost: two rows of outputs under the same inputs, their weights all in registers (96 to 108 %
 /// under 3 × 3 and 7 × 7 taps, 105 to 120 % under 5 × 5), and the three rows of 3 × 3 taps written out (90 to 105 %).
 @inline(__always)
 private func everySecondPlace<let K: Int, let T: Int>(_ a: borrowing PhaseTileArguments, _ shape: EverySecondPlace<K, T>.Type) {
