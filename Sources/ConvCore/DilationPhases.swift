@@ -126,10 +126,13 @@ extension Axis {
         public func isAlike(_ other: PhaseTile) -> Bool { count == other.count && taps == other.taps && places == other.places }
 
         /// How far apart an output and an input that it meets can be, where the tile is a whole phase: as many inputs
-        /// as outputs, at the same places. nil elsewhere.
-        public var wholePhaseRadius: Int? {
+        /// as outputs, at the same places. nil elsewhere. Kept, since kernels ask with every tile.
+        public let wholePhaseRadius: Int?
+
+        init(first: Int, count: Int, stride: Int, taps: Range<Int>, origin: Int, places: Range<Int>) {
+            (self.first, self.count, self.stride, self.taps, self.origin, self.places) = (first, count, stride, taps, origin, places)
             let radius = taps.count / 2
-            return stride == 1 && taps.count % 2 == 1 && places == radius..<(radius + count) ? radius : nil
+            wholePhaseRadius = stride == 1 && taps.count % 2 == 1 && places == radius..<(radius + count) ? radius : nil
         }
     }
 }
