@@ -1,3 +1,8 @@
+extension Problem {
+    /// Whether both axes fall into dense phases: outputs that share inputs lie one place apart, see ``Axis/phaseStride``.
+    public var hasDensePhases: Bool { rows.phaseStride == 1 && columns.phaseStride == 1 }
+}
+
 extension Axis {
     /// Outputs from one to the next that shares its inputs: a dilated axis is that many interleaved dense ones.
     public var phaseStep: Int { kernel == 1 ? 1 : dilation / Self.greatestDivisor(stride, dilation) }

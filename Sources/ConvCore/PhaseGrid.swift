@@ -27,7 +27,7 @@ public struct PhaseGrid: Sendable {
         _ p: Problem, most: Int, room: Int, rowsPerRun: Int, isWidth: (Int) -> Bool, rowsOfTile: (_ taps: Int, _ pixels: Int) -> Int
     ) {
         let columnTiles = p.columns.partTiles(most: most, room: room, isWidth: isWidth)
-        let rowsAtOnce = p.rows.phaseStride == 1 && p.columns.phaseStride == 1
+        let rowsAtOnce = p.hasDensePhases
             ? columnTiles.joined().map { rowsOfTile($0.tile.taps.count, $0.tile.count) }.min()! : 1
         let rowTiles = p.rows.phaseTiles(most: rowsAtOnce)
         columns = TileRun.runs(places: columnTiles.map { $0[0].tile.first }) { Axis.areAlike(columnTiles[$0], columnTiles[$1]) }

@@ -15,10 +15,11 @@ package struct CompulsoryMove {
     package static func ways(_ p: Problem, _ probe: ISAProbe, threads: Int) -> [CompulsoryMove] {
         let inside = CompulsoryMove(probe: probe, pastCaches: false)
         guard inside.bytes(p) > 0.9 * p.compulsoryBytes else { return [] }
-        let l2 = MachineProfile.cacheLevels().first { $0.level == 2 }
         let holds = l2.map { Double($0.bytes(threads: threads, cpus: ThreadPool.usableCPUs)) } ?? 0
         return p.compulsoryBytes > holds ? [inside, CompulsoryMove(probe: probe, pastCaches: true)] : [inside]
     }
+
+    private static let l2 = MachineProfile.cacheLevels().first { $0.level == 2 }
 
     /// What the loops of the probe take at once, in floats: eight vectors. The rest of a map is left out.
     private var unit: Int { 8 * probe.lanes }

@@ -112,11 +112,10 @@ private final class PhaseJob: Sendable {
         pixelStep = layout.steps(channels: p.ic, pixels: p.ih * p.iw).pixel
         (placeStep, placeRowStep) = (p.columns.placeStep * pixelStep, p.rows.placeStep * p.iw * pixelStep)
         (outputStep, outputRowStep) = (p.columns.phaseStep * pixelStep, p.rows.phaseStep * p.ow * pixelStep)
-        let isDense = p.rows.phaseStride == 1 && p.columns.phaseStride == 1
         var most = min(pixels, p.columns.phaseStride == 1 ? mostPixels(taps: p.kw) : mostEverySecond(taps: p.kw))
         if overwrites(p), !isBlocked { most = min(most, mostStreams) }
         // Under few taps two rows are worth more than a long one.
-        if p.kw == 3, isDense { most = max(1, min(most, sums / 2)) }
+        if p.kw == 3, p.hasDensePhases { most = max(1, min(most, sums / 2)) }
         let longest = min(most, p.columns.longestPhase)
         grid = PhaseGrid(
             p, most: longest, room: phaseRoom(pixels: longest), rowsPerRun: isBlocked && sharesMaps(p, threads: threads) ? max(2, Self.rowBytes / (4 * p.iw * pixelStep)) : 1,
