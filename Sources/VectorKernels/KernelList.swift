@@ -9,6 +9,7 @@ public let kernels: [Kernel] = [
     depthwiseTile,
     depthwisePhaseBlocked,
     depthwiseRollBlocked,
+    depthwiseSlideBlocked,
     depthwiseRowBlocked,
     depthwiseScaleBlocked,
     depthwiseScalePlanes,

@@ -91,7 +91,28 @@ import ThreadPool
                 }
             }
         }
-        if InstructionSet.detected == .v4 { #expect(taken == [10: 110, 13: 102, 16: 96, 19: 0, 20: 88][width]) }
+        if InstructionSet.detected == .v4 { #expect(taken == 2 * [10: 110, 13: 102, 16: 96, 19: 0, 20: 88][width]!) }
+    }
+
+    /// Phases of one, two and more pixels, rows under one, two and three rows of taps, and more threads than maps.
+    @Test(arguments: [1, 2, 3, 4])
+    func slidRowsAgreeWithTheOracle(dilation d: Int) throws {
+        var taken = 0
+        for width in [1, d, d + 1, 2 * d, 3 * d + 1, 9 * d - 1] {
+            for height in Set([1, d + 1, 2 * d + 1, 4 * d]).sorted() {
+                let activation = ["", "_relu", "_silu", "_hardswish"][(width + height) % 4]
+                let text = "dw:\(height == 1 ? "mb3c16" : "c48")h\(height)w\(width)k3d\(d)\(activation)"
+                let data = try ProblemData(try Problem(parsing: text), seed: 15)
+                let able = Self.registry.split(for: data.problem).able.filter { $0.name.hasPrefix("dw-slide") }
+                taken += able.count
+                for threads in [1, 2] {
+                    for (candidate, outcome) in try Trial(data, candidates: able.map { Candidate($0) }, pool: ThreadPool(threads: threads)).run(measuring: nil) {
+                        if case .failed(let fault) = outcome { Issue.record("\(candidate.name) on \(text), \(threads) threads: \(fault)") }
+                    }
+                }
+            }
+        }
+        if InstructionSet.detected == .v4 { #expect(taken == 3 * 6 * 4) }
     }
 
     // Whole vectors of channels too, odd in number at 8 and at 16 lanes.

@@ -6,6 +6,8 @@
 // Every function is `static inline`, always inlined, and compiled with the flags of the module that imports it, so the
 // same text becomes xmm, ymm or zmm code. Vector widths: 4, 8 and 16 floats.
 
+#include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -43,6 +45,12 @@ ATROUS_INLINE void atrous_finish_stores(void) { __atomic_thread_fence(__ATOMIC_S
 // Zeros for the largest register tile, 20 sums of 16 lanes.
 static const float atrous_zero_tile[20 * 16] __attribute__((aligned(64), unused)) = {0};
 ATROUS_INLINE const void *atrous_zeros(void) { return atrous_zero_tile; }
+
+// The least that a sum may be, for 16 lanes: zero, or where it is not rectified minus infinity.
+static const float atrous_no_least[16] __attribute__((aligned(64), unused)) = {
+    -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY,
+    -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY};
+ATROUS_INLINE const float *atrous_least(bool rectified) { return rectified ? atrous_zero_tile : atrous_no_least; }
 
 typedef int32_t atrous_i4 __attribute__((ext_vector_type(4)));
 typedef int32_t atrous_i8 __attribute__((ext_vector_type(8)));

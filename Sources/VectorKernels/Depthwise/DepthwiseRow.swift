@@ -1,4 +1,5 @@
 import ConvCore
+import CVector
 import ThreadPool
 
 /// Depthwise convolution that keeps its map, on blocks of 16 channels: whole rows of a width and dilation that are compiled in, one after
@@ -13,13 +14,15 @@ import ThreadPool
 /// columns of the map, rows inside, 4.4.
 ///
 /// On a Zen 5, one row after the other, of the time of the next best kernel: 73 to 98 % on YOLOv5's maps of 20 × 20, 65 to 97 % on 10 × 10, 13 × 13
-/// and 16 × 16. Lost: asking for the inputs ahead (2 to 10 % slower) or for the outputs (within 5 %); rows of 40 pixels, in the order of their
+/// and 16 × 16. With 16 registers, which hold the weights of 3 × 3 taps beside five sums, one vector of a block goes over two rows, then the other,
+/// which asks for the inputs of the next two meanwhile: on a Zen 4 and 512 channels of 20 × 20 under 3 × 3 taps, dilation 1 to 9, 52 to 76 % of the FMA
+/// peak, where the next best but `dw-slide-blocked` have 47 to 55 %. Lost: asking for the inputs ahead (2 to 10 % slower) or for the outputs (within 5 %); rows of 40 pixels, in the order of their
 /// phases where those that a column of taps spans leave L1 (of `dw-roll-blocked`'s time 92 to 103 % from L2, 98 to 133 % from L3).
 let depthwiseRowBlocked = Kernel(
     name: "dw-row-blocked-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw16c, threaded: true,
     summary: "rows of a width and dilation that are compiled in, on blocks of channels: no branch within a row",
     supports: { p in
-        guard vectorRegisters == 32 else { return .no(reason: "it takes 32 vector registers; dw-phase-blocked does with less") }
+        guard compilesRows else { return .no(reason: "it takes 16 vector registers and multiply-adds; dw-phase-blocked does with less") }
         guard p.strideH == 1, p.strideW == 1, p.oh == p.ih, p.ow == p.iw, p.kw % 2 == 1, p.padLeft == p.dilationW * (p.kw / 2) else {
             return .no(reason: "the map changes or shifts; it takes stride 1, an odd number of taps in a row and a padding that keeps the width")
         }
@@ -57,7 +60,7 @@ private func phaseRowShape(_ p: Problem) -> Int? {
     let radius = min(p.kh / 2, (p.ih - 1) / p.dilationH)
     for number in phaseRowShapes.indices {
         let shape = phaseRowShapes[number]
-        guard shape.width == p.iw, shape.dilation == p.dilationW, shape.radius == rowRadius(p), shape.radius == radius else { continue }
+        guard shape.width == p.iw, shape.dilation == p.dilationW, shape.radius == rowRadius(p), shape.radius == radius, compilesPhaseRows(number) else { continue }
         let most = mostPhaseRows(number)
         if (p.oh + p.dilationH - 1) / p.dilationH <= most, p.oh / p.dilationH >= most - 1 { return number }
     }
@@ -89,6 +92,7 @@ private final class RowJob: Sendable {
     let row, map, vectors: Int
     /// Floats from a vector's first weight to the first that a row meets.
     let firstTap: Int
+    nonisolated(unsafe) let least: UnsafePointer<Float>
 
     init(_ p: Problem, threads: Int, weights: UnsafePointer<Float>, starts: UnsafePointer<Float>) {
         problem = p
@@ -98,10 +102,12 @@ private final class RowJob: Sendable {
         byPhases = phased != nil
         shape = phased ?? rowShape(p)!
         row = p.iw * Layout.blockChannels
+        least = atrous_least(p.activation == .relu)
         firstTap = (p.kw / 2 - rowRadius(p)) * lanes
         let isWhole = sharesMaps(p, threads: threads)
         let together = phased.map { mostPhaseRows($0) } ?? 1
-        var most = isWhole ? p.oh : byPhases ? 1 : rowsOfUnit
+        // The second vector of a block is to find the lines of the first in L1.
+        var most = blockVectors > 1 ? (byPhases ? 1 : rowsOfPass) : isWhole ? p.oh : byPhases ? 1 : rowsOfUnit
         if activatesStored(p.activation) { most = min(most, max(1, activatedBytes / (4 * row * together))) }
         runs = byPhases ? RowRun.phases(p, radius: rowRadius(p), most: most) : RowRun.all(p, most: most)
         runsAtOnce = isWhole ? runs.count : 1
@@ -122,13 +128,23 @@ private final class RowJob: Sendable {
         for _ in share {
             for number in part * runsAtOnce..<(part + 1) * runsAtOnce {
                 let run = runs[number]
+                // Of several vectors the first brings the lines, the last asks for those that the next rows need beside these.
+                let isLast = number + 1 == runs.count
+                let next = runs[isLast ? 0 : number + 1]
+                let toNext = (next.input - run.input + (isLast ? p.ih : 0)) * row
                 for inBlock in 0..<blockVectors {
+                    var ahead = 0
+                    if inBlock == blockVectors - 1 {
+                        ahead = byPhases ? toNext : toNext + (next.tapRows - 1) * p.dilationH * row
+                    } else if isLast {
+                        ahead = toNext
+                    }
                     let channel = (vector + inBlock) * lanes
                     let first = place + inBlock * lanes
                     let a = RowArguments(
                         src: src + (first + run.input * row), weights: weights + ((channel * p.kh + run.tap * lanes) * p.kw + firstTap),
                         weightRowStep: p.kw * lanes, starts: starts + channel, dst: dst + (first + run.output * row), rows: run.rows,
-                        tapRowStep: p.dilationH * row, activation: p.activation)
+                        tapRowStep: p.dilationH * row, ahead: ahead, least: least, activation: p.activation)
                     if byPhases { runPhaseRows(shape, run.tapRows, a) } else { runRows(shape, tapRows: run.tapRows, a) }
                 }
             }
@@ -145,3 +161,5 @@ private final class RowJob: Sendable {
 
 /// Rows that a thread takes at once where threads share a map: a call reads the weights anew, and 20 rows are to be shared evenly by three.
 private let rowsOfUnit = 4
+/// Rows that one vector of a block goes over before the next does.
+private let rowsOfPass = 2

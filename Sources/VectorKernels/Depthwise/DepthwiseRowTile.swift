@@ -1,3 +1,4 @@
+import CVector
 import ConvCore
 
 /// Rows of a map, all under the same rows of taps; or first rows of phases, each with the others of its phase. Steps are in floats.
@@ -13,11 +14,16 @@ struct RowArguments {
     var rows: Int
     /// In src, from one row of taps to the next.
     var tapRowStep: Int
+    /// With 16 registers, from a pixel of src to one that is asked for meanwhile; may be zero.
+    var ahead: Int
+    /// What an output is at the least, on the way; other activations go over what is stored.
+    var least: UnsafePointer<Float>
     var activation: Activation
 }
 
-/// W pixels under rows of K taps, D apart, T of them at a time, or Q under four rows of taps (0: not compiled); only the type is used.
-private enum RowSize<let W: Int, let D: Int, let K: Int, let T: Int, let Q: Int> {}
+/// W pixels under rows of K taps, D apart, T of them at a time, or Q under four rows of taps (0: not compiled), with 16 registers S; only the type
+/// is used.
+private enum RowSize<let W: Int, let D: Int, let K: Int, let T: Int, let Q: Int, let S: Int> {}
 /// The same under R rows of taps, T at a time.
 private enum RowShape<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int> {}
 /// Part P of such a row.
@@ -26,17 +32,20 @@ private enum RowPart<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int,
 // What is written out below: pixels, taps and parts of a row.
 private let mostPixels = 20
 private let mostTaps = 5
-private let mostParts = 4
+private let mostParts = 5
 
 /// Whether all weights fit the registers beside ten sums, what they begin with, the least that they may be and eleven inputs that the
-/// compiler loads early. Else they are loaded with every row of inputs.
+/// compiler loads early; with 16 registers beside five sums, the least and an input. Else they are loaded with every row of inputs.
 @inline(__always)
-private func holdsWeights(_ taps: Int) -> Bool { taps &+ 23 <= vectorRegisters }
+private func holdsWeights(_ taps: Int) -> Bool { vectorRegisters == 32 ? taps &+ 23 <= 32 : taps <= 9 }
+
+/// Whether rows are compiled: on x86 below AVX2 no register would be left for the products.
+let compilesRows = vectorRegisters >= 16
 
 @inline(never)
 private func runRows<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int>(_ a: borrowing RowArguments, _ shape: RowShape<W, D, K, R, T>.Type) {
-    // With fewer no kernel comes here, and there is nothing to compile.
-    guard vectorRegisters == 32 else { return }
+    // Else no kernel comes here, and there is nothing to compile.
+    guard compilesRows else { return }
     var held = zeros(TileShape<R, K>.self)
     if holdsWeights(R &* K) {
         for r in 0..<R {
@@ -45,7 +54,7 @@ private func runRows<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int>
     }
     let start = load(a.starts)
     // A branch on the activation would cut the row into pieces.
-    let least = Vector(repeating: a.activation == .relu ? 0 : -.infinity)
+    let least = load(a.least)
     var src = a.src
     var dst = a.dst
     for _ in 0..<a.rows {
@@ -53,6 +62,7 @@ private func runRows<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int>
         rowPart(src, dst, a, held, start, least, RowPart<W, D, K, R, T, 1>.self)
         rowPart(src, dst, a, held, start, least, RowPart<W, D, K, R, T, 2>.self)
         rowPart(src, dst, a, held, start, least, RowPart<W, D, K, R, T, 3>.self)
+        rowPart(src, dst, a, held, start, least, RowPart<W, D, K, R, T, 4>.self)
         src += W &* Layout.blockChannels
         dst += W &* Layout.blockChannels
     }
@@ -69,14 +79,19 @@ private func rowPart<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int,
 ) {
     guard P * T < W else { return }
     var sum = zeros(InlineArray<T, Vector>.self)
-    for t in 0..<T { sum[t] = start }
+    let first = vectorRegisters == 32 ? start : load(loadedAnew(a.starts))
+    for t in 0..<T { sum[t] = first }
     inputRow(0, src, a, held, &sum, part)
     inputRow(1, src, a, held, &sum, part)
     inputRow(2, src, a, held, &sum, part)
     inputRow(3, src, a, held, &sum, part)
+    let bound = vectorRegisters == 32 ? least : load(loadedAnew(a.least))
     for t in 0..<T {
         let output = P &* T &+ t
-        if output < W { store(dst + output &* Layout.blockChannels, atLeast(sum[t], least)) }
+        if output < W {
+            if vectorRegisters < 32 { atrous_prefetch(src + (output &* Layout.blockChannels &+ a.ahead)) }
+            store(dst + output &* Layout.blockChannels, atLeast(sum[t], bound))
+        }
     }
 }
 
@@ -192,61 +207,72 @@ let rowShapes = [
 @inline(__always)
 func runRows(_ shape: Int, tapRows: Int, _ a: borrowing RowArguments) {
     switch shape {
-    case 0: runRows(tapRows, a, RowSize<10, 1, 3, 10, 0>.self)
-    case 1: runRows(tapRows, a, RowSize<10, 2, 3, 10, 0>.self)
-    case 2: runRows(tapRows, a, RowSize<10, 3, 3, 10, 0>.self)
-    case 3: runRows(tapRows, a, RowSize<10, 4, 3, 10, 0>.self)
-    case 4: runRows(tapRows, a, RowSize<10, 5, 3, 10, 0>.self)
-    case 5: runRows(tapRows, a, RowSize<10, 6, 3, 10, 0>.self)
-    case 6: runRows(tapRows, a, RowSize<10, 7, 3, 10, 0>.self)
-    case 7: runRows(tapRows, a, RowSize<10, 8, 3, 10, 0>.self)
-    case 8: runRows(tapRows, a, RowSize<10, 9, 3, 10, 0>.self)
-    case 9: runRows(tapRows, a, RowSize<13, 1, 3, 7, 0>.self)
-    case 10: runRows(tapRows, a, RowSize<13, 2, 3, 7, 0>.self)
-    case 11: runRows(tapRows, a, RowSize<13, 3, 3, 7, 0>.self)
-    case 12: runRows(tapRows, a, RowSize<13, 4, 3, 7, 0>.self)
-    case 13: runRows(tapRows, a, RowSize<13, 5, 3, 7, 0>.self)
-    case 14: runRows(tapRows, a, RowSize<13, 6, 3, 7, 0>.self)
-    case 15: runRows(tapRows, a, RowSize<13, 7, 3, 7, 0>.self)
-    case 16: runRows(tapRows, a, RowSize<13, 8, 3, 7, 0>.self)
-    case 17: runRows(tapRows, a, RowSize<13, 9, 3, 7, 0>.self)
-    case 18: runRows(tapRows, a, RowSize<13, 5, 5, 7, 0>.self)
-    case 19: runRows(tapRows, a, RowSize<16, 1, 3, 8, 0>.self)
-    case 20: runRows(tapRows, a, RowSize<16, 2, 3, 8, 0>.self)
-    case 21: runRows(tapRows, a, RowSize<16, 3, 3, 8, 0>.self)
-    case 22: runRows(tapRows, a, RowSize<16, 4, 3, 8, 0>.self)
-    case 23: runRows(tapRows, a, RowSize<16, 5, 3, 8, 0>.self)
-    case 24: runRows(tapRows, a, RowSize<16, 6, 3, 8, 0>.self)
-    case 25: runRows(tapRows, a, RowSize<16, 7, 3, 8, 0>.self)
-    case 26: runRows(tapRows, a, RowSize<16, 8, 3, 8, 0>.self)
-    case 27: runRows(tapRows, a, RowSize<16, 9, 3, 8, 0>.self)
-    case 28: runRows(tapRows, a, RowSize<16, 5, 5, 8, 6>.self)
-    case 29: runRows(tapRows, a, RowSize<16, 7, 5, 8, 0>.self)
-    case 30: runRows(tapRows, a, RowSize<20, 1, 3, 10, 0>.self)
-    case 31: runRows(tapRows, a, RowSize<20, 2, 3, 10, 0>.self)
-    case 32: runRows(tapRows, a, RowSize<20, 3, 3, 10, 0>.self)
-    case 33: runRows(tapRows, a, RowSize<20, 4, 3, 10, 0>.self)
-    case 34: runRows(tapRows, a, RowSize<20, 5, 3, 10, 0>.self)
-    case 35: runRows(tapRows, a, RowSize<20, 6, 3, 8, 0>.self)
-    case 36: runRows(tapRows, a, RowSize<20, 7, 3, 8, 0>.self)
-    case 37: runRows(tapRows, a, RowSize<20, 8, 3, 10, 0>.self)
-    case 38: runRows(tapRows, a, RowSize<20, 9, 3, 10, 0>.self)
-    case 39: runRows(tapRows, a, RowSize<20, 5, 5, 8, 8>.self)
-    case 40: runRows(tapRows, a, RowSize<20, 7, 5, 10, 0>.self)
-    case 41: runRows(tapRows, a, RowSize<20, 9, 5, 10, 0>.self)
+    case 0: runRows(tapRows, a, RowSize<10, 1, 3, 10, 0, 5>.self)
+    case 1: runRows(tapRows, a, RowSize<10, 2, 3, 10, 0, 5>.self)
+    case 2: runRows(tapRows, a, RowSize<10, 3, 3, 10, 0, 5>.self)
+    case 3: runRows(tapRows, a, RowSize<10, 4, 3, 10, 0, 4>.self)
+    case 4: runRows(tapRows, a, RowSize<10, 5, 3, 10, 0, 5>.self)
+    case 5: runRows(tapRows, a, RowSize<10, 6, 3, 10, 0, 5>.self)
+    case 6: runRows(tapRows, a, RowSize<10, 7, 3, 10, 0, 5>.self)
+    case 7: runRows(tapRows, a, RowSize<10, 8, 3, 10, 0, 5>.self)
+    case 8: runRows(tapRows, a, RowSize<10, 9, 3, 10, 0, 5>.self)
+    case 9: runRows(tapRows, a, RowSize<13, 1, 3, 7, 0, 5>.self)
+    case 10: runRows(tapRows, a, RowSize<13, 2, 3, 7, 0, 5>.self)
+    case 11: runRows(tapRows, a, RowSize<13, 3, 3, 7, 0, 5>.self)
+    case 12: runRows(tapRows, a, RowSize<13, 4, 3, 7, 0, 4>.self)
+    case 13: runRows(tapRows, a, RowSize<13, 5, 3, 7, 0, 5>.self)
+    case 14: runRows(tapRows, a, RowSize<13, 6, 3, 7, 0, 5>.self)
+    case 15: runRows(tapRows, a, RowSize<13, 7, 3, 7, 0, 5>.self)
+    case 16: runRows(tapRows, a, RowSize<13, 8, 3, 7, 0, 5>.self)
+    case 17: runRows(tapRows, a, RowSize<13, 9, 3, 7, 0, 5>.self)
+    case 18: runRows(tapRows, a, RowSize<13, 5, 5, 7, 0, 7>.self)
+    case 19: runRows(tapRows, a, RowSize<16, 1, 3, 8, 0, 5>.self)
+    case 20: runRows(tapRows, a, RowSize<16, 2, 3, 8, 0, 5>.self)
+    case 21: runRows(tapRows, a, RowSize<16, 3, 3, 8, 0, 5>.self)
+    case 22: runRows(tapRows, a, RowSize<16, 4, 3, 8, 0, 4>.self)
+    case 23: runRows(tapRows, a, RowSize<16, 5, 3, 8, 0, 5>.self)
+    case 24: runRows(tapRows, a, RowSize<16, 6, 3, 8, 0, 5>.self)
+    case 25: runRows(tapRows, a, RowSize<16, 7, 3, 8, 0, 5>.self)
+    case 26: runRows(tapRows, a, RowSize<16, 8, 3, 8, 0, 5>.self)
+    case 27: runRows(tapRows, a, RowSize<16, 9, 3, 8, 0, 5>.self)
+    case 28: runRows(tapRows, a, RowSize<16, 5, 5, 8, 6, 8>.self)
+    case 29: runRows(tapRows, a, RowSize<16, 7, 5, 8, 0, 8>.self)
+    case 30: runRows(tapRows, a, RowSize<20, 1, 3, 10, 0, 5>.self)
+    case 31: runRows(tapRows, a, RowSize<20, 2, 3, 10, 0, 5>.self)
+    case 32: runRows(tapRows, a, RowSize<20, 3, 3, 10, 0, 5>.self)
+    case 33: runRows(tapRows, a, RowSize<20, 4, 3, 10, 0, 4>.self)
+    case 34: runRows(tapRows, a, RowSize<20, 5, 3, 10, 0, 5>.self)
+    case 35: runRows(tapRows, a, RowSize<20, 6, 3, 8, 0, 5>.self)
+    case 36: runRows(tapRows, a, RowSize<20, 7, 3, 8, 0, 5>.self)
+    case 37: runRows(tapRows, a, RowSize<20, 8, 3, 10, 0, 5>.self)
+    case 38: runRows(tapRows, a, RowSize<20, 9, 3, 10, 0, 5>.self)
+    case 39: runRows(tapRows, a, RowSize<20, 5, 5, 8, 8, 7>.self)
+    case 40: runRows(tapRows, a, RowSize<20, 7, 5, 10, 0, 7>.self)
+    case 41: runRows(tapRows, a, RowSize<20, 9, 5, 10, 0, 7>.self)
     default: preconditionFailure("no such rows")
     }
 }
 
 @inline(__always)
-private func runRows<let W: Int, let D: Int, let K: Int, let T: Int, let Q: Int>(
-    _ tapRows: Int, _ a: borrowing RowArguments, _ size: RowSize<W, D, K, T, Q>.Type
+private func runRows<let W: Int, let D: Int, let K: Int, let T: Int, let Q: Int, let S: Int>(
+    _ tapRows: Int, _ a: borrowing RowArguments, _ size: RowSize<W, D, K, T, Q, S>.Type
 ) {
-    guard W <= mostPixels, K <= mostTaps, W <= mostParts &* T, Q == 0 || W <= mostParts &* Q else { preconditionFailure("not all of it is written out") }
-    switch tapRows {
-    case 1: runRows(a, RowShape<W, D, K, 1, T>.self)
-    case 2: runRows(a, RowShape<W, D, K, 2, T>.self)
-    case 3: runRows(a, RowShape<W, D, K, 3, T>.self)
-    default: if Q > 0 { runRows(a, RowShape<W, D, K, 4, Q>.self) }
+    guard W <= mostPixels, K <= mostTaps, W <= mostParts &* T, Q == 0 || W <= mostParts &* Q, W <= mostParts &* S else {
+        preconditionFailure("not all of it is written out")
+    }
+    if vectorRegisters == 32 {
+        switch tapRows {
+        case 1: runRows(a, RowShape<W, D, K, 1, T>.self)
+        case 2: runRows(a, RowShape<W, D, K, 2, T>.self)
+        case 3: runRows(a, RowShape<W, D, K, 3, T>.self)
+        default: if Q > 0 { runRows(a, RowShape<W, D, K, 4, Q>.self) }
+        }
+    } else {
+        switch tapRows {
+        case 1: runRows(a, RowShape<W, D, K, 1, S>.self)
+        case 2: runRows(a, RowShape<W, D, K, 2, S>.self)
+        case 3: runRows(a, RowShape<W, D, K, 3, S>.self)
+        default: if Q > 0 { runRows(a, RowShape<W, D, K, 4, S>.self) }
+        }
     }
 }

@@ -1,0 +1,119 @@
+import ConvCore
+import ThreadPool
+
+/// Depthwise convolution under 3 × 3 taps that keeps its map, on blocks of 16 channels: each row of outputs computed along its dilation phases,
+/// three sums sliding over the pixels of a phase, all nine weights in registers, three loads and one store per output.
+///
+/// While a row is computed the inputs that the next one needs beside its own are asked for: one more row of the map, where a phase begins all of
+/// its. At 8 lanes that is done with the second half of each line, whose inputs lie in L1. Order: blocks of channels, rows phase by phase, halves of
+/// a line, phases along the row, pixels.
+///
+/// The loop over pixels is kept as it is written: where the compiler made two or four pixels of one round, the same loads lay farther apart and an
+/// odd pixel was left over, which took 8 to 27 % more (prototypes in C, 8 lanes, 512 channels of 20 × 20 to 128 of 80 × 80).
+///
+/// Of the FMA peak of a Zen 4 on YOLOv5's maps of 40 × 40 and 80 × 80, dilation 2 to 9: 66 to 77 % at 8 lanes, where `dw-roll-blocked` and `dw-phase`
+/// reach 53 to 60 %; at 16 lanes 81 to 93 %, of `dw-roll-blocked`'s time 0.93 to 1.06, and 0.88 on 320 channels of 80 × 80. On the maps
+/// that `dw-row-blocked` has compiled that one is faster, but for dilation 4 and 5 at 8 lanes. Lost, at 8 lanes: inputs as operands of the
+/// multiply-adds and the sums of six pixels together (0.57 to 0.71 for 0.70 to 0.81 of the peak); tiles of six pixels walked down their columns
+/// (0.56 to 0.67); two phases at a time (within 3 %); asking for outputs as well, or for outputs first (up to 5 % slower); rows in the order of the map
+/// (up to 15 % slower where 2·d + 1 rows do not fit L1); phases of up to 20 pixels without a loop (5 to 15 % slower).
+let depthwiseSlideBlocked = Kernel(
+    name: "dw-slide-blocked-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw16c, threaded: true,
+    summary: "3×3 taps on blocks of channels: three sums slid along the phases of a row, all weights in registers",
+    supports: { p in
+        guard p.kh == 3, p.kw == 3 else { return .no(reason: "\(p.kh)×\(p.kw) taps; it takes 3×3; dw-phase takes others") }
+        guard p.strideH == 1, p.strideW == 1, p.oh == p.ih, p.ow == p.iw, p.padTop == p.dilationH, p.padLeft == p.dilationW
+        else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding of the dilation") }
+        return wholeBlocks(p.ic, insteadOf: "dw-phase")
+    },
+    memory: { p, _, _ in Kernel.Memory(packed: vectorMajorWithStartsBytes(p)) },
+    plan: { p, _, inputs in
+        let (weights, starts) = packVectorMajorWithStarts(p, inputs)
+        let job = SlideJob(p, threads: inputs.threads, weights: weights, starts: starts)
+        return Kernel.Plan { [pool = inputs.pool] src, dst in
+            pool.run { index in
+                job.run(ThreadPool.share(of: job.units, index: index, parts: pool.threads), src: src, dst: dst)
+            }
+        }
+    })
+
+/// The map cut into units of work: an image × a block of channels, or some of its rows. A class, since the copying of a large struct
+/// becomes a shared function with instructions of this level.
+private final class SlideJob: Sendable {
+    let problem: Problem
+    nonisolated(unsafe) let weights: UnsafePointer<Float>
+    nonisolated(unsafe) let starts: UnsafePointer<Float>
+    /// Of a map, each a row, in the order of the work.
+    let rows: [RowRun]
+    /// Rows of a unit of work.
+    let rowsAtOnce: Int
+    /// Floats of a row of a map and of a map, and vectors of all channels.
+    let row, map, vectors: Int
+
+    init(_ p: Problem, threads: Int, weights: UnsafePointer<Float>, starts: UnsafePointer<Float>) {
+        problem = p
+        self.weights = weights
+        self.starts = starts
+        row = p.iw * Layout.blockChannels
+        map = p.oh * row
+        vectors = p.ic / lanes
+        let rows = RowRun.all(p, most: 1)
+        self.rows = p.outputRowsInDilationOrder.map { rows[$0] }
+        rowsAtOnce = sharesMaps(p, threads: threads) ? rows.count : min(rows.count, 8)
+        parts = (rows.count + rowsAtOnce - 1) / rowsAtOnce
+        places = (p.ow + p.dilationW - 1) / p.dilationW
+        longest = (p.ow - 1) % p.dilationW + 1
+        phases = min(p.dilationW, p.ow)
+    }
+
+    /// Of a map, in units of work.
+    let parts: Int
+    /// The pixels of the longest phases of a row, how many phases have as many, and all of them.
+    let places, longest, phases: Int
+
+    var units: Int { problem.batch * problem.ic / Layout.blockChannels * parts }
+
+    func run(_ share: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>) {
+        let p = problem
+        var part = share.lowerBound % parts
+        var place = share.lowerBound / parts * map
+        var vector = share.lowerBound / parts * blockVectors % vectors
+        var a = SlideArguments(
+            src: src, weights: weights, starts: starts, dst: dst, rowStep: p.dilationH * row, step: p.dilationW * Layout.blockChannels,
+            places: places, longest: longest, phases: phases, ahead: 0, activation: p.activation)
+        for _ in share {
+            let last = min(rows.count, (part + 1) * rowsAtOnce)
+            for number in part * rowsAtOnce..<last {
+                let own = rows[number]
+                // What the next row needs beside this one's: a row below it, or where a phase or a map begins all of them.
+                let isLast = number + 1 == rows.count
+                let next = rows[isLast ? 0 : number + 1]
+                let toNext = (next.input - own.input + (isLast ? p.ih : 0)) * row
+                let begins = isLast || next.output != own.output + p.dilationH
+                a.src = src + place + own.input * row
+                a.dst = dst + place + own.output * row
+                a.weights = weights + (vector * 9 + own.tap * 3) * lanes
+                a.starts = starts + vector * lanes
+                a.ahead = begins ? toNext : 0
+                for inBlock in 0..<blockVectors {
+                    if inBlock == blockVectors - 1 { a.ahead = toNext + (next.tapRows - 1) * a.rowStep }
+                    runSlide(own.tapRows, a)
+                    a.src += lanes
+                    a.dst += lanes
+                    a.weights += 9 * lanes
+                    a.starts += lanes
+                }
+                activateStored(
+                    rows: 1, pixels: p.ow, dst + (place + own.output * row), rowStep: 0, step: Layout.blockChannels, groups: 1, vectors: blockVectors,
+                    groupStep: lanes, p.activation)
+            }
+            part += 1
+            if part == parts {
+                part = 0
+                place += map
+                vector += blockVectors
+                if vector == vectors { vector = 0 }
+            }
+        }
+    }
+}
