@@ -10,6 +10,7 @@ public let kernels: [Kernel] = [
     depthwisePhaseBlocked,
     depthwiseRollBlocked,
     depthwiseSlideBlocked,
+    depthwiseLineBlocked,
     depthwiseRowBlocked,
     depthwiseScaleBlocked,
     depthwiseScalePlanes,

@@ -115,6 +115,29 @@ import ThreadPool
         if InstructionSet.detected == .v4 { #expect(taken == 3 * 6 * 4) }
     }
 
+    /// Rows in one part and in several, of every length that a part can have, and phases of two lengths.
+    @Test(arguments: [5, 7, 9])
+    func linesAgreeWithTheOracle(taps k: Int) throws {
+        var taken = 0
+        var cases = 0
+        for (dilation, widths) in [(1, Array(1...32)), (2, [1, 3, 23, 38, 39]), (5, [3, 14, 61, 104])] {
+            for width in widths {
+                let activation = ["", "_relu", "_silu", "_hardswish"][width % 4]
+                let text = "dw:c32h\(width % 3 * dilation + 1)w\(width)k\(k)d\(dilation)\(activation)"
+                let data = try ProblemData(try Problem(parsing: text), seed: 16)
+                let able = Self.registry.split(for: data.problem).able.filter { $0.name.hasPrefix("dw-line") }
+                taken += able.count
+                cases += 1
+                for threads in [1, 3] {
+                    for (candidate, outcome) in try Trial(data, candidates: able.map { Candidate($0) }, pool: ThreadPool(threads: threads)).run(measuring: nil) {
+                        if case .failed(let fault) = outcome { Issue.record("\(candidate.name) on \(text), \(threads) threads: \(fault)") }
+                    }
+                }
+            }
+        }
+        if InstructionSet.detected == .v4 { #expect(taken == cases) }
+    }
+
     // Whole vectors of channels too, odd in number at 8 and at 16 lanes.
     @Test(arguments: ["dw:c40h9w26k3s2_silu", "dw:c37h7w45k7s2", "dw:c32h5w41k9s2_relu", "dw:c16h11w43k11s2_hardswish", "dw:c37h9w14k3d2_silu", "dw:c40h9w14k3d2_silu", "dw:c48h9w14k3d2_relu", "dw:mb2c32h12w11k3d2_silu", "dw:c16h11w23k5_hardswish", "pw:c37o53h9w5_silu",
                       "pw:c1100o40h6w5_silu", "pw:mb2c144o80h6w5_silu", "pw:c520o144h7w15_silu",

@@ -29,91 +29,10 @@ let depthwiseSlideBlocked = Kernel(
     memory: { p, _, _ in Kernel.Memory(packed: vectorMajorWithStartsBytes(p)) },
     plan: { p, _, inputs in
         let (weights, starts) = packVectorMajorWithStarts(p, inputs)
-        let job = SlideJob(p, threads: inputs.threads, weights: weights, starts: starts)
+        let job = PhaseRowJob(p, threads: inputs.threads, weights: weights, starts: starts)
         return Kernel.Plan { [pool = inputs.pool] src, dst in
             pool.run { index in
                 job.run(ThreadPool.share(of: job.units, index: index, parts: pool.threads), src: src, dst: dst)
             }
         }
     })
-
-/// The map cut into units of work: an image × a block of channels, or some of its rows. A class, since the copying of a large struct
-/// becomes a shared function with instructions of this level.
-private final class SlideJob: Sendable {
-    let problem: Problem
-    nonisolated(unsafe) let weights: UnsafePointer<Float>
-    nonisolated(unsafe) let starts: UnsafePointer<Float>
-    /// Of a map, each a row, in the order of the work.
-    let rows: [RowRun]
-    /// Rows of a unit of work.
-    let rowsAtOnce: Int
-    /// Floats of a row of a map and of a map, and vectors of all channels.
-    let row, map, vectors: Int
-
-    init(_ p: Problem, threads: Int, weights: UnsafePointer<Float>, starts: UnsafePointer<Float>) {
-        problem = p
-        self.weights = weights
-        self.starts = starts
-        row = p.iw * Layout.blockChannels
-        map = p.oh * row
-        vectors = p.ic / lanes
-        let rows = RowRun.all(p, most: 1)
-        self.rows = p.outputRowsInDilationOrder.map { rows[$0] }
-        rowsAtOnce = sharesMaps(p, threads: threads) ? rows.count : min(rows.count, 8)
-        parts = (rows.count + rowsAtOnce - 1) / rowsAtOnce
-        places = (p.ow + p.dilationW - 1) / p.dilationW
-        longest = (p.ow - 1) % p.dilationW + 1
-        phases = min(p.dilationW, p.ow)
-    }
-
-    /// Of a map, in units of work.
-    let parts: Int
-    /// The pixels of the longest phases of a row, how many phases have as many, and all of them.
-    let places, longest, phases: Int
-
-    var units: Int { problem.batch * problem.ic / Layout.blockChannels * parts }
-
-    func run(_ share: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>) {
-        let p = problem
-        var part = share.lowerBound % parts
-        var place = share.lowerBound / parts * map
-        var vector = share.lowerBound / parts * blockVectors % vectors
-        var a = SlideArguments(
-            src: src, weights: weights, starts: starts, dst: dst, rowStep: p.dilationH * row, step: p.dilationW * Layout.blockChannels,
-            places: places, longest: longest, phases: phases, ahead: 0, activation: p.activation)
-        for _ in share {
-            let last = min(rows.count, (part + 1) * rowsAtOnce)
-            for number in part * rowsAtOnce..<last {
-                let own = rows[number]
-                // What the next row needs beside this one's: a row below it, or where a phase or a map begins all of them.
-                let isLast = number + 1 == rows.count
-                let next = rows[isLast ? 0 : number + 1]
-                let toNext = (next.input - own.input + (isLast ? p.ih : 0)) * row
-                let begins = isLast || next.output != own.output + p.dilationH
-                a.src = src + place + own.input * row
-                a.dst = dst + place + own.output * row
-                a.weights = weights + (vector * 9 + own.tap * 3) * lanes
-                a.starts = starts + vector * lanes
-                a.ahead = begins ? toNext : 0
-                for inBlock in 0..<blockVectors {
-                    if inBlock == blockVectors - 1 { a.ahead = toNext + (next.tapRows - 1) * a.rowStep }
-                    runSlide(own.tapRows, a)
-                    a.src += lanes
-                    a.dst += lanes
-                    a.weights += 9 * lanes
-                    a.starts += lanes
-                }
-                activateStored(
-                    rows: 1, pixels: p.ow, dst + (place + own.output * row), rowStep: 0, step: Layout.blockChannels, groups: 1, vectors: blockVectors,
-                    groupStep: lanes, p.activation)
-            }
-            part += 1
-            if part == parts {
-                part = 0
-                place += map
-                vector += blockVectors
-                if vector == vectors { vector = 0 }
-            }
-        }
-    }
-}

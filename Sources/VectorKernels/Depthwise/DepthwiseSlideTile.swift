@@ -1,34 +1,16 @@
 import ConvCore
 import CVector
 
-/// What a row of outputs is computed from: rows of inputs, a dilation apart. Steps are in floats.
-struct SlideArguments {
-    /// The first pixel of the first live row.
-    var src: UnsafePointer<Float>
-    /// The first live row's taps; the other rows' lie behind.
-    var weights: UnsafePointer<Float>
-    /// What the sums begin with: bias or zero.
-    var starts: UnsafePointer<Float>
-    var dst: UnsafeMutablePointer<Float>
-    /// From one row of inputs to the next, and from one pixel of a phase to the next.
-    var rowStep, step: Int
-    /// The pixels of the longest phases of the row, and how many phases have as many; the others have one pixel less.
-    var places, longest, phases: Int
-    /// From the first row's inputs to those that are asked for meanwhile; may be zero.
-    var ahead: Int
-    var activation: Activation
-}
-
 /// R rows of three taps; only the type is used.
 typealias SlideTaps<let R: Int> = TileShape<R, 3>
 
 @inline(never)
-private func slide<let R: Int>(_ a: borrowing SlideArguments, _ shape: SlideTaps<R>.Type) {
+private func slide<let R: Int>(_ a: borrowing PhaseRowArguments, _ shape: SlideTaps<R>.Type) {
     var weight = zeros(shape)
     for r in 0..<R {
         for k in 0..<3 { weight[r][k] = load(a.weights + (r &* 3 &+ k) &* lanes) }
     }
-    let least = Vector(repeating: a.activation == .relu ? 0 : -.infinity)
+    let least = load(a.least)
     var src = a.src
     var dst = a.dst
     for phase in 0..<a.phases {
@@ -41,7 +23,7 @@ private func slide<let R: Int>(_ a: borrowing SlideArguments, _ shape: SlideTaps
 /// An input goes into the sums of the output to its left, of its own and of the one to its right. Nothing is computed in the padding.
 @inline(__always)
 private func slidePhase<let R: Int>(
-    _ places: Int, _ weight: borrowing SlideTaps<R>, _ a: borrowing SlideArguments, _ src: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>,
+    _ places: Int, _ weight: borrowing SlideTaps<R>, _ a: borrowing PhaseRowArguments, _ src: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>,
     _ least: Vector
 ) {
     var x = src
@@ -88,10 +70,10 @@ private func slidePhase<let R: Int>(
     store(out, atLeast(on, least))
 }
 
-/// Computes a row of outputs under so many rows of taps.
+/// Computes a row of outputs.
 @inline(__always)
-func runSlide(_ tapRows: Int, _ a: borrowing SlideArguments) {
-    switch tapRows {
+func runSlide(_ a: borrowing PhaseRowArguments) {
+    switch a.tapRows {
     case 1: slide(a, SlideTaps<1>.self)
     case 2: slide(a, SlideTaps<2>.self)
     default: slide(a, SlideTaps<3>.self)

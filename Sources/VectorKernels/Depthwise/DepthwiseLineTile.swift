@@ -1,0 +1,139 @@
+import ConvCore
+import CVector
+
+/// T pixels of a phase under rows of K taps, with inputs beside them in the row, left and right (1), or none (0); only the type is used.
+private enum LineShape<let K: Int, let T: Int, let L: Int, let R: Int> {}
+/// K columns of taps.
+enum LineTaps<let K: Int> {}
+
+/// How many of a row's weights are in registers beside T sums and an input; the others are operands from L1.
+@inline(__always)
+private func heldWeights(_ k: Int, pixels t: Int) -> Int { min(k, vectorRegisters &- 1 &- t) }
+
+/// T sums, `a.phases` times; rows of taps in a loop, each input of a row in a register for all the taps under which it meets these pixels. Which those
+/// are is settled at compile time.
+@inline(never)
+private func line<let K: Int, let T: Int, let L: Int, let R: Int>(_ a: borrowing PhaseRowArguments, _ shape: LineShape<K, T, L, R>.Type) {
+    // Else no kernel comes here, and there is nothing to compile.
+    guard compilesLines, K < 9 || T <= (L == 1 || R == 1 ? 9 : 10) else { return }
+    var src = a.src
+    var dst = a.dst
+    let last = a.weights + a.tapRows &* K &* lanes
+    for _ in 0..<a.phases {
+        var sum = zeros(InlineArray<T, Vector>.self)
+        let start = load(loadedAnew(a.starts))
+        for t in 0..<T { sum[t] = start }
+        var x = src
+        var w = a.weights
+        repeat {
+            var held = zeros(InlineArray<K, Vector>.self)
+            // What is not held is not loaded either.
+            for k in 0..<K { held[k] = load(w + k &* lanes) }
+            place(0, x, w, held, &sum, a, shape)
+            place(1, x, w, held, &sum, a, shape)
+            place(2, x, w, held, &sum, a, shape)
+            place(3, x, w, held, &sum, a, shape)
+            place(4, x, w, held, &sum, a, shape)
+            place(5, x, w, held, &sum, a, shape)
+            place(6, x, w, held, &sum, a, shape)
+            place(7, x, w, held, &sum, a, shape)
+            place(8, x, w, held, &sum, a, shape)
+            place(9, x, w, held, &sum, a, shape)
+            place(10, x, w, held, &sum, a, shape)
+            place(11, x, w, held, &sum, a, shape)
+            place(12, x, w, held, &sum, a, shape)
+            place(13, x, w, held, &sum, a, shape)
+            place(14, x, w, held, &sum, a, shape)
+            place(15, x, w, held, &sum, a, shape)
+            place(16, x, w, held, &sum, a, shape)
+            place(17, x, w, held, &sum, a, shape)
+            place(18, x, w, held, &sum, a, shape)
+            place(19, x, w, held, &sum, a, shape)
+            x += a.rowStep
+            w = loadedAnew(w + K &* lanes)
+        } while w != last
+        let least = load(loadedAnew(a.least))
+        for t in 0..<T {
+            atrous_prefetch(src + (t &* a.step &+ a.ahead))
+            store(dst + t &* a.step, atLeast(sum[t], least))
+        }
+        src += Layout.blockChannels
+        dst += Layout.blockChannels
+    }
+}
+
+/// The input `j` − K/2 places from the first pixel, if there is one: into the sum of every output that it lies under.
+@inline(__always)
+private func place<let K: Int, let T: Int, let L: Int, let R: Int>(
+    _ j: Int, _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>, _ held: borrowing InlineArray<K, Vector>, _ sum: inout InlineArray<T, Vector>,
+    _ a: borrowing PhaseRowArguments, _ shape: LineShape<K, T, L, R>.Type
+) {
+    let i = j &- K / 2
+    guard j < T &+ K &- 1, L == 1 || i >= 0, R == 1 || i < T else { return }
+    let value = load(x + i &* a.step)
+    // For every input anew: else they would wait in registers.
+    let anew = heldWeights(K, pixels: T) < K ? loadedAnew(w) : w
+    for k in 0..<K {
+        let t = j &- k
+        if t >= 0, t < T {
+            let weight = k < heldWeights(K, pixels: T) ? held[k] : load(anew + k &* lanes)
+            sum[t] = multiplyAdd(value, weight, sum[t])
+        }
+    }
+}
+
+/// Whether these tiles are compiled: with 32 registers the tiles of `dw-phase` do as well, on x86 below AVX2 there are no multiply-adds.
+let compilesLines = vectorRegisters == 16
+
+/// The columns of taps of compiled tiles.
+let lineTaps = [5, 7, 9]
+
+/// The part of neighbouring phases of `places` pixels that begins at pixel `first` of the row, cut into compiled tiles.
+func lineParts(places: Int, phases: Int, first: Int, dilation: Int, taps: Int) -> [PhaseRowPart] {
+    guard phases > 0 else { return [] }
+    // Of more, under nine columns, the compiler spills.
+    let (alone, most) = taps == 9 ? (10, 9) : (12, 10)
+    let count = places <= alone ? 1 : (places + most - 1) / most
+    return (0..<count).map { part in
+        let begin = places * part / count
+        let pixels = places * (part + 1) / count - begin
+        return PhaseRowPart(pixel: first + begin * dilation, phases: phases, shape: pixels + (part > 0 ? 16 : 0) + (part < count - 1 ? 32 : 0))
+    }
+}
+
+/// Computes a part of a row with the tile of that number, as ``lineParts(places:phases:first:dilation:taps:)`` numbers them.
+@inline(__always)
+func runLine<let K: Int>(_ shape: Int, _ a: borrowing PhaseRowArguments, _ taps: LineTaps<K>.Type) {
+    switch shape {
+    case 1: line(a, LineShape<K, 1, 0, 0>.self)
+    case 2: line(a, LineShape<K, 2, 0, 0>.self)
+    case 3: line(a, LineShape<K, 3, 0, 0>.self)
+    case 4: line(a, LineShape<K, 4, 0, 0>.self)
+    case 5: line(a, LineShape<K, 5, 0, 0>.self)
+    case 6: line(a, LineShape<K, 6, 0, 0>.self)
+    case 7: line(a, LineShape<K, 7, 0, 0>.self)
+    case 8: line(a, LineShape<K, 8, 0, 0>.self)
+    case 9: line(a, LineShape<K, 9, 0, 0>.self)
+    case 10: line(a, LineShape<K, 10, 0, 0>.self)
+    case 11: line(a, LineShape<K, 11, 0, 0>.self)
+    case 12: line(a, LineShape<K, 12, 0, 0>.self)
+    case 37: line(a, LineShape<K, 5, 0, 1>.self)
+    case 38: line(a, LineShape<K, 6, 0, 1>.self)
+    case 39: line(a, LineShape<K, 7, 0, 1>.self)
+    case 40: line(a, LineShape<K, 8, 0, 1>.self)
+    case 41: line(a, LineShape<K, 9, 0, 1>.self)
+    case 42: line(a, LineShape<K, 10, 0, 1>.self)
+    case 21: line(a, LineShape<K, 5, 1, 0>.self)
+    case 22: line(a, LineShape<K, 6, 1, 0>.self)
+    case 23: line(a, LineShape<K, 7, 1, 0>.self)
+    case 24: line(a, LineShape<K, 8, 1, 0>.self)
+    case 25: line(a, LineShape<K, 9, 1, 0>.self)
+    case 26: line(a, LineShape<K, 10, 1, 0>.self)
+    case 54: line(a, LineShape<K, 6, 1, 1>.self)
+    case 55: line(a, LineShape<K, 7, 1, 1>.self)
+    case 56: line(a, LineShape<K, 8, 1, 1>.self)
+    case 57: line(a, LineShape<K, 9, 1, 1>.self)
+    case 58: line(a, LineShape<K, 10, 1, 1>.self)
+    default: preconditionFailure("no such tile")
+    }
+}
