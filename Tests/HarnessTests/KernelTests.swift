@@ -80,62 +80,53 @@ import ThreadPool
         // Few rows of taps, an even number, another dilation, padding of one side.
         texts.append("g32mb1ic32ih9iw\(width)oc32oh9ow\(width)kh2kw3dh1dw4ph1pw5_relu")
         texts.append("g16mb1ic16ih9iw\(width)oc16oh9ow\(width)kh3kw3dh3dw1ph0pw2_silu")
+        let taken = try expectAgreement(texts, of: "dw-row", threads: [1, 3], seed: 14)
+        if InstructionSet.detected == .v4 { #expect(taken == 2 * [10: 110, 13: 102, 16: 96, 19: 0, 20: 88][width]!) }
+    }
+
+    /// Phases of one, two and more pixels, rows under one, two and three rows of taps, dilations of their own, threads that share maps.
+    @Test(arguments: [1, 2, 3, 4])
+    func slidRowsAgreeWithTheOracle(dilation d: Int) throws {
+        var texts = ["g16mb1ic16ih9iw20oc16oh9ow20kh3kw3dh1dw\(d)ph2pw\(d + 1)_silu"]
+        for width in Set([1, d, d + 1, 2 * d, 3 * d + 1, 9 * d - 1]).sorted() {
+            for height in Set([1, d + 1, 2 * d + 1, 4 * d]).sorted() {
+                let activation = ["", "_relu", "_silu", "_hardswish"][(width + height) % 4]
+                texts.append("dw:\(height == 1 ? "mb3c16" : "c48")h\(height)w\(width)k3d\(d)\(activation)")
+            }
+        }
+        let taken = try expectAgreement(texts, of: "dw-slide", threads: [1, 4], seed: 15)
+        // At every level.
+        if InstructionSet.detected == .v4 { #expect(taken == 3 * texts.count) }
+    }
+
+    /// Rows in one part and in several, of every length that a part can have, phases of two lengths, few rows of taps and many, batches.
+    @Test(arguments: [5, 7, 9])
+    func linesAgreeWithTheOracle(taps k: Int) throws {
+        var texts = ["g16mb1ic16ih5iw14oc16oh5ow14kh1kw\(k)dh3dw1ph0pw\(k / 2 * 2)", "g32mb2ic32ih20iw31oc32oh20ow31kh9kw\(k)dh1dw2ph8pw\(k / 2 * 3)_silu"]
+        for (dilation, widths) in [(1, Array(1...32)), (2, [1, 3, 23, 38, 39]), (5, [3, 14, 61, 104])] {
+            for width in widths {
+                let activation = ["", "_relu", "_silu", "_hardswish"][width % 4]
+                texts.append("dw:c32h\(width % 3 * dilation + 1)w\(width)k\(k)d\(dilation)\(activation)")
+            }
+        }
+        let taken = try expectAgreement(texts, of: "dw-line", threads: [1, 3], seed: 16)
+        if InstructionSet.detected == .v4 { #expect(taken == texts.count) }
+    }
+
+    /// Runs all kernels whose names begin so, and says how many took a problem.
+    private func expectAgreement(_ texts: [String], of prefix: String, threads: [Int], seed: UInt64) throws -> Int {
         var taken = 0
         for text in texts {
-            let data = try ProblemData(try Problem(parsing: text), seed: 14)
-            let able = Self.registry.split(for: data.problem).able.filter { $0.name.hasPrefix("dw-row") }
+            let data = try ProblemData(try Problem(parsing: text), seed: seed)
+            let able = Self.registry.split(for: data.problem).able.filter { $0.name.hasPrefix(prefix) }
             taken += able.count
-            for threads in [1, 3] {
+            for threads in threads {
                 for (candidate, outcome) in try Trial(data, candidates: able.map { Candidate($0) }, pool: ThreadPool(threads: threads)).run(measuring: nil) {
                     if case .failed(let fault) = outcome { Issue.record("\(candidate.name) on \(text), \(threads) threads: \(fault)") }
                 }
             }
         }
-        if InstructionSet.detected == .v4 { #expect(taken == 2 * [10: 110, 13: 102, 16: 96, 19: 0, 20: 88][width]!) }
-    }
-
-    /// Phases of one, two and more pixels, rows under one, two and three rows of taps, and more threads than maps.
-    @Test(arguments: [1, 2, 3, 4])
-    func slidRowsAgreeWithTheOracle(dilation d: Int) throws {
-        var taken = 0
-        for width in [1, d, d + 1, 2 * d, 3 * d + 1, 9 * d - 1] {
-            for height in Set([1, d + 1, 2 * d + 1, 4 * d]).sorted() {
-                let activation = ["", "_relu", "_silu", "_hardswish"][(width + height) % 4]
-                let text = "dw:\(height == 1 ? "mb3c16" : "c48")h\(height)w\(width)k3d\(d)\(activation)"
-                let data = try ProblemData(try Problem(parsing: text), seed: 15)
-                let able = Self.registry.split(for: data.problem).able.filter { $0.name.hasPrefix("dw-slide") }
-                taken += able.count
-                for threads in [1, 2] {
-                    for (candidate, outcome) in try Trial(data, candidates: able.map { Candidate($0) }, pool: ThreadPool(threads: threads)).run(measuring: nil) {
-                        if case .failed(let fault) = outcome { Issue.record("\(candidate.name) on \(text), \(threads) threads: \(fault)") }
-                    }
-                }
-            }
-        }
-        if InstructionSet.detected == .v4 { #expect(taken == 3 * 6 * 4) }
-    }
-
-    /// Rows in one part and in several, of every length that a part can have, and phases of two lengths.
-    @Test(arguments: [5, 7, 9])
-    func linesAgreeWithTheOracle(taps k: Int) throws {
-        var taken = 0
-        var cases = 0
-        for (dilation, widths) in [(1, Array(1...32)), (2, [1, 3, 23, 38, 39]), (5, [3, 14, 61, 104])] {
-            for width in widths {
-                let activation = ["", "_relu", "_silu", "_hardswish"][width % 4]
-                let text = "dw:c32h\(width % 3 * dilation + 1)w\(width)k\(k)d\(dilation)\(activation)"
-                let data = try ProblemData(try Problem(parsing: text), seed: 16)
-                let able = Self.registry.split(for: data.problem).able.filter { $0.name.hasPrefix("dw-line") }
-                taken += able.count
-                cases += 1
-                for threads in [1, 3] {
-                    for (candidate, outcome) in try Trial(data, candidates: able.map { Candidate($0) }, pool: ThreadPool(threads: threads)).run(measuring: nil) {
-                        if case .failed(let fault) = outcome { Issue.record("\(candidate.name) on \(text), \(threads) threads: \(fault)") }
-                    }
-                }
-            }
-        }
-        if InstructionSet.detected == .v4 { #expect(taken == cases) }
+        return taken
     }
 
     // Whole vectors of channels too, odd in number at 8 and at 16 lanes.

@@ -46,10 +46,10 @@ ATROUS_INLINE void atrous_finish_stores(void) { __atomic_thread_fence(__ATOMIC_S
 static const float atrous_zero_tile[20 * 16] __attribute__((aligned(64), unused)) = {0};
 ATROUS_INLINE const void *atrous_zeros(void) { return atrous_zero_tile; }
 
-// The least that a sum may be, for 16 lanes: zero, or where it is not rectified minus infinity.
 static const float atrous_no_least[16] __attribute__((aligned(64), unused)) = {
     -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY,
     -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY};
+// The least that an output may be, for 16 lanes: zero, or where it is not rectified minus infinity.
 ATROUS_INLINE const float *atrous_least(bool rectified) { return rectified ? atrous_zero_tile : atrous_no_least; }
 
 typedef int32_t atrous_i4 __attribute__((ext_vector_type(4)));

@@ -8,6 +8,12 @@ func overwrites(_ p: Problem) -> Bool {
         && p.ow == p.iw
 }
 
+/// Whether outputs lie where their inputs do: stride 1, odd numbers of taps, a padding of half of them.
+func keepsMap(_ p: Problem) -> Bool {
+    p.strideH == 1 && p.strideW == 1 && p.oh == p.ih && p.ow == p.iw && p.kh % 2 == 1 && p.kw % 2 == 1
+        && p.padTop == p.dilationH * (p.kh / 2) && p.padLeft == p.dilationW * (p.kw / 2)
+}
+
 /// Channels rounded up to whole vectors.
 func paddedChannels(_ p: Problem) -> Int { (p.ic + lanes - 1) / lanes * lanes }
 

@@ -3,7 +3,7 @@ import ThreadPool
 
 /// Depthwise convolution that keeps its map, on blocks of 16 channels: each row of outputs computed along its dilation phases, up to twelve pixels of
 /// a phase in one register tile, rows of taps in a loop. Whether inputs lie beside a tile in its row is compiled in, so that nothing is tested and no dead
-/// place costs anything; the only branches are those of the loops over rows of taps and over neighbouring phases, which have one count per row.
+/// place costs anything: within a part of a row the only branches are those of the loops over rows of taps and over neighbouring phases.
 ///
 /// Order: blocks of channels, rows phase by phase, halves of a line, parts of a row, phases, rows of taps. For 16 registers: on a Zen 4, of the FMA peak,
 /// under 5 × 5, 7 × 7 and 9 × 9 taps 78 to 84 % on 512 channels of 20 × 20 at dilation 1, 67 to 80 % on 256 of 40 × 40 at the dilation that is the number of
@@ -17,20 +17,15 @@ let depthwiseLineBlocked = Kernel(
     name: "dw-line-blocked-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw16c, threaded: true,
     summary: "register tile of a row of one dilation phase on blocks of channels, its ends compiled in",
     supports: { p in
-        guard compilesLines else { return .no(reason: "it is for 16 vector registers and multiply-adds; dw-phase-blocked takes them with others") }
-        guard lineTaps.contains(p.kw), p.kh % 2 == 1 else { return .no(reason: "\(p.kh)×\(p.kw) taps; it takes 5, 7 and 9 in a row, odd in a column; dw-phase-blocked takes others") }
-        guard p.strideH == 1, p.strideW == 1, p.oh == p.ih, p.ow == p.iw, p.padTop == p.dilationH * (p.kh / 2), p.padLeft == p.dilationW * (p.kw / 2)
-        else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding that keeps the map") }
+        guard compilesLines else { return .no(reason: "it is for 16 vector registers and multiply-adds; dw-phase-blocked takes any") }
+        guard lineTaps.contains(p.kw) else { return .no(reason: "\(p.kw) taps in a row; it takes 5, 7 and 9; dw-tile takes others") }
+        guard keepsMap(p) else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding that keeps the map; dw-tile takes it") }
         return wholeBlocks(p.ic, insteadOf: "dw-phase")
     },
     memory: { p, _, _ in Kernel.Memory(packed: vectorMajorWithStartsBytes(p)) },
     plan: { p, _, inputs in
         let (weights, starts) = packVectorMajorWithStarts(p, inputs)
-        let longest = (p.ow - 1) % p.dilationW + 1
-        let places = (p.ow + p.dilationW - 1) / p.dilationW
-        let parts = lineParts(places: places, phases: longest, first: 0, dilation: p.dilationW, taps: p.kw)
-            + lineParts(places: places - 1, phases: places > 1 ? p.dilationW - longest : 0, first: longest, dilation: p.dilationW, taps: p.kw)
-        let job = PhaseRowJob(p, threads: inputs.threads, weights: weights, starts: starts, rowParts: parts)
+        let job = LineJob(p, threads: inputs.threads, weights: weights, starts: starts, lineParts: lineParts(p))
         return Kernel.Plan { [pool = inputs.pool] src, dst in
             pool.run { index in
                 job.run(ThreadPool.share(of: job.units, index: index, parts: pool.threads), src: src, dst: dst)

@@ -13,9 +13,9 @@ private func heldWeights(_ k: Int, pixels t: Int) -> Int { min(k, vectorRegister
 /// T sums, `a.phases` times; rows of taps in a loop, each input of a row in a register for all the taps under which it meets these pixels. Which those
 /// are is settled at compile time.
 @inline(never)
-private func line<let K: Int, let T: Int, let L: Int, let R: Int>(_ a: borrowing PhaseRowArguments, _ shape: LineShape<K, T, L, R>.Type) {
+private func line<let K: Int, let T: Int, let L: Int, let R: Int>(_ a: borrowing LineArguments, _ shape: LineShape<K, T, L, R>.Type) {
     // Else no kernel comes here, and there is nothing to compile.
-    guard compilesLines, K < 9 || T <= (L == 1 || R == 1 ? 9 : 10) else { return }
+    guard compilesLines, T <= mostLinePixels(taps: K, beside: L == 1 || R == 1) else { return }
     var src = a.src
     var dst = a.dst
     let last = a.weights + a.tapRows &* K &* lanes
@@ -66,7 +66,7 @@ private func line<let K: Int, let T: Int, let L: Int, let R: Int>(_ a: borrowing
 @inline(__always)
 private func place<let K: Int, let T: Int, let L: Int, let R: Int>(
     _ j: Int, _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>, _ held: borrowing InlineArray<K, Vector>, _ sum: inout InlineArray<T, Vector>,
-    _ a: borrowing PhaseRowArguments, _ shape: LineShape<K, T, L, R>.Type
+    _ a: borrowing LineArguments, _ shape: LineShape<K, T, L, R>.Type
 ) {
     let i = j &- K / 2
     guard j < T &+ K &- 1, L == 1 || i >= 0, R == 1 || i < T else { return }
@@ -88,22 +88,35 @@ let compilesLines = vectorRegisters == 16
 /// The columns of taps of compiled tiles.
 let lineTaps = [5, 7, 9]
 
-/// The part of neighbouring phases of `places` pixels that begins at pixel `first` of the row, cut into compiled tiles.
-func lineParts(places: Int, phases: Int, first: Int, dilation: Int, taps: Int) -> [PhaseRowPart] {
+/// The most pixels of a tile, which is alone in its row or has inputs `beside` it: of more, under nine columns of taps, the compiler spills; beyond
+/// twelve, three weights would be held or fewer.
+@inline(__always)
+private func mostLinePixels(taps k: Int, beside: Bool) -> Int { k == 9 ? (beside ? 9 : 10) : (beside ? 10 : 12) }
+
+/// The rows of a map, cut into compiled tiles.
+func lineParts(_ p: Problem) -> [LinePart] {
+    let places = p.columns.longestPhase
+    // Behind so many, phases have a pixel less.
+    let longest = (p.ow - 1) % p.dilationW + 1
+    return lineParts(p, places: places, first: 0, phases: longest)
+        + (places > 1 ? lineParts(p, places: places - 1, first: longest, phases: p.dilationW - longest) : [])
+}
+
+/// Those of neighbouring phases of `places` pixels, from the one on that begins at pixel `first` of the row.
+private func lineParts(_ p: Problem, places: Int, first: Int, phases: Int) -> [LinePart] {
     guard phases > 0 else { return [] }
-    // Of more, under nine columns, the compiler spills.
-    let (alone, most) = taps == 9 ? (10, 9) : (12, 10)
-    let count = places <= alone ? 1 : (places + most - 1) / most
+    let most = mostLinePixels(taps: p.kw, beside: true)
+    let count = places <= mostLinePixels(taps: p.kw, beside: false) ? 1 : (places + most - 1) / most
     return (0..<count).map { part in
         let begin = places * part / count
         let pixels = places * (part + 1) / count - begin
-        return PhaseRowPart(pixel: first + begin * dilation, phases: phases, shape: pixels + (part > 0 ? 16 : 0) + (part < count - 1 ? 32 : 0))
+        return LinePart(pixel: first + begin * p.dilationW, phases: phases, shape: pixels + (part > 0 ? 16 : 0) + (part < count - 1 ? 32 : 0))
     }
 }
 
-/// Computes a part of a row with the tile of that number, as ``lineParts(places:phases:first:dilation:taps:)`` numbers them.
+/// Computes a part of a row with the tile of that number: its pixels, and 16 where there are inputs to the left of it, 32 to the right.
 @inline(__always)
-func runLine<let K: Int>(_ shape: Int, _ a: borrowing PhaseRowArguments, _ taps: LineTaps<K>.Type) {
+func runLine<let K: Int>(_ shape: Int, _ a: borrowing LineArguments, _ taps: LineTaps<K>.Type) {
     switch shape {
     case 1: line(a, LineShape<K, 1, 0, 0>.self)
     case 2: line(a, LineShape<K, 2, 0, 0>.self)
@@ -123,7 +136,6 @@ func runLine<let K: Int>(_ shape: Int, _ a: borrowing PhaseRowArguments, _ taps:
     case 40: line(a, LineShape<K, 8, 0, 1>.self)
     case 41: line(a, LineShape<K, 9, 0, 1>.self)
     case 42: line(a, LineShape<K, 10, 0, 1>.self)
-    case 21: line(a, LineShape<K, 5, 1, 0>.self)
     case 22: line(a, LineShape<K, 6, 1, 0>.self)
     case 23: line(a, LineShape<K, 7, 1, 0>.self)
     case 24: line(a, LineShape<K, 8, 1, 0>.self)

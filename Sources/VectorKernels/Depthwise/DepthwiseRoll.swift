@@ -14,7 +14,8 @@ import ThreadPool
 /// to 91 % and 54 to 63 % (`dw-phase` at 8 lanes 53 to 58). On phases of three rows `dw-phase` passes it. A Zen 5 computes twice as fast
 /// and reads L2 no faster: 96 to 98 % from L1 with rows of seven, 55 to 80 % of YOLOv5's maps. There rows of at most eight pixels in place
 /// of six, of which a phase of seven needs one column in place of two, are 1.1 to 1.25 times as fast;
-/// on a Zen 4 such rows are 2 to 4 % slower per output. On maps whose rows `dw-row-blocked` has compiled it passes this one.
+/// on a Zen 4 such rows are 2 to 4 % slower per output. On maps whose rows `dw-row-blocked` has compiled it passes this one, and so
+/// does `dw-slide-blocked` at 8 lanes on all of YOLOv5's, at 16 on most of 40 × 40 and more.
 ///
 /// `h` = 2 walks two vectors down together. With 8 lanes, where it would take both vectors of a line, no tile of two is left that does
 /// not spill.
@@ -60,8 +61,7 @@ private func rollKernel(
             admits: { fitsRoll(pixels: $0["t"], vectors: layout == .nhwc ? $0["h"] : 1) }),
         supports: { p in
             guard p.kh == 3, p.kw == 3 else { return .no(reason: "\(p.kh)×\(p.kw) taps; it takes 3×3; dw-phase takes others") }
-            guard p.strideH == 1, p.strideW == 1, p.oh == p.ih, p.ow == p.iw, p.padTop == p.dilationH, p.padLeft == p.dilationW
-            else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding of the dilation") }
+            guard keepsMap(p) else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding of the dilation") }
             return supportsChannels(p)
         },
         memory: { p, _, _ in Kernel.Memory(packed: vectorMajorWithStartsBytes(p)) },

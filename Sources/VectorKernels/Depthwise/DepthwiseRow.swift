@@ -14,10 +14,12 @@ import ThreadPool
 /// columns of the map, rows inside, 4.4.
 ///
 /// On a Zen 5, one row after the other, of the time of the next best kernel: 73 to 98 % on YOLOv5's maps of 20 × 20, 65 to 97 % on 10 × 10, 13 × 13
-/// and 16 × 16. With 16 registers, which hold the weights of 3 × 3 taps beside five sums, one vector of a block goes over two rows, then the other,
-/// which asks for the inputs of the next two meanwhile: on a Zen 4 and 512 channels of 20 × 20 under 3 × 3 taps, dilation 1 to 9, 52 to 76 % of the FMA
-/// peak, where the next best but `dw-slide-blocked` have 47 to 55 %. Lost: asking for the inputs ahead (2 to 10 % slower) or for the outputs (within 5 %); rows of 40 pixels, in the order of their
+/// and 16 × 16. Lost: asking for the inputs ahead (2 to 10 % slower) or for the outputs (within 5 %); rows of 40 pixels, in the order of their
 /// phases where those that a column of taps spans leave L1 (of `dw-roll-blocked`'s time 92 to 103 % from L2, 98 to 133 % from L3).
+///
+/// With 16 registers, which hold the weights of 3 × 3 taps beside five sums, one vector of a block goes over two rows, or the two or three of a phase,
+/// then the other, which asks for the inputs of the next ones meanwhile: on a Zen 4 and 512 channels of 20 × 20 under 3 × 3 taps, dilation 1 to 9, 52 to
+/// 76 % of the FMA peak, where the next best but `dw-slide-blocked` have 47 to 55 %.
 let depthwiseRowBlocked = Kernel(
     name: "dw-row-blocked-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw16c, threaded: true,
     summary: "rows of a width and dilation that are compiled in, on blocks of channels: no branch within a row",
@@ -106,8 +108,9 @@ private final class RowJob: Sendable {
         firstTap = (p.kw / 2 - rowRadius(p)) * lanes
         let isWhole = sharesMaps(p, threads: threads)
         let together = phased.map { mostPhaseRows($0) } ?? 1
-        // The second vector of a block is to find the lines of the first in L1.
-        var most = blockVectors > 1 ? (byPhases ? 1 : rowsOfPass) : isWhole ? p.oh : byPhases ? 1 : rowsOfUnit
+        var most = isWhole ? p.oh : byPhases ? 1 : rowsOfUnit
+        // The next vector of a block is to find the lines of the one before in L1.
+        if vectorRegisters < 32 { most = byPhases ? 1 : rowsOfPass }
         if activatesStored(p.activation) { most = min(most, max(1, activatedBytes / (4 * row * together))) }
         runs = byPhases ? RowRun.phases(p, radius: rowRadius(p), most: most) : RowRun.all(p, most: most)
         runsAtOnce = isWhole ? runs.count : 1
@@ -161,5 +164,5 @@ private final class RowJob: Sendable {
 
 /// Rows that a thread takes at once where threads share a map: a call reads the weights anew, and 20 rows are to be shared evenly by three.
 private let rowsOfUnit = 4
-/// Rows that one vector of a block goes over before the next does.
+/// Rows that one vector of a block goes over before the next does, with 16 registers.
 private let rowsOfPass = 2

@@ -90,7 +90,7 @@ private func phase<let W: Int, let D: Int, let M: Int, let N: Int, let K: Int>(
     }
 }
 
-/// Those of row `m` by themselves, with 16 registers: inputs are loaded for every row of outputs that they lie under.
+/// The outputs of row `m` by themselves, with 16 registers: inputs are loaded for every row of outputs that they lie under.
 @_transparent
 private func outputs<let W: Int, let D: Int, let M: Int, let N: Int, let K: Int>(
     _ m: Int, _ src: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ a: borrowing RowArguments, _ held: borrowing TileShape<3, 3>,
@@ -121,7 +121,7 @@ private func outputs<let W: Int, let D: Int, let M: Int, let N: Int, let K: Int>
     }
 }
 
-/// Those of row `i`.
+/// The inputs of row `i`.
 @_transparent
 private func inputs<let W: Int, let D: Int, let M: Int, let N: Int, let K: Int>(
     _ i: Int, _ src: UnsafePointer<Float>, _ a: borrowing RowArguments, _ held: borrowing TileShape<3, 3>, _ sum: inout TileShape<M, N>,
@@ -178,8 +178,8 @@ let phaseRowShapes = [
     (width: 20, dilation: 9, radius: 2),
 ]
 
-/// Whether rows whose longest phases have `n` pixels are compiled. With 16 registers, where a row of outputs is computed at a time, the compiler
-/// spills with four of them, and under 5 × 5 taps, where two rows at a time were 2 to 6 % faster than `dw-phase`, with three.
+/// Whether rows whose longest phases have `n` pixels are compiled. With 16 registers only those of at most three pixels under 3 × 3 taps, two or three rows
+/// together: with four pixels the compiler spills, and under 5 × 5 taps two rows of outputs at a time were only 2 to 6 % faster than `dw-phase`.
 @inline(__always)
 private func compilesPhase(pixels n: Int, taps k: Int) -> Bool { vectorRegisters == 32 || compilesRows && n <= 3 && k == 3 }
 

@@ -2,11 +2,10 @@ import ConvCore
 import ThreadPool
 
 /// Depthwise convolution under 3 × 3 taps that keeps its map, on blocks of 16 channels: each row of outputs computed along its dilation phases,
-/// three sums sliding over the pixels of a phase, all nine weights in registers, three loads and one store per output.
+/// three sums sliding over the pixels of a phase, all nine weights in registers, three inputs loaded per output.
 ///
-/// While a row is computed the inputs that the next one needs beside its own are asked for: one more row of the map, where a phase begins all of
-/// its. At 8 lanes that is done with the second half of each line, whose inputs lie in L1. Order: blocks of channels, rows phase by phase, halves of
-/// a line, phases along the row, pixels.
+/// While a row is computed the inputs that the next one needs beside its own are asked for (`LineJob`): at 8 lanes with the second half of each line,
+/// whose own inputs lie in L1. Order: blocks of channels, rows phase by phase, vectors of a block, phases along the row, pixels.
 ///
 /// The loop over pixels is kept as it is written: where the compiler made two or four pixels of one round, the same loads lay farther apart and an
 /// odd pixel was left over, which took 8 to 27 % more (prototypes in C, 8 lanes, 512 channels of 20 × 20 to 128 of 80 × 80).
@@ -21,15 +20,14 @@ let depthwiseSlideBlocked = Kernel(
     name: "dw-slide-blocked-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw16c, threaded: true,
     summary: "3×3 taps on blocks of channels: three sums slid along the phases of a row, all weights in registers",
     supports: { p in
-        guard p.kh == 3, p.kw == 3 else { return .no(reason: "\(p.kh)×\(p.kw) taps; it takes 3×3; dw-phase takes others") }
-        guard p.strideH == 1, p.strideW == 1, p.oh == p.ih, p.ow == p.iw, p.padTop == p.dilationH, p.padLeft == p.dilationW
-        else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding of the dilation") }
+        guard p.kh == 3, p.kw == 3 else { return .no(reason: "\(p.kh)×\(p.kw) taps; it takes 3×3; dw-tile takes others") }
+        guard keepsMap(p) else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding of the dilation; dw-tile takes it") }
         return wholeBlocks(p.ic, insteadOf: "dw-phase")
     },
     memory: { p, _, _ in Kernel.Memory(packed: vectorMajorWithStartsBytes(p)) },
     plan: { p, _, inputs in
         let (weights, starts) = packVectorMajorWithStarts(p, inputs)
-        let job = PhaseRowJob(p, threads: inputs.threads, weights: weights, starts: starts)
+        let job = LineJob(p, threads: inputs.threads, weights: weights, starts: starts)
         return Kernel.Plan { [pool = inputs.pool] src, dst in
             pool.run { index in
                 job.run(ThreadPool.share(of: job.units, index: index, parts: pool.threads), src: src, dst: dst)

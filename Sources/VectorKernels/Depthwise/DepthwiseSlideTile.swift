@@ -1,11 +1,11 @@
 import ConvCore
 import CVector
 
-/// R rows of three taps; only the type is used.
-typealias SlideTaps<let R: Int> = TileShape<R, 3>
+/// R rows of three taps.
+private typealias SlideTaps<let R: Int> = TileShape<R, 3>
 
 @inline(never)
-private func slide<let R: Int>(_ a: borrowing PhaseRowArguments, _ shape: SlideTaps<R>.Type) {
+private func slide<let R: Int>(_ a: borrowing LineArguments, _ shape: SlideTaps<R>.Type) {
     var weight = zeros(shape)
     for r in 0..<R {
         for k in 0..<3 { weight[r][k] = load(a.weights + (r &* 3 &+ k) &* lanes) }
@@ -23,7 +23,7 @@ private func slide<let R: Int>(_ a: borrowing PhaseRowArguments, _ shape: SlideT
 /// An input goes into the sums of the output to its left, of its own and of the one to its right. Nothing is computed in the padding.
 @inline(__always)
 private func slidePhase<let R: Int>(
-    _ places: Int, _ weight: borrowing SlideTaps<R>, _ a: borrowing PhaseRowArguments, _ src: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>,
+    _ places: Int, _ weight: borrowing SlideTaps<R>, _ a: borrowing LineArguments, _ src: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>,
     _ least: Vector
 ) {
     var x = src
@@ -54,7 +54,7 @@ private func slidePhase<let R: Int>(
             store(out, atLeast(left, least))
             left = on
             on = right
-            // Else the compiler makes several pixels of it.
+            // Else the compiler unrolls the loop.
             x = loadedAnew(x + step)
             out += step
         }
@@ -72,7 +72,7 @@ private func slidePhase<let R: Int>(
 
 /// Computes a row of outputs.
 @inline(__always)
-func runSlide(_ a: borrowing PhaseRowArguments) {
+func runSlide(_ a: borrowing LineArguments) {
     switch a.tapRows {
     case 1: slide(a, SlideTaps<1>.self)
     case 2: slide(a, SlideTaps<2>.self)

@@ -29,9 +29,7 @@ let depthwiseStage = Kernel(
         admits: { $0["t"] <= largestStagePixels(taps: 3, rows: $0["r"]) && $0["w"] * $0["v"] * lanes <= largestStageRow }),
     supports: { p in
         guard vectorRegisters < 32 else { return .no(reason: "it is for 16 registers; with 32 dw-phase passes it") }
-        guard p.strideH == 1, p.strideW == 1, p.oh == p.ih, p.ow == p.iw, p.kh % 2 == 1, p.kw % 2 == 1,
-            p.padTop == p.dilationH * (p.kh / 2), p.padLeft == p.dilationW * (p.kw / 2)
-        else { return .no(reason: "the map changes or shifts; it takes stride 1, an odd kernel, and padding of half of it") }
+        guard keepsMap(p) else { return .no(reason: "the map changes or shifts; it takes stride 1, an odd kernel, and padding of half of it") }
         guard p.kw >= 3, p.kw <= largestPhaseTaps, p.kh <= largestPhaseTaps else {
             return .no(reason: "\(p.kh)×\(p.kw) taps; it takes 3 to \(largestPhaseTaps) in a row; dw-tile takes them")
         }
