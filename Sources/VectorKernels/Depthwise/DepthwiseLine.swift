@@ -6,9 +6,9 @@ import ThreadPool
 /// place costs anything: within a part of a row the only branches are those of the loops over rows of taps and over neighbouring phases.
 ///
 /// Order: blocks of channels, rows phase by phase, halves of a line, parts of a row, phases, rows of taps. For 16 registers: on a Zen 4, of the FMA peak,
-/// under 5 × 5, 7 × 7 and 9 × 9 taps 78 to 84 % on 512 channels of 20 × 20 at dilation 1, 67 to 80 % on 256 of 40 × 40 at the dilation that is the number of
-/// taps, 76 to 85 % on 128 of 80 × 80, where the best other kernels reach 65 to 81, 56 to 66 and 59 to 70 %. On phases of two to four pixels `dw-phase` and
-/// `dw-row-blocked` pass it.
+/// under 5 × 5, 7 × 7 and 9 × 9 taps 67 to 80 % on 256 channels of 40 × 40 at the dilation that is the number of taps, 76 to 85 % on 128 of 80 × 80, where
+/// the best other kernels reach 56 to 66 and 59 to 70 %; under dense 5 × 5 and 7 × 7 taps 77 and 83 % on 512 of 20 × 20 for 64 and 74. On phases of two
+/// to four pixels `dw-phase` and `dw-row-blocked` pass it, `dw-stage` under 9 × 9 dense taps on 20 × 20.
 ///
 /// Lost, in prototypes: columns of taps outside and inputs as operands of the multiply-adds (within 3 % on whole phases, 10 to 80 % slower beside inputs of
 /// other tiles); columns of taps in two groups (up to 8 % slower); tiles of neighbouring pixels of all phases with both loops over taps

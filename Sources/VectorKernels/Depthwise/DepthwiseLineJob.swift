@@ -28,10 +28,9 @@ struct LineArguments {
     var least: UnsafePointer<Float>
 }
 
-/// Some pixels of neighbouring phases of a row: the first of all, in how many phases, and the number of the compiled tile.
-struct LinePart {
-    var pixel, phases, shape: Int
-}
+/// Some pixels of neighbouring phases of a row: the first of all, in how many phases, and the number of the compiled tile. A tuple: the copying of a
+/// struct becomes a shared function with instructions of this level.
+typealias LinePart = (pixel: Int, phases: Int, shape: Int)
 
 /// The map cut into units of work: an image × a block of channels, or some of its rows. A class, since the copying of a large struct
 /// becomes a shared function with instructions of this level.

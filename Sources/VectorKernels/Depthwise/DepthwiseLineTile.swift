@@ -110,7 +110,7 @@ private func lineParts(_ p: Problem, places: Int, first: Int, phases: Int) -> [L
     return (0..<count).map { part in
         let begin = places * part / count
         let pixels = places * (part + 1) / count - begin
-        return LinePart(pixel: first + begin * p.dilationW, phases: phases, shape: pixels + (part > 0 ? 16 : 0) + (part < count - 1 ? 32 : 0))
+        return (pixel: first + begin * p.dilationW, phases: phases, shape: pixels + (part > 0 ? 16 : 0) + (part < count - 1 ? 32 : 0))
     }
 }
 
