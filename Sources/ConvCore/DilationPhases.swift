@@ -19,6 +19,9 @@ extension Axis {
     /// Outputs of the longest phase.
     public var longestPhase: Int { (output + phaseStep - 1) / phaseStep }
 
+    /// How many phases, from the first on, have as many; the others have one fewer.
+    public var longestPhases: Int { (output - 1) % phaseStep + 1 }
+
     /// The outputs of every phase cut into tiles of at most `most`, as equal as can be: phase by phase, each from its first
     /// output on. A tile's outputs lie ``phaseStep`` apart, its inputs ``placeStep``.
     public func phaseTiles(most: Int) -> [PhaseTile] { phaseTiles(most: most, of: self) }

@@ -19,9 +19,8 @@ public struct RowRun: Sendable, Equatable {
     /// phases that have as many rows, at most so many in each. `tap` and `input` are those of the uppermost of these rows of taps and of the first
     /// row of outputs.
     public static func phases(_ p: Problem, radius: Int, most: Int) -> [RowRun] {
-        // Behind so many, phases have a row less.
-        let longer = (p.oh - 1) % p.dilationH + 1
-        return [0..<longer, longer..<min(p.dilationH, p.oh)].flatMap { range in
+        let longest = p.rows.longestPhases
+        return [0..<longest, longest..<min(p.dilationH, p.oh)].flatMap { range in
             stride(from: range.lowerBound, to: range.upperBound, by: most).map { first in
                 RowRun(
                     output: first, tap: p.kh / 2 - radius, input: first, rows: min(most, range.upperBound - first),

@@ -7,7 +7,6 @@
 // same text becomes xmm, ymm or zmm code. Vector widths: 4, 8 and 16 floats.
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdint.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -50,7 +49,7 @@ static const float atrous_no_least[16] __attribute__((aligned(64), unused)) = {
     -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY,
     -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY};
 // The least that an output may be, for 16 lanes: zero, or where it is not rectified minus infinity.
-ATROUS_INLINE const float *atrous_least(bool rectified) { return rectified ? atrous_zero_tile : atrous_no_least; }
+ATROUS_INLINE const float *atrous_least(_Bool rectified) { return rectified ? atrous_zero_tile : atrous_no_least; }
 
 typedef int32_t atrous_i4 __attribute__((ext_vector_type(4)));
 typedef int32_t atrous_i8 __attribute__((ext_vector_type(8)));

@@ -1,5 +1,4 @@
 import ConvCore
-import ThreadPool
 
 /// Depthwise convolution that keeps its map, on blocks of 16 channels: each row of outputs computed along its dilation phases, up to twelve pixels of
 /// a phase in one register tile, rows of taps in a loop. Whether inputs lie beside a tile in its row is compiled in, so that nothing is tested and no dead
@@ -23,12 +22,4 @@ let depthwiseLineBlocked = Kernel(
         return wholeBlocks(p.ic, insteadOf: "dw-phase")
     },
     memory: { p, _, _ in Kernel.Memory(packed: vectorMajorWithStartsBytes(p)) },
-    plan: { p, _, inputs in
-        let (weights, starts) = packVectorMajorWithStarts(p, inputs)
-        let job = LineJob(p, threads: inputs.threads, weights: weights, starts: starts, lineParts: lineParts(p))
-        return Kernel.Plan { [pool = inputs.pool] src, dst in
-            pool.run { index in
-                job.run(ThreadPool.share(of: job.units, index: index, parts: pool.threads), src: src, dst: dst)
-            }
-        }
-    })
+    plan: { p, _, inputs in planLines(p, inputs, parts: lineParts(p)) })

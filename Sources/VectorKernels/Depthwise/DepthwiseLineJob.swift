@@ -32,13 +32,24 @@ struct LineArguments {
 /// struct becomes a shared function with instructions of this level.
 typealias LinePart = (pixel: Int, phases: Int, shape: Int)
 
+/// Plans a kernel that computes rows in these parts, or whole where there are none.
+func planLines(_ p: Problem, _ inputs: Kernel.PlanInputs, parts: [LinePart] = []) -> Kernel.Plan {
+    let (weights, starts) = packVectorMajorWithStarts(p, inputs)
+    let job = LineJob(p, threads: inputs.threads, weights: weights, starts: starts, lineParts: parts)
+    return Kernel.Plan { [pool = inputs.pool] src, dst in
+        pool.run { index in
+            job.run(ThreadPool.share(of: job.units, index: index, parts: pool.threads), src: src, dst: dst)
+        }
+    }
+}
+
 /// The map cut into units of work: an image × a block of channels, or some of its rows. A class, since the copying of a large struct
 /// becomes a shared function with instructions of this level.
 ///
 /// Rows go phase by phase, so that each finds all but one of its rows of inputs in L1. They are computed for one vector of a block after the other, and
 /// with the last the inputs are asked for that the next row needs in its last live row; where a phase begins, those of its first live row before that,
 /// if there are several vectors.
-final class LineJob: Sendable {
+private final class LineJob: Sendable {
     let problem: Problem
     nonisolated(unsafe) let weights: UnsafePointer<Float>
     nonisolated(unsafe) let starts: UnsafePointer<Float>
@@ -54,7 +65,7 @@ final class LineJob: Sendable {
     /// Of a row, each its own call; none where a call takes a whole row.
     let lineParts: [LinePart]
 
-    init(_ p: Problem, threads: Int, weights: UnsafePointer<Float>, starts: UnsafePointer<Float>, lineParts: [LinePart] = []) {
+    init(_ p: Problem, threads: Int, weights: UnsafePointer<Float>, starts: UnsafePointer<Float>, lineParts: [LinePart]) {
         problem = p
         self.lineParts = lineParts
         least = atrous_least(p.activation == .relu)
@@ -69,7 +80,7 @@ final class LineJob: Sendable {
         let rounds = (p.oh + rowsOfUnit * threads - 1) / (rowsOfUnit * threads)
         parts = sharesMaps(p, threads: threads) ? 1 : min(p.oh, rounds * threads)
         places = p.columns.longestPhase
-        longest = (p.ow - 1) % p.dilationW + 1
+        longest = p.columns.longestPhases
     }
 
     var units: Int { problem.batch * problem.ic / Layout.blockChannels * parts }

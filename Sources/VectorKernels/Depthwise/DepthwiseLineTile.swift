@@ -96,8 +96,7 @@ private func mostLinePixels(taps k: Int, beside: Bool) -> Int { k == 9 ? (beside
 /// The rows of a map, cut into compiled tiles.
 func lineParts(_ p: Problem) -> [LinePart] {
     let places = p.columns.longestPhase
-    // Behind so many, phases have a pixel less.
-    let longest = (p.ow - 1) % p.dilationW + 1
+    let longest = p.columns.longestPhases
     return lineParts(p, places: places, first: 0, phases: longest)
         + (places > 1 ? lineParts(p, places: places - 1, first: longest, phases: p.dilationW - longest) : [])
 }

@@ -131,23 +131,13 @@ private final class RowJob: Sendable {
         for _ in share {
             for number in part * runsAtOnce..<(part + 1) * runsAtOnce {
                 let run = runs[number]
-                // Of several vectors the first brings the lines, the last asks for those that the next rows need beside these.
-                let isLast = number + 1 == runs.count
-                let next = runs[isLast ? 0 : number + 1]
-                let toNext = (next.input - run.input + (isLast ? p.ih : 0)) * row
                 for inBlock in 0..<blockVectors {
-                    var ahead = 0
-                    if inBlock == blockVectors - 1 {
-                        ahead = byPhases ? toNext : toNext + (next.tapRows - 1) * p.dilationH * row
-                    } else if isLast {
-                        ahead = toNext
-                    }
                     let channel = (vector + inBlock) * lanes
                     let first = place + inBlock * lanes
                     let a = RowArguments(
                         src: src + (first + run.input * row), weights: weights + ((channel * p.kh + run.tap * lanes) * p.kw + firstTap),
                         weightRowStep: p.kw * lanes, starts: starts + channel, dst: dst + (first + run.output * row), rows: run.rows,
-                        tapRowStep: p.dilationH * row, ahead: ahead, least: least, activation: p.activation)
+                        tapRowStep: p.dilationH * row, ahead: ahead(inBlock, number), least: least, activation: p.activation)
                     if byPhases { runPhaseRows(shape, run.tapRows, a) } else { runRows(shape, tapRows: run.tapRows, a) }
                 }
             }
@@ -159,6 +149,18 @@ private final class RowJob: Sendable {
                 if vector == vectors { vector = 0 }
             }
         }
+    }
+
+    /// From the inputs of a run to those that vector `inBlock` of a block asks for: with 16 registers the last vector for those that the next run needs
+    /// beside these, another where a map ends for the first of the next map.
+    @inline(__always)
+    private func ahead(_ inBlock: Int, _ number: Int) -> Int {
+        guard vectorRegisters < 32 else { return 0 }
+        let isLast = number + 1 == runs.count
+        let next = runs[isLast ? 0 : number + 1]
+        let toNext = (next.input - runs[number].input + (isLast ? problem.ih : 0)) * row
+        if inBlock < blockVectors - 1 { return isLast ? toNext : 0 }
+        return byPhases ? toNext : toNext + (next.tapRows - 1) * problem.dilationH * row
     }
 }
 

@@ -1,5 +1,4 @@
 import ConvCore
-import ThreadPool
 
 /// Depthwise convolution under 3 × 3 taps that keeps its map, on blocks of 16 channels: each row of outputs computed along its dilation phases,
 /// three sums sliding over the pixels of a phase, all nine weights in registers, three inputs loaded per output.
@@ -25,12 +24,4 @@ let depthwiseSlideBlocked = Kernel(
         return wholeBlocks(p.ic, insteadOf: "dw-phase")
     },
     memory: { p, _, _ in Kernel.Memory(packed: vectorMajorWithStartsBytes(p)) },
-    plan: { p, _, inputs in
-        let (weights, starts) = packVectorMajorWithStarts(p, inputs)
-        let job = LineJob(p, threads: inputs.threads, weights: weights, starts: starts)
-        return Kernel.Plan { [pool = inputs.pool] src, dst in
-            pool.run { index in
-                job.run(ThreadPool.share(of: job.units, index: index, parts: pool.threads), src: src, dst: dst)
-            }
-        }
-    })
+    plan: { p, _, inputs in planLines(p, inputs) })
