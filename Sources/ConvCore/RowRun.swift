@@ -2,7 +2,8 @@
 public struct RowRun: Sendable, Equatable {
     /// The first row of outputs, the first live row of taps, and the row of inputs that they meet each other in.
     public let output, tap, input: Int
-    /// How many rows of outputs and of live taps; of ``phases(_:radius:most:)``, first rows of phases and rows of each.
+    /// How many rows of outputs and of live taps; of ``phases(_:radius:most:)``, first rows of phases and rows of each; of ``together(_:most:)``, rows
+    /// of outputs and of inputs.
     public let rows, tapRows: Int
 
     /// All rows, from the top down, at most so many in each.
@@ -12,6 +13,24 @@ public struct RowRun: Sendable, Equatable {
             return RowRun(
                 output: output, tap: tap, input: output * p.strideH - p.padTop + tap * p.dilationH, rows: segment.outputs.count,
                 tapRows: segment.taps.count)
+        }
+    }
+
+    /// Rows of outputs a dilation apart, phase by phase from the top down, at most so many in each and as even as can be, where stride is 1 and the map keeps its rows. `tap`
+    /// and `input` are those of the first row of outputs.
+    public static func together(_ p: Problem, most: Int) -> [RowRun] {
+        let (d, radius) = (p.dilationH, p.kh / 2)
+        return (0..<min(d, p.oh)).flatMap { phase in
+            let count = (p.oh - phase + d - 1) / d
+            let runs = (count + most - 1) / most
+            return (0..<runs).map { run in
+                let first = count * run / runs
+                let rows = count * (run + 1) / runs - first
+                let above = min(radius, first)
+                return RowRun(
+                    output: phase + first * d, tap: radius - above, input: phase + (first - above) * d, rows: rows,
+                    tapRows: min(count, first + rows + radius) - (first - above))
+            }
         }
     }
 

@@ -43,6 +43,18 @@ func zeros<Tile>(_ type: Tile.Type) -> Tile { atrous_zeros().load(as: type) }
 @inline(__always)
 func loadedAnew(_ p: UnsafePointer<Float>) -> UnsafePointer<Float> { atrous_loaded_anew(p) }
 
+/// `v`, which is computed before anything that is loaded anew later on.
+@inline(__always)
+func settled(_ v: Vector) -> Vector {
+    #if ATROUS_X86_V4
+    atrous_settled16(v)
+    #elseif ATROUS_X86_V3
+    atrous_settled8(v)
+    #else
+    atrous_settled4(v)
+    #endif
+}
+
 /// a·b + c, fused where the instruction set can.
 @inline(__always)
 func multiplyAdd(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector {

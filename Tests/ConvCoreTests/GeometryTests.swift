@@ -60,6 +60,12 @@ import Testing
         #expect(phases.map(\.output) == [0, 2, 6] && phases.map(\.input) == [0, 2, 6] && phases.map(\.tap) == [2, 2, 2])
         #expect(phases.map(\.rows) == [2, 4, 3] && phases.map(\.tapRows) == [3, 2, 2])
         #expect(RowRun.phases(try Problem(parsing: "dw:c1h20k3d10"), radius: 1, most: 20).map(\.rows) == [10])
+        let together = RowRun.together(try Problem(parsing: "dw:c1h7k3d2"), most: 2)
+        #expect(together.map(\.output) == [0, 4, 1, 3] && together.map(\.input) == [0, 2, 1, 1] && together.map(\.tap) == [1, 0, 1, 0])
+        #expect(together.map(\.rows) == [2, 2, 1, 2] && together.map(\.tapRows) == [3, 3, 2, 3])
+        let single = RowRun.together(try Problem(parsing: "dw:c1h20k9d9"), most: 1)
+        #expect(single.map(\.output).prefix(4) == [0, 9, 18, 1] && single.map(\.tapRows).prefix(4) == [3, 3, 3, 3] && single.map(\.tap).prefix(4) == [4, 3, 2, 4])
+        #expect(single.last?.output == 17 && single.last?.input == 8 && single.last?.tap == 3 && single.last?.tapRows == 2)
         #expect(Axis(input: 4, output: 8, kernel: 1, stride: 1, dilation: 1, pad: 2).liveTapCounts == 0...1)
     }
 

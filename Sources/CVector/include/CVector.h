@@ -96,6 +96,30 @@ ATROUS_INLINE const float *atrous_loaded_anew(const float *p) {
     __asm__ volatile("" : "+r"(p));
     return p;
 }
+// v, which is computed before anything that is loaded anew later on.
+#if defined(__x86_64__)
+#define ATROUS_SETTLE(v) __asm__ volatile("" : "+x"(v))
+#elif defined(__aarch64__)
+#define ATROUS_SETTLE(v) __asm__ volatile("" : "+w"(v))
+#else
+#define ATROUS_SETTLE(v) (void)0
+#endif
+ATROUS_INLINE atrous_f4 atrous_settled4(atrous_f4 v) {
+    ATROUS_SETTLE(v);
+    return v;
+}
+#if defined(__AVX2__)
+ATROUS_INLINE atrous_f8 atrous_settled8(atrous_f8 v) {
+    ATROUS_SETTLE(v);
+    return v;
+}
+#endif
+#if defined(__AVX512F__)
+ATROUS_INLINE atrous_f16 atrous_settled16(atrous_f16 v) {
+    __asm__ volatile("" : "+v"(v));
+    return v;
+}
+#endif
 // Asks for the cache line at p, to be read later on: it comes into L2.
 ATROUS_INLINE void atrous_prefetch_far(const void *p) { __builtin_prefetch(p, 0, 2); }
 // Asks for the cache line at p, to be read.

@@ -2,12 +2,14 @@ import ConvCore
 
 /// Depthwise convolution that keeps its map, on blocks of 16 channels: each row of outputs computed along its dilation phases, up to twelve pixels of
 /// a phase in one register tile, rows of taps in a loop. Whether inputs lie beside a tile in its row is compiled in, so that nothing is tested and no dead
-/// place costs anything: within a part of a row the only branches are those of the loops over rows of taps and over neighbouring phases.
+/// place costs anything: within a part of a row the only branches are those of the loops over rows of taps and over neighbouring phases. Phases of up to
+/// three pixels either way are computed as a whole (`DepthwisePatchTile`).
 ///
 /// Order: blocks of channels, rows phase by phase, halves of a line, parts of a row, phases, rows of taps. For 16 registers: on a Zen 4, of the FMA peak,
 /// under 5 × 5, 7 × 7 and 9 × 9 taps 67 to 80 % on 256 channels of 40 × 40 at the dilation that is the number of taps, 76 to 85 % on 128 of 80 × 80, where
-/// the best other kernels reach 56 to 66 and 59 to 70 %; under dense 5 × 5 and 7 × 7 taps 77 and 83 % on 512 of 20 × 20 for 64 and 74. On phases of two
-/// to four pixels `dw-phase` and `dw-row-blocked` pass it, `dw-stage` under 9 × 9 dense taps on 20 × 20.
+/// the best other kernels reach 56 to 66 and 59 to 70 %; under dense 5 × 5 and 7 × 7 taps 77 and 83 % on 512 of 20 × 20 for 64 and 74; under 7 × 7
+/// and 9 × 9 taps at dilation 7 and 9 there, whose phases are whole, 76 and 60 % for 60 and 50. On phases of four pixels `dw-phase` and `dw-row-blocked` pass it,
+/// `dw-stage` under 9 × 9 dense taps on 20 × 20.
 ///
 /// Lost, in prototypes: columns of taps outside and inputs as operands of the multiply-adds (within 3 % on whole phases, 10 to 80 % slower beside inputs of
 /// other tiles); columns of taps in two groups (up to 8 % slower); tiles of neighbouring pixels of all phases with both loops over taps
@@ -22,4 +24,4 @@ let depthwiseLineBlocked = Kernel(
         return wholeBlocks(p.ic, insteadOf: "dw-phase")
     },
     memory: { p, _, _ in Kernel.Memory(packed: vectorMajorWithStartsBytes(p)) },
-    plan: { p, _, inputs in planLines(p, inputs, parts: lineParts(p)) })
+    plan: { p, _, inputs in planLines(p, inputs, .lines, parts: lineParts(p)) })

@@ -4,38 +4,65 @@ import ThreadPool
 
 // What the kernels share that compute rows of a map phase by phase along the row.
 
-/// What a row of outputs, or a part of it, is computed from: rows of inputs, a dilation apart. Steps are in floats.
+/// What rows of outputs a dilation apart, or parts of them, are computed from: rows of inputs, as far apart. Steps are in floats.
 struct LineArguments {
-    /// The first pixel of the first live row.
+    /// The first pixel of the first row of inputs.
     var src: UnsafePointer<Float>
-    /// The first live row's taps; the other rows' lie behind.
+    /// Of all rows of taps.
     var weights: UnsafePointer<Float>
     /// What the sums begin with: bias or zero.
     var starts: UnsafePointer<Float>
     /// The first output.
     var dst: UnsafeMutablePointer<Float>
-    /// Live rows of taps.
-    var tapRows: Int
-    /// From one row of inputs to the next, and from one pixel of a phase to the next.
+    /// Rows of outputs, the row of taps that the first of them meets the first row of inputs under, and rows of inputs.
+    var rows, tap, inputRows: Int
+    /// From one row to the next, and from one pixel of a phase to the next.
     var rowStep, step: Int
     /// Neighbouring phases to compute.
     var phases: Int
-    /// Of a whole row: the pixels of its longest phases, and how many phases have as many; the others have one pixel less.
+    /// Of a strip of columns: the pixels of its longest phases, and how many phases have as many; the others have one pixel less.
     var places, longest: Int
-    /// From the first row's inputs to those that are asked for meanwhile; may be zero.
+    /// Whether there are inputs a step to the left of it, and to the right.
+    var hasLeft, hasRight: Bool
+    /// From the first row's inputs to those that the first vector of a block asks for meanwhile, in `asks` rows of it; the next vector asks for as many
+    /// further on.
     var ahead: Int
     /// What an output is at the least, on the way; other activations go over what is stored.
     var least: UnsafePointer<Float>
 }
 
+/// How many rows of inputs each vector of a block asks for, where so many rows of outputs are computed together.
+@inline(__always)
+func asks(rows: Int) -> Int { (rows &+ blockVectors &- 1) / blockVectors }
+
 /// Some pixels of neighbouring phases of a row: the first of all, in how many phases, and the number of the compiled tile. A tuple: the copying of a
 /// struct becomes a shared function with instructions of this level.
 typealias LinePart = (pixel: Int, phases: Int, shape: Int)
 
-/// Plans a kernel that computes rows in these parts, or whole where there are none.
-func planLines(_ p: Problem, _ inputs: Kernel.PlanInputs, parts: [LinePart] = []) -> Kernel.Plan {
+/// What rows are computed with.
+enum LineTiles {
+    /// 3 × 3 taps slid along phases of any length; each row is one part.
+    case slides
+    /// Rows of one phase, of which ``LinePart`` tells the compiled tile.
+    case lines
+    /// Whole phases, of which ``LinePart`` tells the pixels of a row.
+    case patches
+}
+
+/// A strip of the columns of a map: its first pixel and its width. A tuple like ``LinePart``.
+typealias LineStrip = (pixel: Int, width: Int)
+
+/// Plans a kernel that computes rows with such tiles, in these parts; at most so many rows together, in strips of at most so many columns. Whole phases of
+/// few pixels are computed as such.
+func planLines(
+    _ p: Problem, _ inputs: Kernel.PlanInputs, _ tiles: LineTiles, parts: [LinePart] = [], mostRows: Int = 1, mostColumns: Int = .max
+) -> Kernel.Plan {
     let (weights, starts) = packVectorMajorWithStarts(p, inputs)
-    let job = LineJob(p, threads: inputs.threads, weights: weights, starts: starts, lineParts: parts)
+    let isPatches = computesPatches(p)
+    if isPatches { keepPatchTaps(p, weights) }
+    let job = LineJob(
+        p, threads: inputs.threads, weights: weights, starts: starts, isPatches ? .patches : tiles, lineParts: isPatches ? patchParts(p) : parts,
+        mostRows: isPatches ? mostPatchPixels : mostRows, mostColumns: isPatches ? .max : mostColumns)
     return Kernel.Plan { [pool = inputs.pool] src, dst in
         pool.run { index in
             job.run(ThreadPool.share(of: job.units, index: index, parts: pool.threads), src: src, dst: dst)
@@ -46,41 +73,50 @@ func planLines(_ p: Problem, _ inputs: Kernel.PlanInputs, parts: [LinePart] = []
 /// The map cut into units of work: an image × a block of channels, or some of its rows. A class, since the copying of a large struct
 /// becomes a shared function with instructions of this level.
 ///
-/// Rows go phase by phase, so that each finds all but one of its rows of inputs in L1. They are computed for one vector of a block after the other, and
-/// with the last the inputs are asked for that the next row needs in its last live row; where a phase begins, those of its first live row before that,
-/// if there are several vectors.
+/// Rows go phase by phase, so that each finds all but the last of its rows of inputs in L1, as many as are computed together; those, the row before
+/// does ask for. They are computed for one vector of a block after the other, and in strips of columns where whole rows do not fit L1.
 private final class LineJob: Sendable {
     let problem: Problem
     nonisolated(unsafe) let weights: UnsafePointer<Float>
     nonisolated(unsafe) let starts: UnsafePointer<Float>
     nonisolated(unsafe) let least: UnsafePointer<Float>
-    /// Of a map, each a row, in the order of the work.
-    let rows: [RowRun]
+    /// Of a map, in the order of the work.
+    let runs: [RowRun]
     /// Units of work of a map.
     let parts: Int
+    let strips: [LineStrip]
     /// Floats of a row of a map and of a map, and vectors of all channels.
     let row, map, vectors: Int
-    /// See `LineArguments`.
-    let places, longest: Int
-    /// Of a row, each its own call; none where a call takes a whole row.
+    let tiles: LineTiles
+    /// Of a row, each its own call.
     let lineParts: [LinePart]
+    /// Columns of taps of a patch.
+    let patchTaps: Int
+    /// Floats from one vector's weights to the next one's.
+    let weightStep: Int
 
-    init(_ p: Problem, threads: Int, weights: UnsafePointer<Float>, starts: UnsafePointer<Float>, lineParts: [LinePart]) {
+    init(
+        _ p: Problem, threads: Int, weights: UnsafePointer<Float>, starts: UnsafePointer<Float>, _ tiles: LineTiles, lineParts: [LinePart],
+        mostRows: Int, mostColumns: Int
+    ) {
         problem = p
+        self.tiles = tiles
         self.lineParts = lineParts
+        patchTaps = patchColumns(p)
+        weightStep = (tiles == .patches ? patchTaps * patchTaps : p.kh * p.kw) * lanes
         least = atrous_least(p.activation == .relu)
         self.weights = weights
         self.starts = starts
         row = p.iw * Layout.blockChannels
         map = p.oh * row
         vectors = p.ic / lanes
-        let rows = RowRun.all(p, most: 1)
-        self.rows = p.outputRowsInDilationOrder.map { rows[$0] }
+        runs = RowRun.together(p, most: mostRows)
         // As many for every thread.
         let rounds = (p.oh + rowsOfUnit * threads - 1) / (rowsOfUnit * threads)
-        parts = sharesMaps(p, threads: threads) ? 1 : min(p.oh, rounds * threads)
-        places = p.columns.longestPhase
-        longest = p.columns.longestPhases
+        parts = sharesMaps(p, threads: threads) ? 1 : min(runs.count, rounds * threads)
+        // Each has a pixel of every phase.
+        let strips = max(1, min(1 + (p.ow - 1) / mostColumns, p.ow / p.dilationW))
+        self.strips = (0..<strips).map { (pixel: p.ow * $0 / strips, width: p.ow * ($0 + 1) / strips - p.ow * $0 / strips) }
     }
 
     var units: Int { problem.batch * problem.ic / Layout.blockChannels * parts }
@@ -90,36 +126,24 @@ private final class LineJob: Sendable {
         var part = share.lowerBound % parts
         var place = share.lowerBound / parts * map
         var vector = share.lowerBound / parts * blockVectors % vectors
-        let taps = p.kh * p.kw
         var a = LineArguments(
-            src: src, weights: weights, starts: starts, dst: dst, tapRows: 0, rowStep: p.dilationH * row, step: p.dilationW * Layout.blockChannels,
-            phases: min(p.dilationW, p.ow), places: places, longest: longest, ahead: 0, least: least)
+            src: src, weights: weights, starts: starts, dst: dst, rows: 1, tap: 0, inputRows: 0, rowStep: p.dilationH * row, step: p.dilationW * Layout.blockChannels,
+            phases: min(p.dilationW, p.ow), places: 0, longest: 0, hasLeft: false, hasRight: false, ahead: 0, least: least)
         for _ in share {
-            for number in rows.count * part / parts..<rows.count * (part + 1) / parts {
-                let own = rows[number]
-                let isLast = number + 1 == rows.count
-                let next = rows[isLast ? 0 : number + 1]
-                let toNext = (next.input - own.input + (isLast ? p.ih : 0)) * row
-                let begins = isLast || next.output != own.output + p.dilationH
-                a.weights = weights + (vector * taps + own.tap * p.kw) * lanes
+            for strip in 0..<strips.count {
+                let own = strips[strip]
+                a.hasLeft = strip > 0
+                a.hasRight = strip + 1 < strips.count
+                a.places = (own.width + p.dilationW - 1) / p.dilationW
+                a.longest = (own.width - 1) % p.dilationW + 1
+                a.weights = weights + vector * weightStep
                 a.starts = starts + vector * lanes
-                a.tapRows = own.tapRows
-                a.ahead = begins ? toNext : 0
-                for inBlock in 0..<blockVectors {
-                    if inBlock == blockVectors - 1 { a.ahead = toNext + (next.tapRows - 1) * a.rowStep }
-                    a.src = src + (place + own.input * row + inBlock * lanes)
-                    a.dst = dst + (place + own.output * row + inBlock * lanes)
-                    if lineParts.isEmpty {
-                        runSlide(a)
-                    } else {
-                        runParts(&a)
-                    }
-                    a.weights += taps * lanes
-                    a.starts += lanes
-                }
-                activateStored(
-                    rows: 1, pixels: p.ow, dst + (place + own.output * row), rowStep: 0, step: Layout.blockChannels, groups: 1, vectors: blockVectors,
-                    groupStep: Layout.blockChannels, p.activation)
+                let numbers = runs.count * part / parts..<runs.count * (part + 1) / parts
+                let endsMap = !a.hasRight && numbers.upperBound == runs.count
+                let toNext = (strips[a.hasRight ? strip + 1 : 0].pixel - own.pixel) * Layout.blockChannels + (endsMap ? map : 0)
+                run(
+                    numbers, at: place + own.pixel * Layout.blockChannels, width: own.width,
+                    then: a.hasRight ? numbers.lowerBound : endsMap ? 0 : numbers.upperBound, toNext: toNext, src: src, dst: dst, &a)
             }
             part += 1
             if part == parts {
@@ -131,19 +155,67 @@ private final class LineJob: Sendable {
         }
     }
 
-    /// In place: what is copied as a whole just after parts of it were written has to wait for all stores before them, those of the map too.
-    private func runParts(_ a: inout LineArguments) {
-        let (src, dst) = (a.src, a.dst)
-        for number in 0..<lineParts.count {
-            let part = lineParts[number]
-            a.src = src + part.pixel * Layout.blockChannels
-            a.dst = dst + part.pixel * Layout.blockChannels
-            a.phases = part.phases
-            switch problem.kw {
-            case 5: runLine(part.shape, a, LineTaps<5>.self)
-            case 7: runLine(part.shape, a, LineTaps<7>.self)
-            case 9: runLine(part.shape, a, LineTaps<9>.self)
-            default: preconditionFailure("no such tiles")
+    /// Some runs of a strip that lies at `place`. `following` will come after them, in a strip that lies `toNext` floats further on.
+    private func run(
+        _ numbers: Range<Int>, at place: Int, width: Int, then following: Int, toNext: Int, src: UnsafePointer<Float>,
+        dst: UnsafeMutablePointer<Float>, _ a: inout LineArguments
+    ) {
+        let p = problem
+        for number in numbers {
+            let own = runs[number]
+            let isLast = number + 1 == numbers.upperBound
+            let next = runs[isLast ? following : number + 1]
+            a.src = src + (place + own.input * row)
+            a.dst = dst + (place + own.output * row)
+            a.rows = own.rows
+            a.tap = own.tap
+            a.inputRows = own.tapRows
+            a.ahead = (next.input - own.input) * row + (isLast ? toNext : 0) + max(0, next.tapRows - blockVectors * asks(rows: own.rows)) * a.rowStep
+            compute(&a)
+            activateStored(
+                rows: own.rows, pixels: width, dst + (place + own.output * row), rowStep: a.rowStep, step: Layout.blockChannels, groups: 1, vectors: blockVectors,
+                groupStep: Layout.blockChannels, p.activation)
+        }
+    }
+
+    /// In place, and not inlined, where the arguments would be copied: what is copied as a whole just after parts of it were written has to wait for all
+    /// stores before them, those of the map too.
+    @inline(never)
+    private func compute(_ a: inout LineArguments) {
+        switch tiles {
+        case .slides: runSlide(&a)
+        case .lines: computeLines(&a)
+        case .patches:
+            let (src, dst) = (a.src, a.dst)
+            for number in 0..<lineParts.count {
+                let part = lineParts[number]
+                a.src = src + part.pixel * Layout.blockChannels
+                a.dst = dst + part.pixel * Layout.blockChannels
+                a.phases = part.phases
+                runPatch(pixels: part.shape, taps: patchTaps, &a)
+            }
+        }
+    }
+
+    @inline(__always)
+    private func computeLines(_ a: inout LineArguments) {
+        let (src, dst, weights, starts, ahead) = (a.src, a.dst, a.weights, a.starts, a.ahead)
+        defer { (a.weights, a.starts) = (weights, starts) }
+        for inBlock in 0..<blockVectors {
+            a.weights = weights + inBlock * weightStep
+            a.starts = starts + inBlock * lanes
+            a.ahead = ahead + inBlock * a.rowStep
+            for number in 0..<lineParts.count {
+                let part = lineParts[number]
+                a.src = src + (part.pixel * Layout.blockChannels + inBlock * lanes)
+                a.dst = dst + (part.pixel * Layout.blockChannels + inBlock * lanes)
+                a.phases = part.phases
+                switch problem.kw {
+                case 5: runLine(part.shape, a, LineTaps<5>.self)
+                case 7: runLine(part.shape, a, LineTaps<7>.self)
+                case 9: runLine(part.shape, a, LineTaps<9>.self)
+                default: preconditionFailure("no such tiles")
+                }
             }
         }
     }

@@ -6,78 +6,108 @@ private enum LineShape<let K: Int, let T: Int, let L: Int, let R: Int> {}
 /// K columns of taps.
 enum LineTaps<let K: Int> {}
 
-/// How many of a row's weights are in registers beside T sums and an input; the others are operands from L1.
-@inline(__always)
-private func heldWeights(_ k: Int, pixels t: Int) -> Int { min(k, vectorRegisters &- 1 &- t) }
+/// P neighbouring phases together.
+private enum PhaseCount<let P: Int> {}
 
-/// T sums, `a.phases` times; rows of taps in a loop, each input of a row in a register for all the taps under which it meets these pixels. Which those
-/// are is settled at compile time.
+/// How many of a row's weights are in registers beside so many sums and inputs; the others are operands from L1.
+@inline(__always)
+private func heldWeights(_ k: Int, beside vectors: Int) -> Int { max(0, min(k, vectorRegisters &- vectors)) }
+
+/// T sums for each of `a.phases` phases; of few pixels two phases together, since fewer than eight sums keep the units waiting for each other.
 @inline(never)
 private func line<let K: Int, let T: Int, let L: Int, let R: Int>(_ a: borrowing LineArguments, _ shape: LineShape<K, T, L, R>.Type) {
     // Else no kernel comes here, and there is nothing to compile.
-    guard compilesLines, T <= mostLinePixels(taps: K, beside: L == 1 || R == 1) else { return }
+    guard T <= mostLinePixels(taps: K, beside: L == 1 || R == 1) else { return }
     var src = a.src
     var dst = a.dst
-    let last = a.weights + a.tapRows &* K &* lanes
-    for _ in 0..<a.phases {
-        var sum = zeros(InlineArray<T, Vector>.self)
-        let start = load(loadedAnew(a.starts))
-        for t in 0..<T { sum[t] = start }
-        var x = src
-        var w = a.weights
-        repeat {
-            var held = zeros(InlineArray<K, Vector>.self)
-            // What is not held is not loaded either.
-            for k in 0..<K { held[k] = load(w + k &* lanes) }
-            place(0, x, w, held, &sum, a, shape)
-            place(1, x, w, held, &sum, a, shape)
-            place(2, x, w, held, &sum, a, shape)
-            place(3, x, w, held, &sum, a, shape)
-            place(4, x, w, held, &sum, a, shape)
-            place(5, x, w, held, &sum, a, shape)
-            place(6, x, w, held, &sum, a, shape)
-            place(7, x, w, held, &sum, a, shape)
-            place(8, x, w, held, &sum, a, shape)
-            place(9, x, w, held, &sum, a, shape)
-            place(10, x, w, held, &sum, a, shape)
-            place(11, x, w, held, &sum, a, shape)
-            place(12, x, w, held, &sum, a, shape)
-            place(13, x, w, held, &sum, a, shape)
-            place(14, x, w, held, &sum, a, shape)
-            place(15, x, w, held, &sum, a, shape)
-            place(16, x, w, held, &sum, a, shape)
-            place(17, x, w, held, &sum, a, shape)
-            place(18, x, w, held, &sum, a, shape)
-            place(19, x, w, held, &sum, a, shape)
-            x += a.rowStep
-            w = loadedAnew(w + K &* lanes)
-        } while w != last
-        let least = load(loadedAnew(a.least))
-        for t in 0..<T {
-            atrous_prefetch(src + (t &* a.step &+ a.ahead))
-            store(dst + t &* a.step, atLeast(sum[t], least))
+    var phases = a.phases
+    if T <= mostPairedPixels, L == 0, R == 0 {
+        while phases > 1 {
+            line(src, dst, a, shape, PhaseCount<2>.self)
+            src += 2 &* Layout.blockChannels
+            dst += 2 &* Layout.blockChannels
+            phases -= 2
         }
+    }
+    while phases > 0 {
+        line(src, dst, a, shape, PhaseCount<1>.self)
         src += Layout.blockChannels
         dst += Layout.blockChannels
+        phases -= 1
     }
 }
 
-/// The input `j` − K/2 places from the first pixel, if there is one: into the sum of every output that it lies under.
+/// Rows of taps in a loop, each input of a row in a register for all the taps under which it meets these pixels. Which those are is settled at compile
+/// time.
 @inline(__always)
-private func place<let K: Int, let T: Int, let L: Int, let R: Int>(
-    _ j: Int, _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>, _ held: borrowing InlineArray<K, Vector>, _ sum: inout InlineArray<T, Vector>,
+private func line<let K: Int, let T: Int, let L: Int, let R: Int, let P: Int>(
+    _ src: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ a: borrowing LineArguments, _ shape: LineShape<K, T, L, R>.Type,
+    _ count: PhaseCount<P>.Type
+) {
+    var sum = zeros(TileShape<P, T>.self)
+    let start = load(loadedAnew(a.starts))
+    for p in 0..<P {
+        for t in 0..<T { sum[p][t] = start }
+    }
+    var x = src
+    var w = a.weights + a.tap &* K &* lanes
+    let last = w + a.inputRows &* K &* lanes
+    repeat {
+        var held = zeros(InlineArray<K, Vector>.self)
+        // What is not held is not loaded either.
+        for k in 0..<K { held[k] = load(w + k &* lanes) }
+        place(0, x, w, held, &sum, a, shape)
+        place(1, x, w, held, &sum, a, shape)
+        place(2, x, w, held, &sum, a, shape)
+        place(3, x, w, held, &sum, a, shape)
+        place(4, x, w, held, &sum, a, shape)
+        place(5, x, w, held, &sum, a, shape)
+        place(6, x, w, held, &sum, a, shape)
+        place(7, x, w, held, &sum, a, shape)
+        place(8, x, w, held, &sum, a, shape)
+        place(9, x, w, held, &sum, a, shape)
+        place(10, x, w, held, &sum, a, shape)
+        place(11, x, w, held, &sum, a, shape)
+        place(12, x, w, held, &sum, a, shape)
+        place(13, x, w, held, &sum, a, shape)
+        place(14, x, w, held, &sum, a, shape)
+        place(15, x, w, held, &sum, a, shape)
+        place(16, x, w, held, &sum, a, shape)
+        place(17, x, w, held, &sum, a, shape)
+        place(18, x, w, held, &sum, a, shape)
+        place(19, x, w, held, &sum, a, shape)
+        x += a.rowStep
+        w = loadedAnew(w + K &* lanes)
+    } while w != last
+    let least = load(loadedAnew(a.least))
+    for p in 0..<P {
+        for t in 0..<T {
+            let place = t &* a.step &+ p &* Layout.blockChannels
+            atrous_prefetch(src + (place &+ a.ahead))
+            store(dst + place, atLeast(sum[p][t], least))
+        }
+    }
+}
+
+/// The inputs `j` − K/2 places from the first pixels, if there are any: into the sum of every output that they lie under.
+@inline(__always)
+private func place<let K: Int, let T: Int, let L: Int, let R: Int, let P: Int>(
+    _ j: Int, _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>, _ held: borrowing InlineArray<K, Vector>, _ sum: inout TileShape<P, T>,
     _ a: borrowing LineArguments, _ shape: LineShape<K, T, L, R>.Type
 ) {
     let i = j &- K / 2
     guard j < T &+ K &- 1, L == 1 || i >= 0, R == 1 || i < T else { return }
-    let value = load(x + i &* a.step)
+    var value = zeros(InlineArray<P, Vector>.self)
+    for p in 0..<P { value[p] = load(x + (i &* a.step &+ p &* Layout.blockChannels)) }
+    // Of two phases a weight is loaded for both.
+    let heldCount = heldWeights(K, beside: P &* T &+ P &+ (P &- 1))
     // For every input anew: else they would wait in registers.
-    let anew = heldWeights(K, pixels: T) < K ? loadedAnew(w) : w
+    let anew = heldCount < K ? loadedAnew(w) : w
     for k in 0..<K {
         let t = j &- k
         if t >= 0, t < T {
-            let weight = k < heldWeights(K, pixels: T) ? held[k] : load(anew + k &* lanes)
-            sum[t] = multiplyAdd(value, weight, sum[t])
+            let weight = k < heldCount ? held[k] : load(anew + k &* lanes)
+            for p in 0..<P { sum[p][t] = multiplyAdd(value[p], weight, sum[p][t]) }
         }
     }
 }
@@ -92,6 +122,9 @@ let lineTaps = [5, 7, 9]
 /// twelve, three weights would be held or fewer.
 @inline(__always)
 private func mostLinePixels(taps k: Int, beside: Bool) -> Int { k == 9 ? (beside ? 9 : 10) : (beside ? 10 : 12) }
+
+/// The most pixels of whole phases of which two are computed together: their sums, an input of each and a weight.
+private let mostPairedPixels = 6
 
 /// The rows of a map, cut into compiled tiles.
 func lineParts(_ p: Problem) -> [LinePart] {
@@ -116,6 +149,7 @@ private func lineParts(_ p: Problem, places: Int, first: Int, phases: Int) -> [L
 /// Computes a part of a row with the tile of that number: its pixels, and 16 where there are inputs to the left of it, 32 to the right.
 @inline(__always)
 func runLine<let K: Int>(_ shape: Int, _ a: borrowing LineArguments, _ taps: LineTaps<K>.Type) {
+    guard compilesLines else { preconditionFailure("no such tile") }
     switch shape {
     case 1: line(a, LineShape<K, 1, 0, 0>.self)
     case 2: line(a, LineShape<K, 2, 0, 0>.self)
