@@ -17,9 +17,8 @@ import ThreadPool
 /// and 16 × 16. Lost: asking for the inputs ahead (2 to 10 % slower) or for the outputs (within 5 %); rows of 40 pixels, in the order of their
 /// phases where those that a column of taps spans leave L1 (of `dw-roll-blocked`'s time 92 to 103 % from L2, 98 to 133 % from L3).
 ///
-/// With 16 registers, which hold the weights of 3 × 3 taps beside five sums, one vector of a block goes over two rows, or the two or three of a phase,
-/// then the other, which asks for the inputs of the next ones meanwhile: on a Zen 4 and 512 channels of 20 × 20 under 3 × 3 taps, dilation 1 to 9, 52 to
-/// 76 % of the FMA peak, where the next best but `dw-slide-blocked` have 47 to 55 %.
+/// With 16 registers only those of four pixels in a phase that meet five columns of taps: one vector of a block goes over two rows, then the other, which asks
+/// for the inputs of the next ones meanwhile. Under 3 × 3 taps `dw-slide-blocked` is 1 to 20 % faster there.
 let depthwiseRowBlocked = Kernel(
     name: "dw-row-blocked-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw16c, threaded: true,
     summary: "rows of a width and dilation that are compiled in, on blocks of channels: no branch within a row",
@@ -31,7 +30,7 @@ let depthwiseRowBlocked = Kernel(
         let taps = p.rows.liveTapCounts
         guard taps.lowerBound > 0 else { return .no(reason: "a row of outputs meets no tap; dw-tile takes it") }
         guard isCompiled(p, mostTapRows: taps.upperBound) else {
-            return .no(reason: "\(p.iw) pixels under \(taps.upperBound)×\(2 * rowRadius(p) + 1) live taps at dilation \(p.dilationW) are not compiled; it has rows of 10, 13, 16 and 20 pixels; dw-tile takes others")
+            return .no(reason: "\(p.iw) pixels under \(taps.upperBound)×\(2 * rowRadius(p) + 1) live taps at dilation \(p.dilationW) are not compiled; it has rows of 10, 13, 16 and 20 pixels; dw-slide-blocked or dw-tile take others")
         }
         return wholeBlocks(p.ic, insteadOf: "dw-phase")
     },
@@ -58,11 +57,11 @@ private func isCompiled(_ p: Problem, mostTapRows: Int) -> Bool {
 
 /// The number of its rows among `phaseRowShapes`; nil where they are not compiled.
 private func phaseRowShape(_ p: Problem) -> Int? {
-    guard p.dilationH == p.dilationW, p.kh % 2 == 1, p.padTop == p.dilationH * (p.kh / 2) else { return nil }
+    guard compilesPhaseRows, p.dilationH == p.dilationW, p.kh % 2 == 1, p.padTop == p.dilationH * (p.kh / 2) else { return nil }
     let radius = min(p.kh / 2, (p.ih - 1) / p.dilationH)
     for number in phaseRowShapes.indices {
         let shape = phaseRowShapes[number]
-        guard shape.width == p.iw, shape.dilation == p.dilationW, shape.radius == rowRadius(p), shape.radius == radius, compilesPhaseRows(number) else { continue }
+        guard shape.width == p.iw, shape.dilation == p.dilationW, shape.radius == rowRadius(p), shape.radius == radius else { continue }
         let most = mostPhaseRows(number)
         if (p.oh + p.dilationH - 1) / p.dilationH <= most, p.oh / p.dilationH >= most - 1 { return number }
     }
@@ -73,7 +72,9 @@ private func phaseRowShape(_ p: Problem) -> Int? {
 private func rowShape(_ p: Problem) -> Int? {
     for number in rowShapes.indices {
         let shape = rowShapes[number]
-        if shape.width == p.iw, shape.dilation == p.dilationW, shape.radius == rowRadius(p) { return number }
+        if shape.width == p.iw, shape.dilation == p.dilationW, shape.radius == rowRadius(p) {
+            return compilesRow(width: shape.width, dilation: shape.dilation, taps: 2 * shape.radius + 1) ? number : nil
+        }
     }
     return nil
 }
@@ -110,7 +111,7 @@ private final class RowJob: Sendable {
         let together = phased.map { mostPhaseRows($0) } ?? 1
         var most = isWhole ? p.oh : byPhases ? 1 : rowsOfUnit
         // The next vector of a block is to find the lines of the one before in L1.
-        if vectorRegisters < 32 { most = byPhases ? 1 : rowsOfPass }
+        if vectorRegisters < 32 { most = rowsOfPass }
         if activatesStored(p.activation) { most = min(most, max(1, activatedBytes / (4 * row * together))) }
         runs = byPhases ? RowRun.phases(p, radius: rowRadius(p), most: most) : RowRun.all(p, most: most)
         runsAtOnce = isWhole ? runs.count : 1
@@ -160,7 +161,7 @@ private final class RowJob: Sendable {
         let next = runs[isLast ? 0 : number + 1]
         let toNext = (next.input - runs[number].input + (isLast ? problem.ih : 0)) * row
         if inBlock < blockVectors - 1 { return isLast ? toNext : 0 }
-        return byPhases ? toNext : toNext + (next.tapRows - 1) * problem.dilationH * row
+        return toNext + (next.tapRows - 1) * problem.dilationH * row
     }
 }
 

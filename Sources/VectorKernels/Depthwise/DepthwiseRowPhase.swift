@@ -17,8 +17,6 @@ private enum PhasePart<let W: Int, let D: Int, let M: Int, let N: Int, let K: In
 private func runTogether<let W: Int, let D: Int, let N: Int, let L: Int, let K: Int, let M: Int>(
     _ a: borrowing RowArguments, _ shape: PhaseRows<W, D, N, L, K>.Type, _ size: RowCount<M>.Type
 ) {
-    // Else no kernel comes here, and there is nothing to compile.
-    guard compilesPhase(pixels: N, taps: K) else { return }
     var held = zeros(TileShape<3, 3>.self)
     if K == 3 {
         for i in 0..<3 {
@@ -71,12 +69,6 @@ private func phase<let W: Int, let D: Int, let M: Int, let N: Int, let K: Int>(
     _ src: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ a: borrowing RowArguments, _ held: borrowing TileShape<3, 3>, _ start: Vector,
     _ least: Vector, _ part: PhasePart<W, D, M, N, K>.Type
 ) {
-    if vectorRegisters < 32 {
-        outputs(0, src, dst, a, held, part)
-        outputs(1, src, dst, a, held, part)
-        outputs(2, src, dst, a, held, part)
-        return
-    }
     var sum = zeros(TileShape<M, N>.self)
     for m in 0..<M {
         for n in 0..<N { sum[m][n] = start }
@@ -87,37 +79,6 @@ private func phase<let W: Int, let D: Int, let M: Int, let N: Int, let K: Int>(
     inputs(3, src, a, held, &sum, part)
     for m in 0..<M {
         for n in 0..<N { store(dst + (m &* W &+ n) &* D &* Layout.blockChannels, atLeast(sum[m][n], least)) }
-    }
-}
-
-/// The outputs of row `m` by themselves, with 16 registers: inputs are loaded for every row of outputs that they lie under.
-@_transparent
-private func outputs<let W: Int, let D: Int, let M: Int, let N: Int, let K: Int>(
-    _ m: Int, _ src: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ a: borrowing RowArguments, _ held: borrowing TileShape<3, 3>,
-    _ part: PhasePart<W, D, M, N, K>.Type
-) {
-    guard m < M else { return }
-    let start = load(loadedAnew(a.starts))
-    let src = loadedAnew(src)
-    var sum = zeros(InlineArray<N, Vector>.self)
-    for n in 0..<N { sum[n] = start }
-    for i in 0..<M {
-        let row = i &- m &+ 1
-        if row >= 0, row < 3 {
-            for j in 0..<N {
-                let x = load(src + (i &* W &+ j) &* D &* Layout.blockChannels)
-                for n in 0..<N {
-                    let column = j &- n &+ 1
-                    if column >= 0, column < 3 { sum[n] = multiplyAdd(x, held[row][column], sum[n]) }
-                }
-            }
-        }
-    }
-    let bound = load(loadedAnew(a.least))
-    for n in 0..<N {
-        let place = (m &* W &+ n) &* D &* Layout.blockChannels
-        atrous_prefetch(src + (place &+ a.ahead))
-        store(dst + place, atLeast(sum[n], bound))
     }
 }
 
@@ -178,13 +139,8 @@ let phaseRowShapes = [
     (width: 20, dilation: 9, radius: 2),
 ]
 
-/// Whether rows whose longest phases have `n` pixels are compiled. With 16 registers only those of at most three pixels under 3 × 3 taps, two or three rows
-/// together: with four pixels the compiler spills, and under 5 × 5 taps two rows of outputs at a time were only 2 to 6 % faster than `dw-phase`.
-@inline(__always)
-private func compilesPhase(pixels n: Int, taps k: Int) -> Bool { vectorRegisters == 32 || compilesRows && n <= 3 && k == 3 }
-
-/// Whether the shape with that number is compiled.
-func compilesPhaseRows(_ shape: Int) -> Bool { compilesPhase(pixels: mostPhaseRows(shape), taps: 2 * phaseRowShapes[shape].radius + 1) }
+/// Whether there are any: with 16 registers `dw-slide-blocked` and `dw-line-blocked` take whole phases.
+let compilesPhaseRows = vectorRegisters == 32
 
 /// How many rows of a phase are computed together at most, of a shape of `phaseRowShapes`; the fewest is one less.
 func mostPhaseRows(_ shape: Int) -> Int {
@@ -195,6 +151,7 @@ func mostPhaseRows(_ shape: Int) -> Int {
 /// Computes `count` rows of a phase together, of the shape with that number.
 @inline(__always)
 func runPhaseRows(_ shape: Int, _ count: Int, _ a: borrowing RowArguments) {
+    guard compilesPhaseRows else { preconditionFailure("no such rows") }
     switch shape {
     case 0: runPhases(count, a, PhaseRows<10, 3, 4, 3, 3>.self)
     case 1: runPhases(count, a, PhaseRows<13, 4, 4, 3, 3>.self)
