@@ -19,18 +19,10 @@ public struct RowRun: Sendable, Equatable {
     /// Rows of outputs a dilation apart, phase by phase from the top down, at most so many in each and as even as can be, where stride is 1 and the map keeps its rows. `tap`
     /// and `input` are those of the first row of outputs.
     public static func together(_ p: Problem, most: Int) -> [RowRun] {
-        let (d, radius) = (p.dilationH, p.kh / 2)
-        return (0..<min(d, p.oh)).flatMap { phase in
-            let count = (p.oh - phase + d - 1) / d
-            let runs = (count + most - 1) / most
-            return (0..<runs).map { run in
-                let first = count * run / runs
-                let rows = count * (run + 1) / runs - first
-                let above = min(radius, first)
-                return RowRun(
-                    output: phase + first * d, tap: radius - above, input: phase + (first - above) * d, rows: rows,
-                    tapRows: min(count, first + rows + radius) - (first - above))
-            }
+        p.rows.phaseTiles(most: most).map { tile in
+            RowRun(
+                output: tile.first, tap: tile.taps.lowerBound + tile.places.lowerBound, input: tile.origin + tile.places.lowerBound * p.dilationH,
+                rows: tile.count, tapRows: tile.places.count)
         }
     }
 

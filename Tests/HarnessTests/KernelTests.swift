@@ -87,7 +87,10 @@ import ThreadPool
     /// Phases of one pixel to fifty, of one row to six, dilations of their own, threads that share maps.
     @Test(arguments: [1, 2, 3, 4])
     func slidRowsAgreeWithTheOracle(dilation d: Int) throws {
-        var texts = ["g16mb1ic16ih9iw20oc16oh9ow20kh3kw3dh1dw\(d)ph2pw\(d + 1)_silu"]
+        var texts = [
+            "g16mb1ic16ih9iw20oc16oh9ow20kh3kw3dh1dw\(d)ph2pw\(d + 1)_silu", "dw:c16h7w100k3d\(29 + d)", "dw:c16h40k3d\(d)",
+            "g16mb1ic16ih9iw70oc16oh9ow70kh3kw3dh1dw\(d)ph2pw\(d + 1)", "g16mb2ic16ih5iw9oc16oh5ow9kh3kw3dh2dw4ph3pw5",
+        ]
         for width in Set([1, d, d + 1, 2 * d, 3 * d - 1, 3 * d + 1, 9 * d - 1, 50 * d]).sorted() {
             for height in Set([1, d + 1, 2 * d + 1, 4 * d, 5 * d + 1]).sorted() {
                 let activation = ["", "_relu", "_silu", "_hardswish"][(width + height) % 4]
@@ -102,7 +105,8 @@ import ThreadPool
     /// Rows in one part and in several, of every length that a part can have, phases of two lengths and whole ones, few rows of taps and many, batches.
     @Test(arguments: [5, 7, 9])
     func linesAgreeWithTheOracle(taps k: Int) throws {
-        var texts = ["g16mb1ic16ih5iw14oc16oh5ow14kh1kw\(k)dh3dw1ph0pw\(k / 2 * 2)", "g16mb1ic16ih5iw11oc16oh5ow11kh3kw\(k)dh1dw4ph2pw\(k / 2 * 5)", "g32mb2ic32ih20iw31oc32oh20ow31kh9kw\(k)dh1dw2ph8pw\(k / 2 * 3)_silu"]
+        var texts = ["g16mb1ic16ih5iw14oc16oh5ow14kh1kw\(k)dh3dw1ph0pw\(k / 2 * 2)", "g16mb1ic16ih5iw11oc16oh5ow11kh3kw\(k)dh1dw4ph2pw\(k / 2 * 5)",
+                     "g32mb2ic32ih5iw9oc32oh5ow9kh3kw\(k)dh2dw4ph3pw\(k / 2 * 5)_relu", "dw:c32h20k11d7", "g32mb2ic32ih20iw31oc32oh20ow31kh9kw\(k)dh1dw2ph8pw\(k / 2 * 3)_silu"]
         for (dilation, widths) in [(1, Array(1...32)), (2, [1, 3, 23, 38, 39]), (5, [3, 5, 8, 10, 13, 14, 15, 61, 104])] {
             for width in widths {
                 let activation = ["", "_relu", "_silu", "_hardswish"][width % 4]

@@ -3,7 +3,7 @@ import ConvCore
 /// Depthwise convolution that keeps its map, on blocks of 16 channels: each row of outputs computed along its dilation phases, up to twelve pixels of
 /// a phase in one register tile, rows of taps in a loop. Whether inputs lie beside a tile in its row is compiled in, so that nothing is tested and no dead
 /// place costs anything: within a part of a row the only branches are those of the loops over rows of taps and over neighbouring phases. Phases of up to
-/// three pixels either way are computed as a whole (`DepthwisePatchTile`).
+/// three pixels either way are computed as a whole (`DepthwisePatchTile`), of two under at least three rows of taps, else five.
 ///
 /// Order: blocks of channels, rows phase by phase, halves of a line, parts of a row, phases, rows of taps. For 16 registers: on a Zen 4, of the FMA peak,
 /// under 5 × 5, 7 × 7 and 9 × 9 taps 67 to 80 % on 256 channels of 40 × 40 at the dilation that is the number of taps, 76 to 85 % on 128 of 80 × 80, where
@@ -19,8 +19,10 @@ let depthwiseLineBlocked = Kernel(
     summary: "register tile of a row of one dilation phase on blocks of channels, its ends compiled in",
     supports: { p in
         guard compilesLines else { return .no(reason: "it is for 16 vector registers and multiply-adds; dw-phase-blocked takes any") }
-        guard lineTaps.contains(p.kw) else { return .no(reason: "\(p.kw) taps in a row; it takes 5, 7 and 9; dw-tile takes others") }
         guard keepsMap(p) else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding that keeps the map; dw-tile takes it") }
+        guard lineTaps.contains(p.kw) || p.kw > 9 && computesPatches(p) else {
+            return .no(reason: "\(p.kw) taps in a row; it takes 5, 7 and 9, and more on phases of up to three pixels; dw-tile takes others")
+        }
         return wholeBlocks(p.ic, insteadOf: "dw-phase")
     },
     memory: { p, _, _ in Kernel.Memory(packed: vectorMajorWithStartsBytes(p)) },

@@ -35,13 +35,32 @@ struct LineArguments {
 @inline(__always)
 func asks(rows: Int) -> Int { (rows &+ blockVectors &- 1) / blockVectors }
 
+/// What is loaded where it is needed, since with 16 registers none is left for it. Methods that do so take it anew each time.
+struct LineOperands {
+    var starts, weights, leasts: UnsafePointer<Float>
+
+    /// What a sum begins with.
+    @inline(__always)
+    mutating func start() -> Vector {
+        if vectorRegisters < 32 { starts = loadedAnew(starts) }
+        return load(starts)
+    }
+
+    /// What an output is at the least.
+    @inline(__always)
+    mutating func least() -> Vector {
+        if vectorRegisters < 32 { leasts = loadedAnew(leasts) }
+        return load(leasts)
+    }
+}
+
 /// Some pixels of neighbouring phases of a row: the first of all, in how many phases, and the number of the compiled tile. A tuple: the copying of a
 /// struct becomes a shared function with instructions of this level.
 typealias LinePart = (pixel: Int, phases: Int, shape: Int)
 
 /// What rows are computed with.
 enum LineTiles {
-    /// 3 × 3 taps slid along phases of any length; each row is one part.
+    /// 3 × 3 taps slid along phases of any length: all of a strip's rows that are computed together in one call, no parts.
     case slides
     /// Rows of one phase, of which ``LinePart`` tells the compiled tile.
     case lines
@@ -52,8 +71,8 @@ enum LineTiles {
 /// A strip of the columns of a map: its first pixel and its width. A tuple like ``LinePart``.
 typealias LineStrip = (pixel: Int, width: Int)
 
-/// Plans a kernel that computes rows with such tiles, in these parts; at most so many rows together, in strips of at most so many columns. Whole phases of
-/// few pixels are computed as such.
+/// Plans a kernel that computes rows with such tiles, in these parts; at most so many rows together, in strips of so many columns, or of more where the
+/// dilation is. Whole phases of few pixels are computed as such.
 func planLines(
     _ p: Problem, _ inputs: Kernel.PlanInputs, _ tiles: LineTiles, parts: [LinePart] = [], mostRows: Int = 1, mostColumns: Int = .max
 ) -> Kernel.Plan {
@@ -73,8 +92,8 @@ func planLines(
 /// The map cut into units of work: an image × a block of channels, or some of its rows. A class, since the copying of a large struct
 /// becomes a shared function with instructions of this level.
 ///
-/// Rows go phase by phase, so that each finds all but the last of its rows of inputs in L1, as many as are computed together; those, the row before
-/// does ask for. They are computed for one vector of a block after the other, and in strips of columns where whole rows do not fit L1.
+/// Rows go phase by phase, so that those computed together find all rows of inputs in L1 but the last ones, as many as they are; those before them ask
+/// for these. Where a phase begins the others come unasked. Vectors of a block go one after the other, wide maps in strips of columns.
 private final class LineJob: Sendable {
     let problem: Problem
     nonisolated(unsafe) let weights: UnsafePointer<Float>
@@ -82,16 +101,16 @@ private final class LineJob: Sendable {
     nonisolated(unsafe) let least: UnsafePointer<Float>
     /// Of a map, in the order of the work.
     let runs: [RowRun]
-    /// Units of work of a map.
+    /// Units of work of a map: one, or as many as runs.
     let parts: Int
     let strips: [LineStrip]
     /// Floats of a row of a map and of a map, and vectors of all channels.
     let row, map, vectors: Int
     let tiles: LineTiles
-    /// Of a row, each its own call.
+    /// Of a row, each its own call; none of slides.
     let lineParts: [LinePart]
-    /// Columns of taps of a patch.
-    let patchTaps: Int
+    /// See `patchTaps`.
+    let keptTaps: Int
     /// Floats from one vector's weights to the next one's.
     let weightStep: Int
 
@@ -102,8 +121,8 @@ private final class LineJob: Sendable {
         problem = p
         self.tiles = tiles
         self.lineParts = lineParts
-        patchTaps = patchColumns(p)
-        weightStep = (tiles == .patches ? patchTaps * patchTaps : p.kh * p.kw) * lanes
+        keptTaps = patchTaps(p)
+        weightStep = (tiles == .patches ? keptTaps * keptTaps : p.kh * p.kw) * lanes
         least = atrous_least(p.activation == .relu)
         self.weights = weights
         self.starts = starts
@@ -111,9 +130,7 @@ private final class LineJob: Sendable {
         map = p.oh * row
         vectors = p.ic / lanes
         runs = RowRun.together(p, most: mostRows)
-        // As many for every thread.
-        let rounds = (p.oh + rowsOfUnit * threads - 1) / (rowsOfUnit * threads)
-        parts = sharesMaps(p, threads: threads) ? 1 : min(runs.count, rounds * threads)
+        parts = sharesMaps(p, threads: threads) ? 1 : runs.count
         // Each has a pixel of every phase.
         let strips = max(1, min(1 + (p.ow - 1) / mostColumns, p.ow / p.dilationW))
         self.strips = (0..<strips).map { (pixel: p.ow * $0 / strips, width: p.ow * ($0 + 1) / strips - p.ow * $0 / strips) }
@@ -127,8 +144,8 @@ private final class LineJob: Sendable {
         var place = share.lowerBound / parts * map
         var vector = share.lowerBound / parts * blockVectors % vectors
         var a = LineArguments(
-            src: src, weights: weights, starts: starts, dst: dst, rows: 1, tap: 0, inputRows: 0, rowStep: p.dilationH * row, step: p.dilationW * Layout.blockChannels,
-            phases: min(p.dilationW, p.ow), places: 0, longest: 0, hasLeft: false, hasRight: false, ahead: 0, least: least)
+            src: src, weights: weights, starts: starts, dst: dst, rows: 1, tap: 0, inputRows: 0, rowStep: p.dilationH * row,
+            step: p.dilationW * Layout.blockChannels, phases: min(p.dilationW, p.ow), places: 0, longest: 0, hasLeft: false, hasRight: false, ahead: 0, least: least)
         for _ in share {
             for strip in 0..<strips.count {
                 let own = strips[strip]
@@ -138,7 +155,7 @@ private final class LineJob: Sendable {
                 a.longest = (own.width - 1) % p.dilationW + 1
                 a.weights = weights + vector * weightStep
                 a.starts = starts + vector * lanes
-                let numbers = runs.count * part / parts..<runs.count * (part + 1) / parts
+                let numbers = parts == 1 ? 0..<runs.count : part..<(part + 1)
                 let endsMap = !a.hasRight && numbers.upperBound == runs.count
                 let toNext = (strips[a.hasRight ? strip + 1 : 0].pixel - own.pixel) * Layout.blockChannels + (endsMap ? map : 0)
                 run(
@@ -173,8 +190,8 @@ private final class LineJob: Sendable {
             a.ahead = (next.input - own.input) * row + (isLast ? toNext : 0) + max(0, next.tapRows - blockVectors * asks(rows: own.rows)) * a.rowStep
             compute(&a)
             activateStored(
-                rows: own.rows, pixels: width, dst + (place + own.output * row), rowStep: a.rowStep, step: Layout.blockChannels, groups: 1, vectors: blockVectors,
-                groupStep: Layout.blockChannels, p.activation)
+                rows: own.rows, pixels: width, dst + (place + own.output * row), rowStep: a.rowStep, step: Layout.blockChannels, groups: 1,
+                vectors: blockVectors, groupStep: Layout.blockChannels, p.activation)
         }
     }
 
@@ -192,7 +209,7 @@ private final class LineJob: Sendable {
                 a.src = src + part.pixel * Layout.blockChannels
                 a.dst = dst + part.pixel * Layout.blockChannels
                 a.phases = part.phases
-                runPatch(pixels: part.shape, taps: patchTaps, &a)
+                runPatch(pixels: part.shape, taps: keptTaps, &a)
             }
         }
     }
@@ -220,6 +237,3 @@ private final class LineJob: Sendable {
         }
     }
 }
-
-/// Most rows of a unit of work, where threads share a map.
-private let rowsOfUnit = 8

@@ -1,7 +1,7 @@
 import ConvCore
 import CVector
 
-/// All M × N pixels of a phase under K × K taps, so many that all of them that meet the phase are among them; only the type is used.
+/// All M × N pixels of a phase under K × K taps, among which are all that meet the phase; only the type is used.
 private enum PatchShape<let M: Int, let N: Int, let K: Int> {}
 /// K × K taps.
 private enum PatchTaps<let K: Int> {}
@@ -18,47 +18,39 @@ private func patch<let M: Int, let N: Int, let K: Int>(_ a: inout LineArguments,
             for j in 0..<3 { held[i][j] = load(weights + ((i &+ K / 2 &- 1) &* K &+ j &+ K / 2 &- 1) &* lanes) }
         }
         let ahead = a.ahead &+ inBlock &* asks(rows: M) &* a.rowStep
-        var from = PatchPointers(src: a.src + inBlock &* lanes, weights: weights, starts: a.starts + inBlock &* lanes, least: a.least)
+        var operands = LineOperands(starts: a.starts + inBlock &* lanes, weights: weights, leasts: a.least)
+        var src = a.src + inBlock &* lanes
         var dst = a.dst + inBlock &* lanes
-        let last = from.src + a.phases &* Layout.blockChannels
+        let last = src + a.phases &* Layout.blockChannels
         repeat {
             var sum = zeros(TileShape<M, N>.self)
             for m in 0..<M {
-                for n in 0..<N {
-                    from.starts = loadedAnew(from.starts)
-                    sum[m][n] = load(from.starts)
-                }
+                for n in 0..<N { sum[m][n] = operands.start() }
             }
-            inputs(0, a, &from, held, &sum, shape)
-            inputs(1, a, &from, held, &sum, shape)
-            inputs(2, a, &from, held, &sum, shape)
-            from.least = loadedAnew(from.least)
-            let least = load(from.least)
-            outputs(0, from.src + ahead, dst, least, sum, a, shape)
-            outputs(1, from.src + ahead, dst, least, sum, a, shape)
-            outputs(2, from.src + ahead, dst, least, sum, a, shape)
-            from.src = loadedAnew(from.src + Layout.blockChannels)
+            inputs(0, src, a, &operands, held, &sum, shape)
+            inputs(1, src, a, &operands, held, &sum, shape)
+            inputs(2, src, a, &operands, held, &sum, shape)
+            let least = operands.least()
+            outputs(0, src + ahead, dst, least, sum, a, shape)
+            outputs(1, src + ahead, dst, least, sum, a, shape)
+            outputs(2, src + ahead, dst, least, sum, a, shape)
+            src = loadedAnew(src + Layout.blockChannels)
             dst += Layout.blockChannels
-        } while from.src != last
+        } while src != last
     }
-}
-
-/// Where the next loads come from.
-private struct PatchPointers {
-    var src, weights, starts, least: UnsafePointer<Float>
 }
 
 /// The inputs of row `i`.
 @inline(__always)
 private func inputs<let M: Int, let N: Int, let K: Int>(
-    _ i: Int, _ a: borrowing LineArguments, _ from: inout PatchPointers, _ held: borrowing TileShape<3, 3>, _ sum: inout TileShape<M, N>,
-    _ shape: PatchShape<M, N, K>.Type
+    _ i: Int, _ src: UnsafePointer<Float>, _ a: borrowing LineArguments, _ operands: inout LineOperands,
+    _ held: borrowing TileShape<3, 3>, _ sum: inout TileShape<M, N>, _ shape: PatchShape<M, N, K>.Type
 ) {
     guard i < M else { return }
-    let row = loadedAnew(from.src + i &* a.rowStep)
-    input(i, 0, row, a, &from, held, &sum, shape)
-    input(i, 1, row, a, &from, held, &sum, shape)
-    input(i, 2, row, a, &from, held, &sum, shape)
+    let row = loadedAnew(src + i &* a.rowStep)
+    input(i, 0, row, a, &operands, held, &sum, shape)
+    input(i, 1, row, a, &operands, held, &sum, shape)
+    input(i, 2, row, a, &operands, held, &sum, shape)
 }
 
 /// The outputs of row `m`; `asked` is what is asked for meanwhile.
@@ -78,12 +70,12 @@ private func outputs<let M: Int, let N: Int, let K: Int>(
 /// One input under all taps that join it with an output of its phase.
 @inline(__always)
 private func input<let M: Int, let N: Int, let K: Int>(
-    _ i: Int, _ j: Int, _ x: UnsafePointer<Float>, _ a: borrowing LineArguments, _ from: inout PatchPointers, _ held: borrowing TileShape<3, 3>, _ sum: inout TileShape<M, N>,
-    _ shape: PatchShape<M, N, K>.Type
+    _ i: Int, _ j: Int, _ x: UnsafePointer<Float>, _ a: borrowing LineArguments, _ operands: inout LineOperands,
+    _ held: borrowing TileShape<3, 3>, _ sum: inout TileShape<M, N>, _ shape: PatchShape<M, N, K>.Type
 ) {
     guard j < N else { return }
     // Else the compiler keeps in registers what it should not, and spills.
-    from.weights = loadedAnew(from.weights)
+    operands.weights = loadedAnew(operands.weights)
     let value = load(x + j &* a.step)
     for m in 0..<M {
         let row = i &- m
@@ -91,7 +83,7 @@ private func input<let M: Int, let N: Int, let K: Int>(
             let column = j &- n
             if row >= -(K / 2), row <= K / 2, column >= -(K / 2), column <= K / 2 {
                 let isHeld = row &* row &+ column &* column <= 1
-                let weight = isHeld ? held[row &+ 1][column &+ 1] : load(from.weights + ((row &+ K / 2) &* K &+ column &+ K / 2) &* lanes)
+                let weight = isHeld ? held[row &+ 1][column &+ 1] : load(operands.weights + ((row &+ K / 2) &* K &+ column &+ K / 2) &* lanes)
                 sum[m][n] = multiplyAdd(value, weight, sum[m][n])
             }
         }
@@ -103,25 +95,25 @@ private func input<let M: Int, let N: Int, let K: Int>(
     }
 }
 
-/// With 32 registers `dw-row-blocked` has larger phases compiled, on x86 below AVX2 there are no multiply-adds.
+/// With 32 registers `dw-row-blocked` has larger phases compiled, of the maps that these are met in; on x86 below AVX2 there are no multiply-adds.
 private let compilesPatches = vectorRegisters == 16
 
 /// The most pixels of a phase either way: nine sums fit 16 registers.
 let mostPatchPixels = 3
 
-/// Whether the phases of a map that keeps its size are so small, under taps that all of them, or all that meet a phase, are compiled.
+/// Whether all phases of a map that keeps its size are so small, and the taps that can meet them are compiled.
 func computesPatches(_ p: Problem) -> Bool {
     guard compilesPatches, p.rows.longestPhase <= mostPatchPixels, p.columns.longestPhase <= mostPatchPixels else { return false }
-    return patchColumns(p) == 3 ? p.kh >= 3 && p.kw >= 3 : p.kh >= 5 && p.kw >= 5
+    return patchTaps(p) == 3 ? p.kh >= 3 && p.kw >= 3 : p.kh >= 5 && p.kw >= 5
 }
 
-/// The columns of taps that meet a phase, as many as rows, or more.
-func patchColumns(_ p: Problem) -> Int { p.kh == 3 && p.kw == 3 || max(p.rows.longestPhase, p.columns.longestPhase) <= 2 ? 3 : 5 }
+/// Rows, and columns, of the taps that are kept: all that can meet a phase are among them.
+func patchTaps(_ p: Problem) -> Int { p.kh == 3 && p.kw == 3 || max(p.rows.longestPhase, p.columns.longestPhase) <= 2 ? 3 : 5 }
 
-/// Closes up the weights of those taps, of each vector of `[vector][kh][kw][lane]`.
+/// Closes up their weights, of each vector of `[vector][kh][kw][lane]`.
 func keepPatchTaps(_ p: Problem, _ weights: UnsafePointer<Float>) {
     let weights = UnsafeMutablePointer(mutating: weights)
-    let taps = patchColumns(p)
+    let taps = patchTaps(p)
     let (top, left) = (p.kh / 2 - taps / 2, p.kw / 2 - taps / 2)
     for vector in 0..<p.ic / lanes {
         for r in 0..<taps {

@@ -30,7 +30,7 @@ let depthwiseRowBlocked = Kernel(
         let taps = p.rows.liveTapCounts
         guard taps.lowerBound > 0 else { return .no(reason: "a row of outputs meets no tap; dw-tile takes it") }
         guard isCompiled(p, mostTapRows: taps.upperBound) else {
-            return .no(reason: "\(p.iw) pixels under \(taps.upperBound)×\(2 * rowRadius(p) + 1) live taps at dilation \(p.dilationW) are not compiled; it has rows of 10, 13, 16 and 20 pixels; dw-slide-blocked or dw-tile take others")
+            return .no(reason: "\(p.iw) pixels under \(taps.upperBound)×\(2 * rowRadius(p) + 1) live taps at dilation \(p.dilationW) are not compiled; it has \(compiledRows)")
         }
         return wholeBlocks(p.ic, insteadOf: "dw-phase")
     },
@@ -44,6 +44,11 @@ let depthwiseRowBlocked = Kernel(
             }
         }
     })
+
+/// What the kernel says that it has.
+private let compiledRows = vectorRegisters == 32
+    ? "rows of 10, 13, 16 and 20 pixels; dw-slide-blocked takes others under 3×3 taps, dw-tile under more"
+    : "rows of 16 and 20 pixels at dilation 5 under five columns of taps; dw-slide-blocked takes others under 3×3, dw-line-blocked or dw-tile under more"
 
 /// How many taps to each side meet the map.
 private func rowRadius(_ p: Problem) -> Int { min(p.kw / 2, (p.iw - 1) / p.dilationW) }

@@ -21,9 +21,8 @@ struct RowArguments {
     var activation: Activation
 }
 
-/// W pixels under rows of K taps, D apart, T of them at a time, or Q under four rows of taps (0: not compiled), with 16 registers S; only the type
-/// is used.
-private enum RowSize<let W: Int, let D: Int, let K: Int, let T: Int, let Q: Int, let S: Int> {}
+/// W pixels under rows of K taps, D apart, T of them at a time, or Q under four rows of taps (0: not compiled); only the type is used.
+private enum RowSize<let W: Int, let D: Int, let K: Int, let T: Int, let Q: Int> {}
 /// The same under R rows of taps, T at a time.
 private enum RowShape<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int> {}
 /// Part P of such a row.
@@ -34,17 +33,16 @@ private let mostPixels = 20
 private let mostTaps = 5
 private let mostParts = 5
 
-/// Whether all weights fit the registers beside ten sums, what they begin with, the least that they may be and eleven inputs that the
-/// compiler loads early; with 16 registers beside five sums, the least and an input. Else they are loaded with every row of inputs.
+/// Whether all weights fit the registers: 32 beside ten sums, what they begin with, the least that they may be and eleven inputs that the compiler
+/// loads early; 16, one row of five, beside eight sums and an input. Else they are loaded with every row of inputs.
 @inline(__always)
-private func holdsWeights(_ taps: Int) -> Bool { vectorRegisters == 32 ? taps &+ 23 <= 32 : taps <= 9 }
+private func holdsWeights(_ taps: Int) -> Bool { taps <= 9 }
 
 /// Whether there are rows that are compiled: on x86 below AVX2 no register would be left for the products.
 let compilesRows = vectorRegisters >= 16
 
-/// Whether these are. With 16 registers others compute rows of phases of up to three pixels faster, and all under 3 × 3 taps.
-@inline(__always)
-func compilesRow(width w: Int, dilation d: Int, taps k: Int) -> Bool { vectorRegisters == 32 || compilesRows && k > 3 && w > mostPatchPixels &* d }
+/// Whether rows of this shape are compiled. With 16 registers others compute phases of up to three pixels faster, and all under 3 × 3 taps.
+func compilesRow(width w: Int, dilation d: Int, taps k: Int) -> Bool { vectorRegisters == 32 || k > 3 && w > mostPatchPixels * d }
 
 @inline(never)
 private func runRows<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int>(_ a: borrowing RowArguments, _ shape: RowShape<W, D, K, R, T>.Type) {
@@ -157,7 +155,7 @@ private func tap<let W: Int, let D: Int, let K: Int, let R: Int, let T: Int, let
 
 /// The rows that are compiled: width, dilation, how many taps to each side meet the row, and how many rows of taps at most.
 ///
-/// To add one: a line here and one in `runRows`, at the same place. The widths are those of the last stage at 320, 416, 512 and 640 pixels a side,
+/// To add one: a line here and one in `runRows`, at the same place, and at its top with 16 registers for those that `compilesRow` admits. The widths are those of the last stage at 320, 416, 512 and 640 pixels a side,
 /// the dilations those that three taps can have there, and those under which five, seven or nine taps leave five.
 let rowShapes = [
     (width: 10, dilation: 1, radius: 1, tapRows: 3),
@@ -208,81 +206,73 @@ let rowShapes = [
 /// registers beside weights and inputs.
 @inline(__always)
 func runRows(_ shape: Int, tapRows: Int, _ a: borrowing RowArguments) {
+    guard compilesRows else { preconditionFailure("no such rows") }
     // Before the others, which the compiler then leaves alone: to specialise all and find them empty took it 40 seconds.
     guard vectorRegisters == 32 else {
         switch shape {
-        case 28: return runRows(tapRows, a, RowSize<16, 5, 5, 8, 6, 8>.self)
-        case 39: return runRows(tapRows, a, RowSize<20, 5, 5, 8, 8, 7>.self)
+        case 28: return runRows(tapRows, a, RowSize<16, 5, 5, 8, 8>.self)
+        case 39: return runRows(tapRows, a, RowSize<20, 5, 5, 7, 7>.self)
         default: preconditionFailure("no such rows")
         }
     }
     switch shape {
-    case 0: runRows(tapRows, a, RowSize<10, 1, 3, 10, 0, 5>.self)
-    case 1: runRows(tapRows, a, RowSize<10, 2, 3, 10, 0, 5>.self)
-    case 2: runRows(tapRows, a, RowSize<10, 3, 3, 10, 0, 5>.self)
-    case 3: runRows(tapRows, a, RowSize<10, 4, 3, 10, 0, 4>.self)
-    case 4: runRows(tapRows, a, RowSize<10, 5, 3, 10, 0, 5>.self)
-    case 5: runRows(tapRows, a, RowSize<10, 6, 3, 10, 0, 5>.self)
-    case 6: runRows(tapRows, a, RowSize<10, 7, 3, 10, 0, 5>.self)
-    case 7: runRows(tapRows, a, RowSize<10, 8, 3, 10, 0, 5>.self)
-    case 8: runRows(tapRows, a, RowSize<10, 9, 3, 10, 0, 5>.self)
-    case 9: runRows(tapRows, a, RowSize<13, 1, 3, 7, 0, 5>.self)
-    case 10: runRows(tapRows, a, RowSize<13, 2, 3, 7, 0, 5>.self)
-    case 11: runRows(tapRows, a, RowSize<13, 3, 3, 7, 0, 5>.self)
-    case 12: runRows(tapRows, a, RowSize<13, 4, 3, 7, 0, 4>.self)
-    case 13: runRows(tapRows, a, RowSize<13, 5, 3, 7, 0, 5>.self)
-    case 14: runRows(tapRows, a, RowSize<13, 6, 3, 7, 0, 5>.self)
-    case 15: runRows(tapRows, a, RowSize<13, 7, 3, 7, 0, 5>.self)
-    case 16: runRows(tapRows, a, RowSize<13, 8, 3, 7, 0, 5>.self)
-    case 17: runRows(tapRows, a, RowSize<13, 9, 3, 7, 0, 5>.self)
-    case 18: runRows(tapRows, a, RowSize<13, 5, 5, 7, 0, 7>.self)
-    case 19: runRows(tapRows, a, RowSize<16, 1, 3, 8, 0, 5>.self)
-    case 20: runRows(tapRows, a, RowSize<16, 2, 3, 8, 0, 5>.self)
-    case 21: runRows(tapRows, a, RowSize<16, 3, 3, 8, 0, 5>.self)
-    case 22: runRows(tapRows, a, RowSize<16, 4, 3, 8, 0, 4>.self)
-    case 23: runRows(tapRows, a, RowSize<16, 5, 3, 8, 0, 5>.self)
-    case 24: runRows(tapRows, a, RowSize<16, 6, 3, 8, 0, 5>.self)
-    case 25: runRows(tapRows, a, RowSize<16, 7, 3, 8, 0, 5>.self)
-    case 26: runRows(tapRows, a, RowSize<16, 8, 3, 8, 0, 5>.self)
-    case 27: runRows(tapRows, a, RowSize<16, 9, 3, 8, 0, 5>.self)
-    case 28: runRows(tapRows, a, RowSize<16, 5, 5, 8, 6, 8>.self)
-    case 29: runRows(tapRows, a, RowSize<16, 7, 5, 8, 0, 8>.self)
-    case 30: runRows(tapRows, a, RowSize<20, 1, 3, 10, 0, 5>.self)
-    case 31: runRows(tapRows, a, RowSize<20, 2, 3, 10, 0, 5>.self)
-    case 32: runRows(tapRows, a, RowSize<20, 3, 3, 10, 0, 5>.self)
-    case 33: runRows(tapRows, a, RowSize<20, 4, 3, 10, 0, 4>.self)
-    case 34: runRows(tapRows, a, RowSize<20, 5, 3, 10, 0, 5>.self)
-    case 35: runRows(tapRows, a, RowSize<20, 6, 3, 8, 0, 5>.self)
-    case 36: runRows(tapRows, a, RowSize<20, 7, 3, 8, 0, 5>.self)
-    case 37: runRows(tapRows, a, RowSize<20, 8, 3, 10, 0, 5>.self)
-    case 38: runRows(tapRows, a, RowSize<20, 9, 3, 10, 0, 5>.self)
-    case 39: runRows(tapRows, a, RowSize<20, 5, 5, 8, 8, 7>.self)
-    case 40: runRows(tapRows, a, RowSize<20, 7, 5, 10, 0, 7>.self)
-    case 41: runRows(tapRows, a, RowSize<20, 9, 5, 10, 0, 7>.self)
+    case 0: runRows(tapRows, a, RowSize<10, 1, 3, 10, 0>.self)
+    case 1: runRows(tapRows, a, RowSize<10, 2, 3, 10, 0>.self)
+    case 2: runRows(tapRows, a, RowSize<10, 3, 3, 10, 0>.self)
+    case 3: runRows(tapRows, a, RowSize<10, 4, 3, 10, 0>.self)
+    case 4: runRows(tapRows, a, RowSize<10, 5, 3, 10, 0>.self)
+    case 5: runRows(tapRows, a, RowSize<10, 6, 3, 10, 0>.self)
+    case 6: runRows(tapRows, a, RowSize<10, 7, 3, 10, 0>.self)
+    case 7: runRows(tapRows, a, RowSize<10, 8, 3, 10, 0>.self)
+    case 8: runRows(tapRows, a, RowSize<10, 9, 3, 10, 0>.self)
+    case 9: runRows(tapRows, a, RowSize<13, 1, 3, 7, 0>.self)
+    case 10: runRows(tapRows, a, RowSize<13, 2, 3, 7, 0>.self)
+    case 11: runRows(tapRows, a, RowSize<13, 3, 3, 7, 0>.self)
+    case 12: runRows(tapRows, a, RowSize<13, 4, 3, 7, 0>.self)
+    case 13: runRows(tapRows, a, RowSize<13, 5, 3, 7, 0>.self)
+    case 14: runRows(tapRows, a, RowSize<13, 6, 3, 7, 0>.self)
+    case 15: runRows(tapRows, a, RowSize<13, 7, 3, 7, 0>.self)
+    case 16: runRows(tapRows, a, RowSize<13, 8, 3, 7, 0>.self)
+    case 17: runRows(tapRows, a, RowSize<13, 9, 3, 7, 0>.self)
+    case 18: runRows(tapRows, a, RowSize<13, 5, 5, 7, 0>.self)
+    case 19: runRows(tapRows, a, RowSize<16, 1, 3, 8, 0>.self)
+    case 20: runRows(tapRows, a, RowSize<16, 2, 3, 8, 0>.self)
+    case 21: runRows(tapRows, a, RowSize<16, 3, 3, 8, 0>.self)
+    case 22: runRows(tapRows, a, RowSize<16, 4, 3, 8, 0>.self)
+    case 23: runRows(tapRows, a, RowSize<16, 5, 3, 8, 0>.self)
+    case 24: runRows(tapRows, a, RowSize<16, 6, 3, 8, 0>.self)
+    case 25: runRows(tapRows, a, RowSize<16, 7, 3, 8, 0>.self)
+    case 26: runRows(tapRows, a, RowSize<16, 8, 3, 8, 0>.self)
+    case 27: runRows(tapRows, a, RowSize<16, 9, 3, 8, 0>.self)
+    case 28: runRows(tapRows, a, RowSize<16, 5, 5, 8, 6>.self)
+    case 29: runRows(tapRows, a, RowSize<16, 7, 5, 8, 0>.self)
+    case 30: runRows(tapRows, a, RowSize<20, 1, 3, 10, 0>.self)
+    case 31: runRows(tapRows, a, RowSize<20, 2, 3, 10, 0>.self)
+    case 32: runRows(tapRows, a, RowSize<20, 3, 3, 10, 0>.self)
+    case 33: runRows(tapRows, a, RowSize<20, 4, 3, 10, 0>.self)
+    case 34: runRows(tapRows, a, RowSize<20, 5, 3, 10, 0>.self)
+    case 35: runRows(tapRows, a, RowSize<20, 6, 3, 8, 0>.self)
+    case 36: runRows(tapRows, a, RowSize<20, 7, 3, 8, 0>.self)
+    case 37: runRows(tapRows, a, RowSize<20, 8, 3, 10, 0>.self)
+    case 38: runRows(tapRows, a, RowSize<20, 9, 3, 10, 0>.self)
+    case 39: runRows(tapRows, a, RowSize<20, 5, 5, 8, 8>.self)
+    case 40: runRows(tapRows, a, RowSize<20, 7, 5, 10, 0>.self)
+    case 41: runRows(tapRows, a, RowSize<20, 9, 5, 10, 0>.self)
     default: preconditionFailure("no such rows")
     }
 }
 
 @inline(__always)
-private func runRows<let W: Int, let D: Int, let K: Int, let T: Int, let Q: Int, let S: Int>(
-    _ tapRows: Int, _ a: borrowing RowArguments, _ size: RowSize<W, D, K, T, Q, S>.Type
+private func runRows<let W: Int, let D: Int, let K: Int, let T: Int, let Q: Int>(
+    _ tapRows: Int, _ a: borrowing RowArguments, _ size: RowSize<W, D, K, T, Q>.Type
 ) {
-    guard W <= mostPixels, K <= mostTaps, W <= mostParts &* T, Q == 0 || W <= mostParts &* Q, W <= mostParts &* S else {
+    guard W <= mostPixels, K <= mostTaps, W <= mostParts &* T, Q == 0 || W <= mostParts &* Q else {
         preconditionFailure("not all of it is written out")
     }
-    if vectorRegisters == 32 {
-        switch tapRows {
-        case 1: runRows(a, RowShape<W, D, K, 1, T>.self)
-        case 2: runRows(a, RowShape<W, D, K, 2, T>.self)
-        case 3: runRows(a, RowShape<W, D, K, 3, T>.self)
-        default: if Q > 0 { runRows(a, RowShape<W, D, K, 4, Q>.self) }
-        }
-    } else {
-        switch tapRows {
-        case 1: runRows(a, RowShape<W, D, K, 1, S>.self)
-        case 2: runRows(a, RowShape<W, D, K, 2, S>.self)
-        case 3: runRows(a, RowShape<W, D, K, 3, S>.self)
-        default: if Q > 0 { runRows(a, RowShape<W, D, K, 4, S>.self) }
-        }
+    switch tapRows {
+    case 1: runRows(a, RowShape<W, D, K, 1, T>.self)
+    case 2: runRows(a, RowShape<W, D, K, 2, T>.self)
+    case 3: runRows(a, RowShape<W, D, K, 3, T>.self)
+    default: if Q > 0 { runRows(a, RowShape<W, D, K, 4, Q>.self) }
     }
 }

@@ -15,14 +15,14 @@ import ConvCore
 /// maps that it has compiled. Lost, at 8 lanes: inputs as operands of the
 /// multiply-adds and the sums of six pixels together (0.57 to 0.71 for 0.70 to 0.81 of the peak); tiles of six pixels walked down their columns
 /// (0.56 to 0.67); two phases at a time (within 3 %); asking for outputs as well, or for outputs first (up to 5 % slower); rows in the order of the map
-/// (up to 15 % slower where 2·d + 1 rows do not fit L1); strips of 24 columns (4 to 30 % slower).
+/// (up to 15 % slower where 2·d + 1 rows do not fit L1); strips of 20 to 27 columns (4 to 30 % slower).
 let depthwiseSlideBlocked = Kernel(
     name: "dw-slide-blocked-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw16c, threaded: true,
     summary: "3×3 taps on blocks of channels: three sums slid along the phases of up to three rows",
     space: ConfigurationSpace(
         [
-            Parameter("r", [1, 2, 3], standard: mostSlideRows, "most rows of outputs computed together"),
-            Parameter("w", [24, 32, 48, 64, 1000], standard: 48, "most columns of a strip"),
+            Parameter("r", [1, 2, 3], standard: mostSlideRows, "most rows of outputs computed together; fewer where they would leave L1"),
+            Parameter("w", [32, 48, 64, 1000], standard: 48, "most columns of a strip, or about the dilation where that is more"),
         ],
         constraint: "r = 1 below AVX2, where three sums of a row and nine weights leave no register for more", admits: { $0["r"] <= mostSlideRows }),
     supports: { p in
@@ -33,8 +33,9 @@ let depthwiseSlideBlocked = Kernel(
     memory: { p, _, _ in Kernel.Memory(packed: vectorMajorWithStartsBytes(p)) },
     plan: { p, c, inputs in planLines(p, inputs, .slides, mostRows: slideRows(p, most: c["r"], columns: c["w"]), mostColumns: c["w"]) })
 
-/// How many rows are computed together. Where a block is several vectors, the next is to find the lines of the one before in L1: of r rows, r + 2 of inputs
-/// and r that the next rows are asked for. Three rows of 40 pixels at 8 lanes took up to 7 % more than two, two of 80 up to 12 % more than one.
+/// How many rows are computed together. Where a block is several vectors, the next is to find the lines of the one before in L1: of r rows, r + 2 of inputs,
+/// r of outputs and r that the next rows are asked for. At 8 lanes three rows of 40 pixels took up to 7 % more than two, two of 80 up to 12 % more than one,
+/// and three in strips of 27 some 5 % more than two in strips of 40.
 private func slideRows(_ p: Problem, most: Int, columns: Int) -> Int {
     if blockVectors == 1 { return most }
     return max(1, min(most, (slideLines / min(p.ow, columns) - 2) / 3))

@@ -8,6 +8,7 @@ private typealias Sums<let G: Int> = InlineArray<G, Vector>
 /// Which outputs the inputs of a place go into: to its left, of its own, to its right.
 private typealias Into = (left: Bool, own: Bool, right: Bool)
 
+/// `a` is `inout` because Swift would copy it as a whole to lend it.
 @inline(never)
 private func slide<let G: Int, let T: Int, let R: Int>(_ a: inout LineArguments, _ shape: SlideShape<G, T, R>.Type) {
     // Else no kernel comes here, and there is nothing to compile.
@@ -18,13 +19,14 @@ private func slide<let G: Int, let T: Int, let R: Int>(_ a: inout LineArguments,
             for k in 0..<3 { weight[r][k] = load(a.weights + (inBlock &* 9 &+ r &* 3 &+ k) &* lanes) }
         }
         let ahead = a.ahead &+ inBlock &* asks(rows: G) &* a.rowStep
-        var edges = Edges(starts: a.starts + inBlock &* lanes, least: a.least, weights: a.weights + inBlock &* 9 &* lanes)
+        var operands = LineOperands(
+            starts: a.starts + inBlock &* lanes, weights: a.weights + inBlock &* 9 &* lanes, leasts: a.least)
         var src = a.src + inBlock &* lanes
         var dst = a.dst + inBlock &* lanes
         var reach = (a.places &- 1) &* a.step
         for phase in 0..<a.phases {
             if phase == a.longest { reach = reach &- a.step }
-            slidePhase(reach, ahead, weight, a, &edges, src, dst, shape)
+            slidePhase(reach, ahead, weight, a, &operands, src, dst, shape)
             src += Layout.blockChannels
             dst += Layout.blockChannels
         }
@@ -38,7 +40,7 @@ private func slide<let G: Int, let T: Int, let R: Int>(_ a: inout LineArguments,
 /// instructions to spare.
 @inline(__always)
 private func slidePhase<let G: Int, let T: Int, let R: Int>(
-    _ reach: Int, _ ahead: Int, _ weight: borrowing TileShape<3, 3>, _ a: borrowing LineArguments, _ edges: inout Edges,
+    _ reach: Int, _ ahead: Int, _ weight: borrowing TileShape<3, 3>, _ a: borrowing LineArguments, _ operands: inout LineOperands,
     _ src: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>, _ shape: SlideShape<G, T, R>.Type
 ) {
     var x = src
@@ -49,102 +51,105 @@ private func slidePhase<let G: Int, let T: Int, let R: Int>(
     var second = zeros(Sums<G>.self)
     var third = zeros(Sums<G>.self)
     ask(x + ahead, a, shape)
-    edges.begin(&first)
-    if a.hasLeft { column(x - step, weight, a, &edges, &third, &second, &first, into: (left: false, own: false, right: true), shape) }
-    edges.begin(&second)
-    column(x, weight, a, &edges, &third, &first, &second, into: (left: false, own: true, right: true), shape)
-    if reach == 0 { return finishLast(x, out, weight, a, &edges, &first, shape) }
+    begin(&first, &operands)
+    if a.hasLeft { column(x - step, weight, a, &operands, &third, &second, &first, into: (left: false, own: false, right: true), shape) }
+    begin(&second, &operands)
+    column(x, weight, a, &operands, &third, &first, &second, into: (left: false, own: true, right: true), shape)
+    if reach == 0 { return finishLast(x, out, weight, a, &operands, &first, shape) }
     let last = x + reach
     // Else the compiler makes other rounds of it.
     x = loadedAnew(x + step)
     let lastRound = last - 2 &* step
     while x < lastRound {
-        place(x, out, ahead, weight, a, &edges, &first, &second, &third, shape)
+        place(x, out, ahead, weight, a, &operands, &first, &second, &third, shape)
         x = loadedAnew(x + step)
         out += step
-        place(x, out, ahead, weight, a, &edges, &second, &third, &first, shape)
+        place(x, out, ahead, weight, a, &operands, &second, &third, &first, shape)
         x = loadedAnew(x + step)
         out += step
-        place(x, out, ahead, weight, a, &edges, &third, &first, &second, shape)
+        place(x, out, ahead, weight, a, &operands, &third, &first, &second, shape)
         x = loadedAnew(x + step)
         out += step
     }
-    if x == last { return end(x, out, ahead, weight, a, &edges, &first, &second, shape) }
-    place(x, out, ahead, weight, a, &edges, &first, &second, &third, shape)
+    if x == last { return end(x, out, ahead, weight, a, &operands, &first, &second, shape) }
+    place(x, out, ahead, weight, a, &operands, &first, &second, &third, shape)
     x = loadedAnew(x + step)
     out += step
-    if x == last { return end(x, out, ahead, weight, a, &edges, &second, &third, shape) }
-    place(x, out, ahead, weight, a, &edges, &second, &third, &first, shape)
+    if x == last { return end(x, out, ahead, weight, a, &operands, &second, &third, shape) }
+    place(x, out, ahead, weight, a, &operands, &second, &third, &first, shape)
     x = loadedAnew(x + step)
     out += step
-    end(x, out, ahead, weight, a, &edges, &third, &first, shape)
+    end(x, out, ahead, weight, a, &operands, &third, &first, shape)
 }
 
 /// The last place of a phase: two outputs are complete.
 @inline(__always)
 private func end<let G: Int, let T: Int, let R: Int>(
     _ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ ahead: Int, _ weight: borrowing TileShape<3, 3>, _ a: borrowing LineArguments,
-    _ edges: inout Edges, _ left: inout Sums<G>, _ on: inout Sums<G>, _ shape: SlideShape<G, T, R>.Type
+    _ operands: inout LineOperands, _ left: inout Sums<G>, _ on: inout Sums<G>, _ shape: SlideShape<G, T, R>.Type
 ) {
     var none = zeros(Sums<G>.self)
     ask(x + ahead, a, shape)
-    column(x, weight, a, &edges, &left, &on, &none, into: (left: true, own: true, right: false), shape)
-    edges.finish(left, out, a)
-    finishLast(x, out + a.step, weight, a, &edges, &on, shape)
+    column(x, weight, a, &operands, &left, &on, &none, into: (left: true, own: true, right: false), shape)
+    finish(left, out, a, &operands)
+    finishLast(x, out + a.step, weight, a, &operands, &on, shape)
 }
 
 /// The outputs of the last place, which the inputs to the right of it, if there are any, go into.
 @inline(__always)
 private func finishLast<let G: Int, let T: Int, let R: Int>(
     _ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ weight: borrowing TileShape<3, 3>, _ a: borrowing LineArguments,
-    _ edges: inout Edges, _ sum: inout Sums<G>, _ shape: SlideShape<G, T, R>.Type
+    _ operands: inout LineOperands, _ sum: inout Sums<G>, _ shape: SlideShape<G, T, R>.Type
 ) {
     if a.hasRight {
         var (none, other) = (zeros(Sums<G>.self), zeros(Sums<G>.self))
-        column(x + a.step, weight, a, &edges, &sum, &none, &other, into: (left: true, own: false, right: false), shape)
+        column(x + a.step, weight, a, &operands, &sum, &none, &other, into: (left: true, own: false, right: false), shape)
     }
-    edges.finish(sum, out, a)
+    finish(sum, out, a, &operands)
 }
 
 /// The inputs of a place into all sums; those to the left are complete then.
 @inline(__always)
 private func place<let G: Int, let T: Int, let R: Int>(
     _ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ ahead: Int, _ weight: borrowing TileShape<3, 3>, _ a: borrowing LineArguments,
-    _ edges: inout Edges, _ left: inout Sums<G>, _ on: inout Sums<G>, _ right: inout Sums<G>, _ shape: SlideShape<G, T, R>.Type
+    _ operands: inout LineOperands, _ left: inout Sums<G>, _ on: inout Sums<G>, _ right: inout Sums<G>, _ shape: SlideShape<G, T, R>.Type
 ) {
     ask(x + ahead, a, shape)
-    edges.begin(&right)
-    column(x, weight, a, &edges, &left, &on, &right, into: (left: true, own: true, right: true), shape)
-    edges.finish(left, out, a)
+    begin(&right, &operands)
+    column(x, weight, a, &operands, &left, &on, &right, into: (left: true, own: true, right: true), shape)
+    finish(left, out, a, &operands)
 }
 
 @inline(__always)
 private func column<let G: Int, let T: Int, let R: Int>(
-    _ x: UnsafePointer<Float>, _ weight: borrowing TileShape<3, 3>, _ a: borrowing LineArguments, _ edges: inout Edges, _ left: inout Sums<G>, _ on: inout Sums<G>,
-    _ right: inout Sums<G>, into: Into, _ shape: SlideShape<G, T, R>.Type
+    _ x: UnsafePointer<Float>, _ weight: borrowing TileShape<3, 3>, _ a: borrowing LineArguments, _ operands: inout LineOperands,
+    _ left: inout Sums<G>, _ on: inout Sums<G>, _ right: inout Sums<G>, into: Into, _ shape: SlideShape<G, T, R>.Type
 ) {
     // Written out: the compiler does not unroll a loop over them at every level.
-    input(0, x, weight, a, &edges, &left, &on, &right, into: into, shape)
-    input(1, x, weight, a, &edges, &left, &on, &right, into: into, shape)
-    input(2, x, weight, a, &edges, &left, &on, &right, into: into, shape)
-    input(3, x, weight, a, &edges, &left, &on, &right, into: into, shape)
-    input(4, x, weight, a, &edges, &left, &on, &right, into: into, shape)
+    input(0, x, weight, a, &operands, &left, &on, &right, into: into, shape)
+    input(1, x, weight, a, &operands, &left, &on, &right, into: into, shape)
+    input(2, x, weight, a, &operands, &left, &on, &right, into: into, shape)
+    input(3, x, weight, a, &operands, &left, &on, &right, into: into, shape)
+    input(4, x, weight, a, &operands, &left, &on, &right, into: into, shape)
 }
 
 @inline(__always)
 private func input<let G: Int, let T: Int, let R: Int>(
-    _ r: Int, _ x: UnsafePointer<Float>, _ weight: borrowing TileShape<3, 3>, _ a: borrowing LineArguments, _ edges: inout Edges, _ left: inout Sums<G>,
-    _ on: inout Sums<G>, _ right: inout Sums<G>, into: Into, _ shape: SlideShape<G, T, R>.Type
+    _ r: Int, _ x: UnsafePointer<Float>, _ weight: borrowing TileShape<3, 3>, _ a: borrowing LineArguments,
+    _ operands: inout LineOperands, _ left: inout Sums<G>, _ on: inout Sums<G>, _ right: inout Sums<G>, into: Into, _ shape: SlideShape<G, T, R>.Type
 ) {
     guard r < R else { return }
-    if G * 3 + 10 > vectorRegisters { edges.weights = loadedAnew(edges.weights) }
+    if !holdsAllWeights(rows: G) { operands.weights = loadedAnew(operands.weights) }
     let value = load(x + r &* a.rowStep)
     for g in 0..<G {
         let tap = r &+ T &- g
         if tap >= 0, tap < 3 {
             if into.left { left[g] = multiplyAdd(value, weight[tap][2], left[g]) }
             if into.own { on[g] = multiplyAdd(value, weight[tap][1], on[g]) }
-            if into.right { right[g] = multiplyAdd(value, G * 3 + 10 > vectorRegisters ? load(edges.weights + (tap &* 3) &* lanes) : weight[tap][0], right[g]) }
+            if into.right {
+                let first = holdsAllWeights(rows: G) ? weight[tap][0] : load(operands.weights + (tap &* 3) &* lanes)
+                right[g] = multiplyAdd(value, first, right[g])
+            }
         }
     }
     // In this order: the compiler would load all inputs first, and spill.
@@ -162,29 +167,24 @@ private func ask<let G: Int, let T: Int, let R: Int>(_ x: UnsafePointer<Float>, 
     for row in 0..<asks(rows: G) { atrous_prefetch(x + row &* a.rowStep) }
 }
 
-/// What sums begin with and what outputs are at the least: operands from L1, since with 16 registers none is left for them.
-private struct Edges {
-    var starts, least, weights: UnsafePointer<Float>
-
-    @inline(__always)
-    mutating func begin<let G: Int>(_ sum: inout Sums<G>) {
-        for g in 0..<G {
-            if vectorRegisters < 32 { starts = loadedAnew(starts) }
-            sum[g] = load(starts)
-        }
-    }
-
-    @inline(__always)
-    mutating func finish<let G: Int>(_ sum: borrowing Sums<G>, _ out: UnsafeMutablePointer<Float>, _ a: borrowing LineArguments) {
-        for g in 0..<G {
-            if vectorRegisters < 32 { least = loadedAnew(least) }
-            store(out + g &* a.rowStep, atLeast(sum[g], load(least)))
-        }
-    }
+@inline(__always)
+private func begin<let G: Int>(_ sum: inout Sums<G>, _ operands: inout LineOperands) {
+    for g in 0..<G { sum[g] = operands.start() }
 }
 
-/// The most rows of outputs together: three sums of each in registers. Beside nine, an input and nine weights do not fit 16 registers: a column of weights is
-/// operands from L1 there.
+@inline(__always)
+private func finish<let G: Int>(
+    _ sum: borrowing Sums<G>, _ out: UnsafeMutablePointer<Float>, _ a: borrowing LineArguments, _ operands: inout LineOperands
+) {
+    let least = operands.least()
+    for g in 0..<G { store(out + g &* a.rowStep, atLeast(sum[g], least)) }
+}
+
+/// Whether all weights have registers beside three sums of each row and an input; else those of the first column are operands from L1.
+@inline(__always)
+private func holdsAllWeights(rows: Int) -> Bool { 9 &+ 3 &* rows &+ 1 <= vectorRegisters }
+
+/// The most rows of outputs together.
 let mostSlideRows = vectorRegisters >= 16 ? 3 : 1
 
 /// Computes rows of outputs.
