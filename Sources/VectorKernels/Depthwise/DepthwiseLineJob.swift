@@ -68,8 +68,8 @@ enum LineTiles {
     case patches
 }
 
-/// A strip of the columns of a map: its first pixel and its width. A tuple like ``LinePart``.
-typealias LineStrip = (pixel: Int, width: Int)
+/// A strip of the columns of a map: its pixels, and what ``LineArguments`` says of its phases. A tuple like ``LinePart``.
+typealias LineStrip = (pixels: Range<Int>, places: Int, longest: Int)
 
 /// Plans a kernel that computes rows with such tiles, in these parts; at most so many rows together, in strips of so many columns, or of more where the
 /// dilation is. Whole phases of few pixels are computed as such.
@@ -133,7 +133,10 @@ private final class LineJob: Sendable {
         parts = sharesMaps(p, threads: threads) ? 1 : runs.count
         // Each has a pixel of every phase.
         let strips = max(1, min(1 + (p.ow - 1) / mostColumns, p.ow / p.dilationW))
-        self.strips = (0..<strips).map { (pixel: p.ow * $0 / strips, width: p.ow * ($0 + 1) / strips - p.ow * $0 / strips) }
+        self.strips = (0..<strips).map { strip in
+            let pixels = ThreadPool.share(of: p.ow, index: strip, parts: strips)
+            return (pixels: pixels, places: (pixels.count + p.dilationW - 1) / p.dilationW, longest: (pixels.count - 1) % p.dilationW + 1)
+        }
     }
 
     var units: Int { problem.batch * problem.ic / Layout.blockChannels * parts }
@@ -151,15 +154,15 @@ private final class LineJob: Sendable {
                 let own = strips[strip]
                 a.hasLeft = strip > 0
                 a.hasRight = strip + 1 < strips.count
-                a.places = (own.width + p.dilationW - 1) / p.dilationW
-                a.longest = (own.width - 1) % p.dilationW + 1
+                a.places = own.places
+                a.longest = own.longest
                 a.weights = weights + vector * weightStep
                 a.starts = starts + vector * lanes
                 let numbers = parts == 1 ? 0..<runs.count : part..<(part + 1)
                 let endsMap = !a.hasRight && numbers.upperBound == runs.count
-                let toNext = (strips[a.hasRight ? strip + 1 : 0].pixel - own.pixel) * Layout.blockChannels + (endsMap ? map : 0)
+                let toNext = (strips[a.hasRight ? strip + 1 : 0].pixels.lowerBound - own.pixels.lowerBound) * Layout.blockChannels + (endsMap ? map : 0)
                 run(
-                    numbers, at: place + own.pixel * Layout.blockChannels, width: own.width,
+                    numbers, at: place + own.pixels.lowerBound * Layout.blockChannels, width: own.pixels.count,
                     then: a.hasRight ? numbers.lowerBound : endsMap ? 0 : numbers.upperBound, toNext: toNext, src: src, dst: dst, &a)
             }
             part += 1
