@@ -23,6 +23,8 @@ public struct LaunchOptions: Sendable {
     public var pairing = Pairing.alternating
     /// Seconds that a worker may take for a burst.
     public var patience = WorkerProcess.patience
+    /// The clock of ``StealTime/ticks``.
+    public var stealTicks: @Sendable () -> Int = { StealTime.shared.ticks }
     /// What a user may ask for.
     public static let roundsRange = 3...1000
     public init() {}
@@ -181,14 +183,14 @@ public final class PairedLaunch {
         let first = Bool.random(using: &random) ? [a, b, b, a] : [b, a, a, b]
         var round = Round()
         let shift = nextShift()
-        let steal = StealTime.shared.ticks
+        let steal = options.stealTicks()
         for side in first {
             let burst = try on(side) { worker throws(WorkerError) in
                 try worker.burst(runs: runs, place: turn % memory.count, cpu: cpu, shift: shift, within: options.patience)
             }
             if side == a { round.a.append(burst) } else { round.b.append(burst) }
         }
-        round.stolen = StealTime.shared.ticks != steal
+        round.stolen = options.stealTicks() != steal
         return round
     }
 
@@ -198,7 +200,7 @@ public final class PairedLaunch {
         var cpus = Bool.random(using: &random) ? (a: 0, b: 1) : (a: 1, b: 0)
         var round = Round()
         let shift = "\(nextShift())"
-        let steal = StealTime.shared.ticks
+        let steal = options.stealTicks()
         func send(_ side: Side, _ cpu: Int) throws(SideError) {
             try on(side) { worker throws(WorkerError) in try worker.send(["burst", "\(runs)", "\(pair[cpu])", "\(cpu)", shift]) }
         }
@@ -216,7 +218,7 @@ public final class PairedLaunch {
             round.b.append(try ofB.get())
             cpus = (cpus.b, cpus.a)
         }
-        round.stolen = StealTime.shared.ticks != steal
+        round.stolen = options.stealTicks() != steal
         return round
     }
 }

@@ -56,7 +56,7 @@ public final class RegressionCheck {
             attempts += 1
             values = [:]
             sentinelFailures = [:]
-            let steal = StealTime.shared.ticks
+            let steal = options.stealTicks()
             let begun = Date()
             let cases = survey.shared.filter { failures[$0.one] == nil }
             let sentinels = Self.sentinels(cases.map(\.one)).compactMap { one in cases.first { $0.one == one } }
@@ -76,7 +76,7 @@ public final class RegressionCheck {
             }
             let seconds = Date().timeIntervalSince(begun)
             var reasons = check.fired.map { "\(all[$0].one.name): base and its copy differ by \(CheckOutcome.percent(check.series[$0].estimate))" }
-            let stolen = Double(StealTime.shared.ticks - steal) / 100 / seconds / Double(ThreadPool.usableCPUs)
+            let stolen = Double(options.stealTicks() - steal) / 100 / seconds / Double(ThreadPool.usableCPUs)
             if stolen > rule.mostSteal { reasons.append("the hypervisor took \(String(format: "%.1f", stolen * 100)) % of the time") }
             if let drift = clockDrift(), drift > rule.mostClockDrift {
                 reasons.append("the clock differed by \(CheckOutcome.percent(drift)) between the sides")

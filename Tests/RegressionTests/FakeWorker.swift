@@ -61,14 +61,22 @@ struct FakeWorker {
         return folder
     }
 
-    /// A check of `head` against `base` on cases of those candidates.
-    static func check(base: FakeWorker, head: FakeWorker, candidates: [String], rule: DecisionRule = DecisionRule()) throws -> CheckOutcome {
-        let problem = try Problem(parsing: "dw:c16h9k3")
-        let cases = candidates.map { CheckCase(problem, candidate: $0, threads: 1, privateCacheBytes: 1 << 20) }
+    /// Few rounds, and no hypervisor that takes time: the workers' times are made up.
+    static var options: LaunchOptions {
         var options = LaunchOptions()
         options.rounds = 4
         options.patience = 1
+        options.stealTicks = { 0 }
+        return options
+    }
+
+    /// A check of `head` against `base` on cases of those candidates.
+    static func check(
+        base: FakeWorker, head: FakeWorker, candidates: [String], options: LaunchOptions = Self.options
+    ) throws -> CheckOutcome {
+        let problem = try Problem(parsing: "dw:c16h9k3")
+        let cases = candidates.map { CheckCase(problem, candidate: $0, threads: 1, privateCacheBytes: 1 << 20) }
         let survey = try Survey(cases, base: base.path, head: head.path, options: options)
-        return try RegressionCheck(survey, base: base.path, head: head.path, rule: rule, options: options, seed: 1).run()
+        return try RegressionCheck(survey, base: base.path, head: head.path, rule: DecisionRule(), options: options, seed: 1).run()
     }
 }

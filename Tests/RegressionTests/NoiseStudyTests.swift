@@ -64,11 +64,9 @@ extension WorkerTests {
         @Test func aCaseThatFailsIsNamedAndTheRestGoesOn() throws {
             let build = try FakeWorker("noisy", fault: .dies)
             let problem = try Problem(parsing: "dw:c16h9k3")
-            var options = LaunchOptions()
-            (options.rounds, options.patience) = (4, 1)
             let cases = ["dw-a", "dw-bad", "dw-c"].map { CheckCase(problem, candidate: $0, threads: 1) }
-            let survey = try Survey(cases, base: build.path, head: build.path, options: options)
-            let study = try NoiseStudy(survey, build: build.path, options: options, rule: DecisionRule(), launches: 2, seed: 1) { _ in }
+            let survey = try Survey(cases, base: build.path, head: build.path, options: FakeWorker.options)
+            let study = try NoiseStudy(survey, build: build.path, options: FakeWorker.options, rule: DecisionRule(), launches: 2, seed: 1) { _ in }
             #expect(study.cases.count == 2 && study.cases.allSatisfy { $0.logRatios.allSatisfy { $0 == 0 } })
             #expect(study.failed.count == 1)
             #expect(study.failed[0].contains("dw-bad") && study.failed[0].contains("died") && study.failed[0].contains("repeat with: \(build.path) verify"))

@@ -1,5 +1,6 @@
 import Foundation
 import Regression
+import Synchronization
 import Testing
 
 /// The driver against workers that misbehave.
@@ -140,6 +141,18 @@ import Testing
         #expect(broken.verdict == .regression)
         #expect(broken.report.summary.hasPrefix("REGRESSION: 1 failed; times cannot be judged: the clock differed"))
         #expect(broken.report.junit.contains("failures=\"1\""))
+    }
+
+    /// Every round is dropped, and the check runs once more.
+    @Test func whereTheHypervisorTakesTimeNothingIsJudged() throws {
+        let ticks = Mutex(0)
+        var options = FakeWorker.options
+        options.stealTicks = { ticks.withLock { $0 += 100; return $0 } }
+        let outcome = try FakeWorker.check(
+            base: try FakeWorker("base"), head: try FakeWorker("head", ns: ["dw-b": 1100]), candidates: good, options: options)
+        #expect(outcome.verdict == .undecided && outcome.attempts == 2)
+        #expect(outcome.cases.allSatisfy { $0.values.isEmpty })
+        #expect(outcome.report.summary.hasPrefix("cannot decide: the hypervisor took "))
     }
 
     @Test func whatOneBuildLacksAndStalePicksAreInEveryReport() throws {
