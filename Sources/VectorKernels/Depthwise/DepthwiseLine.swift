@@ -13,7 +13,9 @@ import ConvCore
 ///
 /// Lost, in prototypes: columns of taps outside and inputs as operands of the multiply-adds (within 3 % on whole phases, 10 to 80 % slower beside inputs of
 /// other tiles); columns of taps in two groups (up to 8 % slower); tiles of neighbouring pixels of all phases with both loops over taps
-/// (0.22 to 0.75 of the peak: each short inner loop ends in a misprediction). A copy of the arguments for every part of a row cost 20 to 70 %.
+/// (0.22 to 0.75 of the peak: each short inner loop ends in a misprediction); inputs at multiples of a step, as addresses can say them, for a pointer
+/// that walks along the row (an eighth fewer instructions, and up to 10 % slower on a Zen 3); the two halves of a row in turn (no change). A copy of the
+/// arguments for every part of a row cost 20 to 70 %.
 let depthwiseLineBlocked = Kernel(
     name: "dw-line-blocked-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw16c, threaded: true,
     summary: "register tile of a row of one dilation phase on blocks of channels, its ends compiled in",
