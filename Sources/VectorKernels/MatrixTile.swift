@@ -199,8 +199,8 @@ private func matrixTile<let MR: Int, let NR: Int>(
 }
 
 /// Whether four terms, whose values of A lie side by side and whose vectors of B do, share what moves the pointers and asks ahead: of 6 × 2 with 16
-/// registers these were 9 of the 29 instructions of a term, and 2.75 of 22.75 are left. 3 to 10 % faster on a Zen 3 while others kept the core's
-/// other half busy; with 32 registers not tried yet.
+/// registers these were 9 of the 29 instructions of a term, and 2.75 of 22.75 are left: `pw-tile` is 5 to 9 % faster on a busy Zen 3. With 32 registers
+/// not measured yet.
 private let sumsInRounds = vectorRegisters == 16
 
 /// What a term may ask ahead for, in floats: that of four is a line, which one request serves.
