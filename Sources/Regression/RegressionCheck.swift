@@ -77,7 +77,9 @@ public final class RegressionCheck {
             let seconds = Date().timeIntervalSince(begun)
             var reasons = check.fired.map { "\(all[$0].one.name): base and its copy differ by \(CheckOutcome.percent(check.series[$0].estimate))" }
             let stolen = Double(options.stealTicks() - steal) / 100 / seconds / Double(ThreadPool.usableCPUs)
-            if stolen > rule.mostSteal { reasons.append("the hypervisor took \(String(format: "%.1f", stolen * 100)) % of the time") }
+            if stolen > rule.mostSteal {
+                reasons.append(String(format: "the hypervisor took %.1f %% of the time, and --most-steal allows %.3g %%", stolen * 100, rule.mostSteal * 100))
+            }
             if let drift = clockDrift(), drift > rule.mostClockDrift {
                 reasons.append("the clock differed by \(CheckOutcome.percent(drift)) between the sides")
             }

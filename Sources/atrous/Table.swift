@@ -186,6 +186,7 @@ let toolTable = CommandTable(
                 Option("head", "BUILD", "what to judge: a build, or a commit", default: "the build that runs", isPath: true),
                 Option("threshold", "SHARE", "the slow-down that counts; streaming cases and runs below 0.5 µs: five thirds of it, all cases together: half", default: "3%"),
                 Option("launches", "N", "fresh launches that confirm a suspect, at least", default: "12"),
+                Option("most-steal", "SHARE", "of the CPUs' time, that the hypervisor may take before times count as not to be judged; 100%: it is not looked at", default: "2.5%"),
                 Option("counter", "WHAT", "compare instructions under valgrind instead of times; --threshold is 0.5% then", choices: ["instructions"]),
                 Option("store", "DIR", "also compare what this tuning store chose, and say where it is stale", isPath: true),
                 Option("plans", "LIST", "also plan these blocks at --size (listing, literal, rfb, JSON block files), and hold what the plans predict against what the blocks take"),

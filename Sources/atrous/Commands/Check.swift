@@ -52,7 +52,7 @@ private enum Way {
     /// Options that it has no use for, with the reason: who gives one waits for a file that is never written, or believes in a
     /// measurement that was not made.
     var unused: [(flag: String, reason: String)] {
-        let ofTimes = ["json", "history", "record", "plans", "launches", "rounds", "burst", "pairing", "results"]
+        let ofTimes = ["json", "history", "record", "plans", "launches", "rounds", "burst", "pairing", "results", "most-steal"]
         switch self {
         case .times: return []
         case .instructions: return (ofTimes + ["store"]).map { ($0, "is for times, and --counter instructions takes none") }
@@ -103,15 +103,20 @@ extension Values {
     }
 
     /// `3%` or `0.03`
-    func rule() throws -> DecisionRule {
-        let text = string("threshold") ?? "3%"
+    private func share(_ name: String, from least: Double) throws -> Double? {
+        guard let text = string(name) else { return nil }
         let percent = text.hasSuffix("%")
         guard let number = Double(text.dropLast(percent ? 1 : 0)), number.isFinite else {
-            throw UsageError("--threshold '\(text)' is no share; write for example 3%")
+            throw UsageError("--\(name) '\(text)' is no share; write for example 3%")
         }
         let share = percent ? number / 100 : number
-        guard (0.002...1).contains(share) else { throw UsageError("--threshold \(text) is outside 0.2% … 100%") }
-        var rule = DecisionRule(threshold: share)
+        guard (least...1).contains(share) else { throw UsageError("--\(name) \(text) is outside \(least == 0 ? "0%" : "0.2%") … 100%") }
+        return share
+    }
+
+    func rule() throws -> DecisionRule {
+        var rule = DecisionRule(threshold: try share("threshold", from: 0.002) ?? 0.03)
+        if let share = try share("most-steal", from: 0) { rule.mostSteal = share }
         if let launches = try int("launches", in: 12...1000) { rule.fewestConfirming = launches }
         return rule
     }
@@ -124,6 +129,8 @@ extension Values {
         if let seconds = try seconds("burst", in: 0.0001...1) { options.burstNs = seconds * 1e9 }
         options.pairing = string("pairing").flatMap(Pairing.init) ?? NoiseFile(MachineFolder.path("noise.json", in: string("results") ?? "results")).bestPairing
         if let patience = try patience() { options.patience = patience }
+        // Who allows all of it wants a verdict whatever the hypervisor does: no round is dropped for it either.
+        if try share("most-steal", from: 0) == 1 { options.stealTicks = { 0 } }
         return options
     }
 }
