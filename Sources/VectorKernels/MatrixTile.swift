@@ -125,25 +125,22 @@ private func matrixTile<let MR: Int, let NR: Int>(
         var b = t.b + t.taps[tap].b
         var terms = t.depth
         if inRounds {
-            while terms >= 4 {
-                term(0, b, &a, t.aRow, 0, &sum)
-                term(1, b, &a, t.aRow, 0, &sum)
-                term(2, b, &a, t.aRow, 0, &sum)
-                term(3, b, &a, t.aRow, 4, &sum)
+            while terms >= termsOfRound {
+                // Written out: from a loop the sums go through memory.
+                allRows(0, &a, t.aRow, 0, vectorsOfB(b), &sum)
+                allRows(1, &a, t.aRow, 0, vectorsOfB(b + NR &* lanes), &sum)
+                allRows(2, &a, t.aRow, 0, vectorsOfB(b + 2 &* NR &* lanes), &sum)
+                allRows(3, &a, t.aRow, termsOfRound, vectorsOfB(b + 3 &* NR &* lanes), &sum)
                 atrous_prefetch(asked)
-                asked += 4 &* t.aheadStep
+                asked += termsOfRound &* t.aheadStep
                 atrous_prefetch_far(askedLater)
-                askedLater += 4 &* t.laterStep
-                b += 4 &* NR &* lanes
-                terms &-= 4
+                askedLater += termsOfRound &* t.laterStep
+                b += termsOfRound &* NR &* lanes
+                terms &-= termsOfRound
             }
         }
         for _ in 0..<terms {
-            var column = InlineArray<NR, Vector>(repeating: Vector(repeating: 0))
-            for n in 0..<NR {
-                column[n] = maskedB && n == NR - 1 ? loadLanes(b + n &* lanes, 0, last) : load(b + n &* lanes)
-            }
-            allRows(0, &a, t.aRow, t.aStep, column, &sum)
+            allRows(0, &a, t.aRow, t.aStep, vectorsOfB(b, masked: maskedB, lastLanes: last), &sum)
             if multiplyAddIsFused {
                 atrous_prefetch(asked)
                 asked += t.aheadStep
@@ -203,23 +200,25 @@ private func matrixTile<let MR: Int, let NR: Int>(
 /// not measured yet.
 private let sumsInRounds = vectorRegisters == 16
 
-/// What a term may ask ahead for, in floats: that of four is a line, which one request serves.
-private let mostAheadInRounds = 4
+private let termsOfRound = 4
 
-/// Term `number` of a round: its B lies so many rows of NR vectors behind `b`, its A so many values behind `a`, which then goes on by `step`.
+/// What a term may ask ahead for, in floats: that of a round is a line of 16, which one request serves.
+private let mostAheadInRounds = 16 / termsOfRound
+
+/// The vectors of B of one term; of the last, where it is masked, only so many lanes.
 @inline(__always)
-private func term<let MR: Int, let NR: Int>(
-    _ number: Int, _ b: UnsafePointer<Float>, _ a: inout InlineArray<4, UnsafePointer<Float>>, _ row: Int, _ step: Int, _ sum: inout TileShape<MR, NR>
-) {
-    var column = InlineArray<NR, Vector>(repeating: Vector(repeating: 0))
-    for n in 0..<NR { column[n] = load(b + (number &* NR &+ n) &* lanes) }
-    allRows(number, &a, row, step, column, &sum)
+private func vectorsOfB<let NR: Int>(_ b: UnsafePointer<Float>, masked: Bool = false, lastLanes: Int = lanes) -> InlineArray<NR, Vector> {
+    var row = InlineArray<NR, Vector>(repeating: Vector(repeating: 0))
+    for n in 0..<NR {
+        row[n] = masked && n == NR - 1 ? loadLanes(b + n &* lanes, 0, lastLanes) : load(b + n &* lanes)
+    }
+    return row
 }
 
 /// A term of all sums: see ``threeRows``.
 @inline(__always)
 private func allRows<let MR: Int, let NR: Int>(
-    _ number: Int, _ a: inout InlineArray<4, UnsafePointer<Float>>, _ row: Int, _ step: Int, _ column: borrowing InlineArray<NR, Vector>,
+    _ number: Int, _ a: inout InlineArray<4, UnsafePointer<Float>>, _ row: Int, _ step: Int, _ column: InlineArray<NR, Vector>,
     _ sum: inout TileShape<MR, NR>
 ) {
     threeRows(0, number, &a, row, step, column, &sum)

@@ -201,10 +201,7 @@ private func scalePixel(
         for v in 0..<8 { storePast(dst + (i &+ v &* lanes), value[v]) }
         i &+= 8 &* lanes
     }
-    while i < count {
-        storePast(dst + i, activate(multiplyAdd(load(src + i), load(factors + i), load(biases + i)), activation))
-        i &+= lanes
-    }
+    scaleTile(src + i, factors + i, biases + i, dst + i, count &- i, 0, past: true, activation, InlineArray<1, Vector>.self)
 }
 
 /// N pixels of `count` channels, each factor and bias loaded once for all.
