@@ -11,6 +11,7 @@ public let kernels: [Kernel] = [
     depthwiseRollBlocked,
     depthwiseSlideBlocked,
     depthwiseLineBlocked,
+    depthwiseStrideBlocked,
     depthwiseRowBlocked,
     depthwiseScaleBlocked,
     depthwiseScalePlanes,
