@@ -234,6 +234,7 @@ private final class LineJob: Sendable {
                 case 5: runLine(part.shape, a, LineTaps<5>.self)
                 case 7: runLine(part.shape, a, LineTaps<7>.self)
                 case 9: runLine(part.shape, a, LineTaps<9>.self)
+                case 11: runLine(part.shape, a, LineTaps<11>.self)
                 default: preconditionFailure("no such tiles")
                 }
             }

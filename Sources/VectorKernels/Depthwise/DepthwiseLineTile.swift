@@ -110,9 +110,11 @@ private func place<let K: Int, let T: Int, let L: Int, let R: Int, let P: Int>(
     let heldCount = heldWeights(K, beside: P &* T &+ P &+ (P &- 1))
     // For every input anew: else they would wait in registers.
     let anew = heldCount < K ? loadedAnew(w) : w
-    for k in 0..<K {
+    // The shorter way round: eleven taps over six pixels the compiler does not unroll.
+    for i in 0..<min(K, T) {
+        let k = K <= T ? i : j &- i
         let t = j &- k
-        if t >= 0, t < T {
+        if t >= 0, t < T, k >= 0, k < K {
             let weight = k < heldCount ? held[k] : load(anew + k &* lanes)
             for p in 0..<P { sum[p][t] = multiplyAdd(value[p], weight, sum[p][t]) }
         }
@@ -123,12 +125,18 @@ private func place<let K: Int, let T: Int, let L: Int, let R: Int, let P: Int>(
 let compilesLines = vectorRegisters == 16
 
 /// The columns of taps of compiled tiles.
-let lineTaps = [5, 7, 9]
+let lineTaps = [5, 7, 9, 11]
 
-/// The most pixels of a tile, which is alone in its row or has inputs `beside` it: of more, under nine columns of taps, the compiler spills; beyond
-/// twelve, three weights would be held or fewer.
+/// The most pixels of a tile, which is alone in its row or has inputs `beside` it: of more, under nine and eleven columns of taps, the compiler spills;
+/// beyond twelve, three weights would be held or fewer.
 @inline(__always)
-private func mostLinePixels(taps k: Int, beside: Bool) -> Int { k == 9 ? (beside ? 9 : 10) : (beside ? 10 : 12) }
+private func mostLinePixels(taps k: Int, beside: Bool) -> Int {
+    switch k {
+    case 11: beside ? 7 : 10
+    case 9: beside ? 9 : 10
+    default: beside ? 10 : 12
+    }
+}
 
 /// The most pixels of whole phases of which two are computed together: their sums, an input of each and a weight.
 private let mostPairedPixels = 6
@@ -179,11 +187,13 @@ func runLine<let K: Int>(_ shape: Int, _ a: borrowing LineArguments, _ taps: Lin
     case 40: line(a, LineShape<K, 8, 0, 1>.self)
     case 41: line(a, LineShape<K, 9, 0, 1>.self)
     case 42: line(a, LineShape<K, 10, 0, 1>.self)
+    case 21: line(a, LineShape<K, 5, 1, 0>.self)
     case 22: line(a, LineShape<K, 6, 1, 0>.self)
     case 23: line(a, LineShape<K, 7, 1, 0>.self)
     case 24: line(a, LineShape<K, 8, 1, 0>.self)
     case 25: line(a, LineShape<K, 9, 1, 0>.self)
     case 26: line(a, LineShape<K, 10, 1, 0>.self)
+    case 53: line(a, LineShape<K, 5, 1, 1>.self)
     case 54: line(a, LineShape<K, 6, 1, 1>.self)
     case 55: line(a, LineShape<K, 7, 1, 1>.self)
     case 56: line(a, LineShape<K, 8, 1, 1>.self)
