@@ -103,7 +103,7 @@ import ThreadPool
     }
 
     /// Rows in one part and in several, of every length that a part can have, phases of two lengths and whole ones, few rows of taps and many, batches.
-    @Test(arguments: [5, 7, 9])
+    @Test(arguments: [5, 7, 9, 11])
     func linesAgreeWithTheOracle(taps k: Int) throws {
         var texts = ["g16mb1ic16ih5iw14oc16oh5ow14kh1kw\(k)dh3dw1ph0pw\(k / 2 * 2)", "g16mb1ic16ih5iw11oc16oh5ow11kh3kw\(k)dh1dw4ph2pw\(k / 2 * 5)",
                      "g32mb2ic32ih5iw9oc32oh5ow9kh3kw\(k)dh2dw4ph3pw\(k / 2 * 5)_relu", "dw:c32h20k11d7", "dw:c16h20k\(k)d5", "dw:c32h27w18k\(k)d5_silu", "g32mb2ic32ih20iw31oc32oh20ow31kh9kw\(k)dh1dw2ph8pw\(k / 2 * 3)_silu"]
@@ -123,7 +123,7 @@ import ThreadPool
         let r = k / 2
         var texts = [
             "g16mb1ic16ih5iw30oc16oh5ow\(16 - r)kh1kw\(k)sh1sw2ph0pw0_relu", "g32mb2ic32ih9iw31oc32oh3ow16kh3kw\(k)sh3sw2dh1dw0ph1pw\(r)_silu",
-            "g16mb1ic16ih7iw40oc16oh7ow20kh5kw\(k)sh1sw2dh1dw0ph4pw\(r - 1)", "g32mb1ic32ih2iw9oc32oh7ow5kh1kw\(k)sh1sw2ph3pw\(r)", "dw:mb3c48h30w150k\(k)s2_hardswish",
+            "g16mb1ic16ih7iw40oc16oh7ow20kh5kw\(k)sh1sw2dh1dw0ph4pw\(r - 1)", "g32mb1ic32ih2iw9oc32oh7ow5kh1kw\(k)sh1sw2ph3pw\(r)", "dw:mb3c16h12w190k\(k)s2_hardswish",
         ]
         for width in 1...62 {
             let activation = ["", "_relu", "_silu", "_hardswish"][width % 4]

@@ -15,21 +15,27 @@ import ThreadPool
 let depthwiseStrideBlocked = Kernel(
     name: "dw-stride-blocked-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw16c, threaded: true,
     summary: "stride 2 on blocks of channels: register tile of a row of outputs, each input loaded once for all taps of a row",
+    space: ConfigurationSpace(
+        [
+            Parameter("t", [4, 5, 6, 7, 8, 10, 12, 14], standard: mostStridePixels(taps: 3), "most pixels in a register tile; under 5 and 7 taps fewer are compiled"),
+            Parameter("w", [0, 12, 24, 48, 1000], standard: 0, "most outputs of a strip of columns, at least a tile; 0: as many as leave their rows in L1"),
+        ],
+        constraint: "t ≤ \(mostStridePixels(taps: 3)), the largest compiled tile", admits: { $0["t"] <= mostStridePixels(taps: 3) }),
     supports: { p in
         guard multiplyAddIsFused else { return .no(reason: "it is for multiply-adds; dw-phase-blocked takes any") }
         guard p.strideW == 2, p.dilationW == 1 else {
             return .no(reason: "a stride of \(p.strideW) along a row at dilation \(p.dilationW); it takes 2 at 1; dw-phase-blocked takes others")
         }
         guard strideTaps.contains(p.kw) else { return .no(reason: "\(p.kw) taps in a row; it takes 3, 5 and 7; dw-phase-blocked takes others") }
-        guard strideParts(p).allSatisfy({ $0.isCompiled }) else {
+        guard strideParts(p, most: mostStridePixels(taps: p.kw)).allSatisfy({ $0.isCompiled }) else {
             return .no(reason: "the padding reaches further in than half a row of taps; dw-phase-blocked takes it")
         }
         return wholeBlocks(p.ic, insteadOf: "dw-phase")
     },
     memory: { p, _, _ in Kernel.Memory(packed: vectorMajorWithStartsBytes(p)) },
-    plan: { p, _, inputs in
+    plan: { p, c, inputs in
         let (weights, starts) = packVectorMajorWithStarts(p, inputs)
-        let job = StrideJob(p, threads: inputs.threads, weights: weights, starts: starts)
+        let job = StrideJob(p, pixels: c["t"], columns: c["w"], weights: weights, starts: starts)
         return Kernel.Plan { [pool = inputs.pool] src, dst in
             pool.run { index in
                 job.run(ThreadPool.share(of: job.units, index: index, parts: pool.threads), src: src, dst: dst)
@@ -39,10 +45,10 @@ let depthwiseStrideBlocked = Kernel(
 
 /// Outputs of a row that one tile computes: the first one, how many, and which places of inputs lie in the image. A tuple: the copying of a struct becomes
 /// a shared function with instructions of this level. `isCompiled`: whether those that the tile does not ask for do.
-private typealias StridePart = (first: Int, pixels: Int, live: UInt32, isCompiled: Bool)
+private typealias StridePart = (first: Int, pixels: Int, live: UInt64, isCompiled: Bool)
 
-private func strideParts(_ p: Problem) -> [StridePart] {
-    let most = mostStridePixels(taps: p.kw)
+/// A row of outputs in even parts of at most so many.
+private func strideParts(_ p: Problem, most: Int) -> [StridePart] {
     let count = (p.ow + most - 1) / most
     return (0..<count).map { number in
         let outputs = ThreadPool.share(of: p.ow, index: number, parts: count)
@@ -50,14 +56,14 @@ private func strideParts(_ p: Problem) -> [StridePart] {
         let origin = 2 * outputs.lowerBound - p.padLeft
         let live = (0..<places).filter { origin + $0 >= 0 && origin + $0 < p.iw }
         return (
-            first: outputs.lowerBound, pixels: outputs.count, live: live.reduce(0) { $0 | 1 << UInt32($1) },
-            isCompiled: live.count { $0 >= p.kw / 2 && $0 < places - p.kw / 2 } == places - p.kw / 2 * 2
+            first: outputs.lowerBound, pixels: outputs.count, live: live.reduce(0) { $0 | 1 << UInt64($1) },
+            isCompiled: origin + p.kw / 2 >= 0 && origin + places - p.kw / 2 <= p.iw
         )
     }
 }
 
-/// The map cut into units of work: an image × a block of channels, or one of its rows of outputs. A class, since the copying of a large struct becomes a
-/// shared function with instructions of this level.
+/// The map cut into units of work: an image × a block of channels × a row of outputs. A class, since the copying of a large struct becomes a shared function
+/// with instructions of this level.
 private final class StrideJob: Sendable {
     let problem: Problem
     nonisolated(unsafe) let weights: UnsafePointer<Float>
@@ -67,24 +73,22 @@ private final class StrideJob: Sendable {
     let runs: [RowRun]
     /// Strips of columns, each of some parts.
     let strips: [[StridePart]]
-    /// Rows of outputs of a unit of work: all, or one.
-    let unitRows: Int
     /// Floats of a row and of a map, of inputs and of outputs; vectors of all channels.
     let row, map, outputRow, outputMap, vectors: Int
 
-    init(_ p: Problem, threads: Int, weights: UnsafePointer<Float>, starts: UnsafePointer<Float>) {
+    /// `pixels`: the most in a tile. `columns`: the most outputs of a strip; 0: as many as is good.
+    init(_ p: Problem, pixels: Int, columns: Int, weights: UnsafePointer<Float>, starts: UnsafePointer<Float>) {
         problem = p
         self.weights = weights
         self.starts = starts
         least = atrous_least(p.activation == .relu)
         runs = RowRun.all(p, most: p.oh)
-        let parts = strideParts(p)
+        let parts = strideParts(p, most: min(pixels, mostStridePixels(taps: p.kw)))
         // The rows of inputs of one row of outputs and of the next, and both of outputs.
         let lines = 2 * (p.kh + p.strideH) + 2
-        let together = max(1, Self.stripLines / lines / parts[0].pixels)
+        let together = max(1, (columns > 0 ? columns : Self.stripLines / lines) / parts[0].pixels)
         let count = (parts.count + together - 1) / together
         strips = (0..<count).map { Array(parts[ThreadPool.share(of: parts.count, index: $0, parts: count)]) }
-        unitRows = sharesMaps(p, threads: threads) ? p.oh : 1
         row = p.iw * Layout.blockChannels
         map = p.ih * row
         outputRow = p.ow * Layout.blockChannels
@@ -95,15 +99,16 @@ private final class StrideJob: Sendable {
     /// Cache lines that the rows of a strip may take: of the 512 of 32 KiB.
     private static let stripLines = 400
 
-    var units: Int { problem.batch * problem.ic / Layout.blockChannels * (problem.oh / unitRows) }
+    var units: Int { problem.batch * problem.ic / Layout.blockChannels * problem.oh }
 
+    /// As many rows of a block together as the share has of it.
     func run(_ share: Range<Int>, src: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>) {
-        let perMap = problem.oh / unitRows
-        for unit in share {
-            let block = unit / perMap
-            let first = unit % perMap * unitRows
-            run(
-                rows: first..<(first + unitRows), vector: block * blockVectors % vectors, src: src + block * map, dst: dst + block * outputMap)
+        var unit = share.lowerBound
+        while unit < share.upperBound {
+            let (block, first) = (unit / problem.oh, unit % problem.oh)
+            let rows = first..<min(problem.oh, first + share.upperBound - unit)
+            run(rows: rows, vector: block * blockVectors % vectors, src: src + block * map, dst: dst + block * outputMap)
+            unit += rows.count
         }
     }
 

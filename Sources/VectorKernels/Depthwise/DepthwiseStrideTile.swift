@@ -12,8 +12,8 @@ struct StrideArguments {
     var dst: UnsafeMutablePointer<Float>
     /// Live rows of taps, and from one row of inputs to the next.
     var rows, rowStep: Int
-    /// Bit j: place j of a row lies in the image.
-    var live: UInt32
+    /// Bit j: place j of a row lies in the image; there may be 33 of them.
+    var live: UInt64
     /// From `src` to the inputs that are asked for meanwhile, in as many rows as ``strideAsks``.
     var ahead, aheadStep: Int
     /// What an output is at the least, on the way; other activations go over what is stored.
@@ -32,7 +32,8 @@ enum StrideTaps<let K: Int> {}
 /// them: the tile took 1.3 to 1.8 times as long.
 @inline(never)
 private func tile<let K: Int, let T: Int>(_ a: inout StrideArguments, _ shape: StrideShape<K, T>.Type) {
-    guard T <= mostStridePixels(taps: K) else { return }
+    // Else no kernel comes here, and there is nothing to compile.
+    guard multiplyAddIsFused, T <= mostStridePixels(taps: K) else { return }
     var sum = zeros(InlineArray<T, Vector>.self)
     let start = load(loadedAnew(a.starts))
     for t in 0..<T { sum[t] = start }
@@ -96,9 +97,9 @@ private func border<let K: Int, let T: Int>(
     _ sum: inout InlineArray<T, Vector>
 ) {
     guard i < K / 2 else { return }
-    if a.live & (1 << UInt32(i)) != 0 { place(i, x, w, held, &sum) }
+    if a.live & (1 << UInt64(i)) != 0 { place(i, x, w, held, &sum) }
     let j = 2 * T + K - 3 - i
-    if a.live & (1 << UInt32(j)) != 0 { place(j, x, w, held, &sum) }
+    if a.live & (1 << UInt64(j)) != 0 { place(j, x, w, held, &sum) }
 }
 
 /// One of the inputs between them, at most 2·T − 1.
@@ -136,7 +137,8 @@ private func heldWeights(_ k: Int, pixels: Int) -> Int {
     return k == 5 && pixels > 7 && vectorRegisters < 32 ? 4 : min(k, room)
 }
 
-/// Rows of inputs that a vector of a block asks for while a row of outputs is computed: together those that the next one needs beside its own.
+/// Rows of inputs that a vector of a block asks for while a row of outputs is computed: together the two that the next one needs beside its own at a stride of 2
+/// and without dilation; else they are some of those that come soon.
 let strideAsks = max(1, 2 / blockVectors)
 
 /// The columns of taps of compiled tiles.
@@ -146,7 +148,7 @@ let strideTaps = [3, 5, 7]
 @inline(__always)
 func mostStridePixels(taps k: Int) -> Int {
     if vectorRegisters == 32 { return 14 }
-    return multiplyAddIsFused ? (k == 3 ? 12 : k == 5 ? 10 : 8) : 0
+    return k == 3 ? 12 : k == 5 ? 10 : 8
 }
 
 /// Computes `pixels` outputs of a row.

@@ -47,7 +47,7 @@ struct KernelSample {
 
     /// Layers of the middle and the end of a YOLOv5, small enough for the caches: those with most taps first, as some kernels take few.
     private static let standards: [Layer: [String]] = [
-        .dw: ["dw:c128h40k5d2_relu", "dw:c128h40k3d2_relu", "dw:c128h20k3d2_relu", "dw:c128h40k1_relu"], .pw: ["pw:c256o256h20_relu"],
+        .dw: ["dw:c128h40k5d2_relu", "dw:c128h40k3d2_relu", "dw:c128h20k3d2_relu", "dw:c128h40k1_relu", "dw:c128h40k5s2_relu"], .pw: ["pw:c256o256h20_relu"],
         .conv: ["conv:c64o64h20k3d2_relu"], .sep: ["sep:c128o256h40k5d2_relu"],
     ]
 
