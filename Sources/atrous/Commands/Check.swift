@@ -109,6 +109,8 @@ extension Values {
         guard let number = Double(text.dropLast(percent ? 1 : 0)), number.isFinite else {
             throw UsageError("--\(name) '\(text)' is no share; write for example 3%")
         }
+        // One who writes 1 may mean 1 %.
+        if !percent, number >= 1 { throw UsageError("--\(name) \(text): a share below 1, or a percentage; write for example \(text)%") }
         let share = percent ? number / 100 : number
         guard (least...1).contains(share) else { throw UsageError("--\(name) \(text) is outside \(least == 0 ? "0%" : "0.2%") … 100%") }
         return share
