@@ -27,7 +27,8 @@ let depthwiseStrideBlocked = Kernel(
             return .no(reason: "a stride of \(p.strideW) along a row at dilation \(p.dilationW); it takes 2 at 1; dw-phase-blocked takes others")
         }
         guard strideTaps.contains(p.kw) else { return .no(reason: "\(p.kw) taps in a row; it takes 3, 5 and 7; dw-phase-blocked takes others") }
-        guard strideParts(p, most: mostStridePixels(taps: p.kw)).allSatisfy({ $0.isCompiled }) else {
+        // Of the places of a tile only the first and last K/2 are asked whether they lie in the image.
+        guard p.padLeft <= p.kw / 2, 2 * (p.ow - 1) - p.padLeft + p.kw - p.kw / 2 <= p.iw else {
             return .no(reason: "the padding reaches further in than half a row of taps; dw-phase-blocked takes it")
         }
         return wholeBlocks(p.ic, insteadOf: "dw-phase")
@@ -44,21 +45,17 @@ let depthwiseStrideBlocked = Kernel(
     })
 
 /// Outputs of a row that one tile computes: the first one, how many, and which places of inputs lie in the image. A tuple: the copying of a struct becomes
-/// a shared function with instructions of this level. `isCompiled`: whether those that the tile does not ask for do.
-private typealias StridePart = (first: Int, pixels: Int, live: UInt64, isCompiled: Bool)
+/// a shared function with instructions of this level.
+private typealias StridePart = (first: Int, pixels: Int, live: UInt64)
 
 /// A row of outputs in even parts of at most so many.
 private func strideParts(_ p: Problem, most: Int) -> [StridePart] {
     let count = (p.ow + most - 1) / most
     return (0..<count).map { number in
         let outputs = ThreadPool.share(of: p.ow, index: number, parts: count)
-        let places = 2 * outputs.count + p.kw - 2
         let origin = 2 * outputs.lowerBound - p.padLeft
-        let live = (0..<places).filter { origin + $0 >= 0 && origin + $0 < p.iw }
-        return (
-            first: outputs.lowerBound, pixels: outputs.count, live: live.reduce(0) { $0 | 1 << UInt64($1) },
-            isCompiled: origin + p.kw / 2 >= 0 && origin + places - p.kw / 2 <= p.iw
-        )
+        let live = (0..<(2 * outputs.count + p.kw - 2)).filter { origin + $0 >= 0 && origin + $0 < p.iw }
+        return (first: outputs.lowerBound, pixels: outputs.count, live: live.reduce(0) { $0 | 1 << UInt64($1) })
     }
 }
 
