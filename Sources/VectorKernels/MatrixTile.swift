@@ -126,7 +126,7 @@ private func matrixTile<let MR: Int, let NR: Int>(
         var terms = t.depth
         if inRounds {
             while terms >= termsOfRound {
-                // Written out: from a loop the sums go through memory.
+                // Written out: a loop over them the compiler does not unroll for ten and eleven rows of one vector.
                 allRows(0, &a, t.aRow, 0, vectorsOfB(b), &sum)
                 allRows(1, &a, t.aRow, 0, vectorsOfB(b + NR &* lanes), &sum)
                 allRows(2, &a, t.aRow, 0, vectorsOfB(b + 2 &* NR &* lanes), &sum)
