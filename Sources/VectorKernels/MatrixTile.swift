@@ -279,13 +279,13 @@ private func inPlace<let MR: Int>(_ t: borrowing TileArguments, _ shape: TileSha
 }
 
 /// The most rows of a compiled tile, by its vectors, at most `mostTileRows`: with larger ones the optimiser gives up unrolling, and the sums go
-/// through memory at half the speed. A multiply-add of two instructions reaches that point sooner.
+/// through memory at half the speed. A multiply-add of two instructions reaches that point sooner, or spills.
 private func largestRows(vectors: Int) -> Int {
     switch vectors {
     case 1: multiplyAddIsFused ? 12 : 9
     case 2: multiplyAddIsFused ? 12 : 4
-    case 3: multiplyAddIsFused ? 8 : 3
-    default: multiplyAddIsFused ? 6 : 2
+    case 3: multiplyAddIsFused ? 8 : 2
+    default: multiplyAddIsFused ? 6 : 1
     }
 }
 

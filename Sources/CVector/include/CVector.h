@@ -30,6 +30,18 @@ ATROUS_INLINE atrous_f4 atrous_multiply_add4(atrous_f4 a, atrous_f4 b, atrous_f4
 ATROUS_INLINE atrous_f8 atrous_multiply_add8(atrous_f8 a, atrous_f8 b, atrous_f8 c) { return ATROUS_MULTIPLY_ADD(a, b, c); }
 ATROUS_INLINE atrous_f16 atrous_multiply_add16(atrous_f16 a, atrous_f16 b, atrous_f16 c) { return ATROUS_MULTIPLY_ADD(a, b, c); }
 
+// The same, and the sum takes the register of c: where it is two instructions, the product is the one register more. Left to itself the compiler
+// has several products in flight, and spills beside a tile that fills the registers.
+ATROUS_INLINE atrous_f4 atrous_multiply_add_in_place4(atrous_f4 a, atrous_f4 b, atrous_f4 c) {
+#if defined(__x86_64__) && !defined(__FMA__)
+    atrous_f4 product;
+    __asm__("movaps %2, %0\n\tmulps %3, %0\n\taddps %0, %1" : "=&x"(product), "+&x"(c) : "x"(a), "x"(b));
+    return c;
+#else
+    return ATROUS_MULTIPLY_ADD(a, b, c);
+#endif
+}
+
 ATROUS_INLINE atrous_f4 atrous_min4(atrous_f4 a, atrous_f4 b) { return __builtin_elementwise_min(a, b); }
 ATROUS_INLINE atrous_f8 atrous_min8(atrous_f8 a, atrous_f8 b) { return __builtin_elementwise_min(a, b); }
 ATROUS_INLINE atrous_f16 atrous_min16(atrous_f16 a, atrous_f16 b) { return __builtin_elementwise_min(a, b); }
@@ -127,13 +139,20 @@ ATROUS_INLINE void atrous_prefetch(const void *p) { __builtin_prefetch(p, 0, 3);
 
 // Lanes first ..< last of memory at p + lane, zero in the others. No byte outside those lanes is read, so a vector may
 // reach over the end of an image row or of a buffer.
+// Four lanes are written out: a loop would build the vector in memory, where each load waits for the narrower store before it.
 ATROUS_INLINE atrous_f4 atrous_load_lanes4(const float *p, int32_t first, int32_t last) {
     atrous_f4 r = 0;
-    for (int32_t i = first; i < last; i++) r[i] = p[i];
+    if (first <= 0 && 0 < last) r[0] = p[0];
+    if (first <= 1 && 1 < last) r[1] = p[1];
+    if (first <= 2 && 2 < last) r[2] = p[2];
+    if (first <= 3 && 3 < last) r[3] = p[3];
     return r;
 }
 ATROUS_INLINE void atrous_store_lanes4(float *p, atrous_f4 v, int32_t first, int32_t last) {
-    for (int32_t i = first; i < last; i++) p[i] = v[i];
+    if (first <= 0 && 0 < last) p[0] = v[0];
+    if (first <= 1 && 1 < last) p[1] = v[1];
+    if (first <= 2 && 2 < last) p[2] = v[2];
+    if (first <= 3 && 3 < last) p[3] = v[3];
 }
 
 ATROUS_INLINE atrous_f8 atrous_load_lanes8(const float *p, int32_t first, int32_t last) {

@@ -7,9 +7,12 @@ private enum EverySecondPlace<let K: Int, let T: Int> {}
 let largestPhaseStride = 2
 
 /// The most pixels of a compiled tile: with 16 registers the compiler spills from seven on beside four and five columns of taps, which are
-/// the live ones of wider kernels near the borders.
+/// the live ones of wider kernels near the borders, and with a multiply-add of two instructions from five on beside nine.
 @inline(__always)
-func mostEverySecond(taps k: Int) -> Int { vectorRegisters == 32 || k <= 3 ? largestPhasePixels : 6 }
+func mostEverySecond(taps k: Int) -> Int {
+    if k > 7, !multiplyAddIsFused { return 4 }
+    return vectorRegisters == 32 || k <= 3 ? largestPhasePixels : 6
+}
 
 /// A row of `phaseTile` for a stride of 2 that does not divide the dilation: T sums in registers, and under each row of taps K weights, so
 /// that each of the 2·T + K − 2 inputs goes from its one load into all sums that it lies under. Of them only those that can lie in the padding

@@ -183,7 +183,7 @@ private func place<let K: Int, let T: Int>(
 func feed<let K: Int, let T: Int>(_ j: Int, _ value: Vector, _ weight: borrowing InlineArray<K, Vector>, _ sum: inout InlineArray<T, Vector>) {
     for k in 0..<K {
         let t = j - k
-        if t >= 0, t < T { sum[t] = multiplyAdd(value, weight[k], sum[t]) }
+        if t >= 0, t < T { sum[t] = multiplyAddInPlace(value, weight[k], sum[t]) }
     }
 }
 
@@ -200,8 +200,11 @@ func mostPixels(taps k: Int) -> Int { k > 10 && vectorRegisters == 32 ? 4 : larg
 /// The widths of a compiled tile: the odd ones and, to cut nine in two, 4.
 func isPhaseWidth(_ taps: Int) -> Bool { taps % 2 == 1 && taps <= largestPhaseTaps || taps == 4 }
 
-/// Columns of taps whose weights fit the registers beside the sums of `t` pixels and an input.
-func phaseRoom(pixels t: Int) -> Int { max(1, vectorRegisters - 1 - t) }
+/// Sums and weights that fit the registers beside an input and, without a fused instruction, what the compiler copies where paths join.
+private let mostHeld = vectorRegisters - (multiplyAddIsFused ? 1 : 2)
+
+/// Columns of taps whose weights fit the registers beside the sums of `t` pixels.
+func phaseRoom(pixels t: Int) -> Int { max(1, mostHeld - t) }
 
 /// The rows of the compiled tile of `t` pixels over `k` columns of taps that has at most `sums` sums. Several rows share
 /// the inputs that lie between them.
@@ -216,7 +219,7 @@ private func largestSeveralRows(taps k: Int) -> Int { vectorRegisters == 32 ? 20
 
 @inline(never)
 private func one<let K: Int, let T: Int>(_ a: borrowing PhaseTileArguments, _ shape: PhaseShape<K, T, 1>.Type) {
-    guard K + T < vectorRegisters, T <= mostPixels(taps: K) else { return }
+    guard K + T <= mostHeld, T <= mostPixels(taps: K) else { return }
     phaseTile(a, several: false, shape)
 }
 

@@ -96,7 +96,7 @@ private func read(_ p: UnsafePointer<Float>, _ partial: Bool, _ last: Int) -> Ve
 @inline(never)
 private func whole<let T: Int, let V: Int>(_ a: borrowing DepthwiseTileArguments, _ shape: TileShape<T, V>.Type) {
     // No configuration admits the others: no code is made for them.
-    guard fitsRegisters(T, V) else { return }
+    guard fitsRegisters(T, V), T <= largestPixels(vectors: V) else { return }
     depthwiseTile(a, masked: false, as: shape)
 }
 
@@ -106,8 +106,11 @@ private func masked<let T: Int, let V: Int>(_ a: borrowing DepthwiseTileArgument
 }
 
 /// The most pixels of a compiled tile, by its vectors; with larger ones the optimiser gives up unrolling, and the sums go
-/// through memory.
-func largestPixels(vectors: Int) -> Int { vectors == 1 ? 10 : vectors <= 3 ? 8 : 6 }
+/// through memory. With a multiply-add of two instructions it spills from five on beside two vectors.
+func largestPixels(vectors: Int) -> Int {
+    if vectors == 2, !multiplyAddIsFused { return 4 }
+    return vectors == 1 ? 10 : vectors <= 3 ? 8 : 6
+}
 
 /// Runs tiles of `t` pixels × `v` whole vectors of channels.
 @inline(__always)

@@ -182,15 +182,17 @@ private func place<let K: Int, let T: Int, let R: Int>(
 private func run<let A: Int, let B: Int, let T: Int, let R: Int>(
     _ a: borrowing StageTileArguments, _ shape: StageShape<A, B, T, R>.Type
 ) {
-    guard fitsStage(taps: A, pixels: T, rows: R) else { return }
+    // With 32 registers the kernel takes no problem.
+    guard vectorRegisters < 32, T <= mostStagePixels(besideTaps: A, rows: R) else { return }
     stageTile(a, shape)
 }
 
-/// Whether the sums fit the registers beside so many weights and an input; of more than four pixels in two rows the compiler spills some.
-/// With 32 registers the kernel takes no problem.
+/// The most pixels whose sums fit the registers beside so many weights and an input. Of more than four in two rows the compiler spills some;
+/// with a multiply-add of two instructions of more than three, and in a single row of more than eight.
 @inline(__always)
-private func fitsStage(taps: Int, pixels: Int, rows: Int) -> Bool {
-    vectorRegisters < 32 && pixels &* rows &+ taps < vectorRegisters && (rows == 1 || pixels <= 4)
+private func mostStagePixels(besideTaps taps: Int, rows: Int) -> Int {
+    if multiplyAddIsFused { return rows == 1 ? vectorRegisters &- 1 &- taps : min(4, (vectorRegisters &- 1 &- taps) / rows) }
+    return rows == 1 ? min(8, vectorRegisters &- 2 &- taps) : 3
 }
 
 /// The columns of taps that are taken first; the rest follow in the same registers.
@@ -199,8 +201,7 @@ private func firstColumns(_ k: Int) -> Int { k <= 3 ? k : (k + 1) / 2 }
 
 /// The most pixels of a tile of `k` columns of taps and so many rows.
 func largestStagePixels(taps k: Int, rows: Int) -> Int {
-    let most = (vectorRegisters - 1 - firstColumns(k)) / rows
-    return rows == 1 ? most : min(4, most)
+    mostStagePixels(besideTaps: firstColumns(k), rows: rows)
 }
 
 /// Runs the tile of `k` columns of taps × `t` pixels × `r` rows.

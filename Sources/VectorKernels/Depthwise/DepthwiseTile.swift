@@ -15,7 +15,7 @@ let depthwiseTile = Kernel(
     summary: "register tile of pixels × channels on NHWC, dead taps skipped, rows in dilation order",
     space: ConfigurationSpace(
         [
-            Parameter("t", [2, 3, 4, 5, 6, 8, 10], standard: 6, "pixels in a register tile"),
+            Parameter("t", [2, 3, 4, 5, 6, 8, 10], standard: multiplyAddIsFused ? 6 : 4, "pixels in a register tile"),
             Parameter("v", [1, 2, 3, 4], standard: vectorRegisters == 32 ? 4 : 2, "vectors of channels in a register tile"),
             Parameter("c", [1, 2, 4, 8, 1000], standard: 8, "register tiles of channels per pass over the map"),
         ],

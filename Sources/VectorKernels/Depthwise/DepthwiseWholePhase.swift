@@ -57,6 +57,11 @@ private func wholePhase<let M: Int, let N: Int, let P: Int, let Q: Int>(
                 tap(4, 4, x, weights, weightRowStep, &sum, shape)
             } else {
                 inputRow(0, src, weights, weightRowStep, a, &sum, shape)
+                if !multiplyAddIsFused, P &+ Q == 2, M &* N == 9 {
+                    // Their first inputs come now: until then the compiler would keep the bias, and spill.
+                    let again = bias.map { load(loadedAnew($0)) } ?? Vector(repeating: 0)
+                    for n in 0..<N { sum[M &- 1][n] = again }
+                }
                 inputRow(1, src, weights, weightRowStep, a, &sum, shape)
                 inputRow(2, src, weights, weightRowStep, a, &sum, shape)
             }
@@ -107,7 +112,7 @@ private func inputRow<let M: Int, let N: Int, let P: Int, let Q: Int>(
     var x = zeros(InlineArray<N, Vector>.self)
     for n in 0..<N { x[n] = load(src + (i &* a.rowStep &+ n &* a.step)) }
     let anew = loadedAnew(weights)
-    if Q < 2 {
+    if Q < 2, multiplyAddIsFused || M * N < 9 {
         // All rows of sums in turn: so few instructions wait for one another.
         for m in 0..<M { rowTap(i, m, 0, x, anew, weightRowStep, &sum, shape) }
         for m in 0..<M { rowTap(i, m, 1, x, anew, weightRowStep, &sum, shape) }

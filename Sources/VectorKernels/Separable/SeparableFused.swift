@@ -12,7 +12,7 @@ let separableFused = SeparableKernel(
     summary: "depthwise rows into a buffer that stays in cache, multiplied from there",
     space: ConfigurationSpace(
         [
-            Parameter("t", [4, 6, 8], standard: 6, "pixels in the depthwise register tile"),
+            Parameter("t", [4, 6, 8], standard: multiplyAddIsFused ? 6 : 4, "pixels in the depthwise register tile"),
             Parameter("v", [1, 2, 4], standard: vectorRegisters == 32 ? 4 : 2, "vectors in the depthwise register tile"),
             Parameter("m", [4, 6, 8, 12], standard: standardTileRows, "pixels in the product's register tile"),
             Parameter("n", [1, 2, 3], standard: 2, "vectors of output channels in the product's register tile"),
