@@ -14,7 +14,7 @@ import ConvCore
 /// `dw-phase` reach 44 to 60 %. At 16 lanes 87 to 93 % and 70 to 90 %, of `dw-roll-blocked`'s time 0.78 to 1.03. There `dw-row-blocked` is faster on some of the
 /// maps that it has compiled. Lost, at 8 lanes: inputs as operands of the
 /// multiply-adds and the sums of six pixels together (0.57 to 0.71 for 0.70 to 0.81 of the peak); tiles of six pixels walked down their columns
-/// (0.56 to 0.67); two phases at a time (within 3 %); asking for outputs as well, or for outputs first (up to 5 % slower); rows in the order of the map
+/// (0.56 to 0.67); two phases at a time (within 3 %); the vectors of a block in turn within a phase (up to 7 % slower); asking for outputs as well, or for outputs first (up to 5 % slower); rows in the order of the map
 /// (up to 15 % slower where 2·d + 1 rows do not fit L1); strips of 20 to 27 columns (4 to 30 % slower).
 let depthwiseSlideBlocked = Kernel(
     name: "dw-slide-blocked-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw16c, threaded: true,
