@@ -14,6 +14,7 @@ public let kernels: [Kernel] = [
     depthwiseStrideBlocked,
     depthwiseRowBlocked,
     depthwiseScaleBlocked,
+    depthwiseTilePlanes,
     depthwiseScalePlanes,
     depthwisePhase,
     depthwiseStage,

@@ -179,6 +179,18 @@ func storePast(_ p: UnsafeMutablePointer<Float>, _ v: Vector) {
     #endif
 }
 
+/// The even lanes of a, then those of b.
+@inline(__always)
+func evenLanes(_ a: Vector, _ b: Vector) -> Vector {
+    #if ATROUS_X86_V4
+    atrous_even_lanes16(a, b)
+    #elseif ATROUS_X86_V3
+    atrous_even_lanes8(a, b)
+    #else
+    atrous_even_lanes4(a, b)
+    #endif
+}
+
 @inline(__always)
 func broadcast(_ p: UnsafePointer<Float>) -> Vector { Vector(repeating: p.pointee) }
 

@@ -46,6 +46,13 @@ ATROUS_INLINE atrous_f4 atrous_min4(atrous_f4 a, atrous_f4 b) { return __builtin
 ATROUS_INLINE atrous_f8 atrous_min8(atrous_f8 a, atrous_f8 b) { return __builtin_elementwise_min(a, b); }
 ATROUS_INLINE atrous_f16 atrous_min16(atrous_f16 a, atrous_f16 b) { return __builtin_elementwise_min(a, b); }
 
+// The even lanes of a, then those of b.
+ATROUS_INLINE atrous_f4 atrous_even_lanes4(atrous_f4 a, atrous_f4 b) { return __builtin_shufflevector(a, b, 0, 2, 4, 6); }
+ATROUS_INLINE atrous_f8 atrous_even_lanes8(atrous_f8 a, atrous_f8 b) { return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14); }
+ATROUS_INLINE atrous_f16 atrous_even_lanes16(atrous_f16 a, atrous_f16 b) {
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+}
+
 // Stores past the caches: no line is read to be overwritten. p is aligned to the vector. Other threads see the stores after
 // atrous_finish_stores().
 ATROUS_INLINE void atrous_store_past4(float *p, atrous_f4 v) { __builtin_nontemporal_store(v, (atrous_f4 *)p); }
