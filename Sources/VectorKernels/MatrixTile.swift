@@ -295,6 +295,10 @@ private let mostTileRows = 12
 /// Whether a tile of m rows and n vectors is there: it fits the registers and stays in them.
 func isCompiledTile(_ m: Int, _ n: Int) -> Bool { fitsRegisters(m, n) && m <= min(largestRows(vectors: n), mostTileRows) }
 
+/// The same in words.
+let matrixTileConstraint =
+    "m·n + n + 1 ≤ \(vectorRegisters) registers; m ≤ \(largestRows(vectors: 1)), \(largestRows(vectors: 2)), \(largestRows(vectors: 3)), \(largestRows(vectors: 4)) with n = 1, 2, 3, 4"
+
 /// Rows of a tile of two vectors that is good untuned.
 let standardTileRows = vectorRegisters == 32 ? 8 : multiplyAddIsFused ? 6 : 4
 

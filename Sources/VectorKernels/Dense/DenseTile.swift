@@ -19,7 +19,7 @@ let denseTile = Kernel(
             Parameter("m", [4, 5, 6, 8, 10, 12], standard: standardTileRows, "pixels in a register tile"),
             Parameter("n", [1, 2, 3, 4], standard: 2, "vectors of output channels in a register tile"),
         ],
-        constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers, and a compiled tile",
+        constraint: matrixTileConstraint,
         admits: { c in isCompiledTile(c["m"], c["n"]) }),
     memory: { p, c, threads in
         Kernel.Memory(

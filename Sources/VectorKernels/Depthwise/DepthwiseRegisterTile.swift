@@ -112,6 +112,10 @@ func largestPixels(vectors: Int) -> Int {
     return vectors == 1 ? 10 : vectors <= 3 ? 8 : 6
 }
 
+/// What a tile has to fit, in words.
+let pixelConstraint =
+    "t·v + v + 1 ≤ \(vectorRegisters) registers; t ≤ \(largestPixels(vectors: 1)), \(largestPixels(vectors: 2)), \(largestPixels(vectors: 3)), \(largestPixels(vectors: 4)) with v = 1, 2, 3, 4"
+
 /// Runs tiles of `t` pixels × `v` whole vectors of channels.
 @inline(__always)
 func runDepthwiseTile(_ t: Int, _ v: Int, _ a: borrowing DepthwiseTileArguments) {

@@ -14,7 +14,7 @@ import ConvCore
 /// `dw-phase` reach 44 to 60 %. At 16 lanes 87 to 93 % and 70 to 90 %, of `dw-roll-blocked`'s time 0.78 to 1.03. There `dw-row-blocked` is faster on some of the
 /// maps that it has compiled. Lost, at 8 lanes: inputs as operands of the
 /// multiply-adds and the sums of six pixels together (0.57 to 0.71 for 0.70 to 0.81 of the peak); tiles of six pixels walked down their columns
-/// (0.56 to 0.67); two phases at a time (within 3 %); the vectors of a block in turn within a phase (up to 7 % slower); asking for outputs as well, or for outputs first (up to 5 % slower); rows in the order of the map
+/// (0.56 to 0.67); two phases at a time (within 3 %); the vectors of a block in turn within a phase (up to 7 % slower on a busy Zen 3); asking for outputs as well, or for outputs first (up to 5 % slower); rows in the order of the map
 /// (up to 15 % slower where 2·d + 1 rows do not fit L1); strips of 20 to 27 columns (4 to 30 % slower).
 let depthwiseSlideBlocked = Kernel(
     name: "dw-slide-blocked-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw16c, threaded: true,
@@ -24,7 +24,7 @@ let depthwiseSlideBlocked = Kernel(
             Parameter("r", [1, 2, 3], standard: mostSlideRows, "most rows of outputs computed together; fewer where they would leave L1"),
             Parameter("w", [32, 48, 64, 1000], standard: 48, "most columns of a strip, or about the dilation where that is more"),
         ],
-        constraint: "r = 1 below AVX2, where three sums of a row and nine weights leave no register for more", admits: { $0["r"] <= mostSlideRows }),
+        constraint: "r ≤ \(mostSlideRows): three sums of each row and six weights fit the registers, below AVX2 of one", admits: { $0["r"] <= mostSlideRows }),
     supports: { p in
         guard p.kh == 3, p.kw == 3 else { return .no(reason: "\(p.kh)×\(p.kw) taps; it takes 3×3; dw-tile takes others") }
         guard keepsMap(p) else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding of the dilation; dw-tile takes it") }

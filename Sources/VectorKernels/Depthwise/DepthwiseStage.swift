@@ -20,7 +20,7 @@ let depthwiseStage = Kernel(
     summary: "register tile of pixels × rows on a dense ring of a phase's rows in L1, filled while it computes",
     space: ConfigurationSpace(
         [
-            Parameter("t", [4, 5, 6, 8, 10], standard: multiplyAddIsFused ? 10 : 8, "most pixels in a register tile"),
+            Parameter("t", multiplyAddIsFused ? [4, 5, 6, 8, 10] : [3, 4, 5, 6, 8], standard: multiplyAddIsFused ? 10 : 8, "most pixels in a register tile"),
             Parameter("r", [1, 2], standard: 1, "rows in a register tile under 3 and 5 columns of taps"),
             Parameter("w", [10, 20, 40], standard: 20, "most columns of a strip"),
             Parameter("v", [1, 2, 4, 8, 16], standard: 64 / lanes, "vectors of channels in the ring"),

@@ -19,7 +19,7 @@ let depthwiseTile = Kernel(
             Parameter("v", [1, 2, 3, 4], standard: vectorRegisters == 32 ? 4 : 2, "vectors of channels in a register tile"),
             Parameter("c", [1, 2, 4, 8, 1000], standard: 8, "register tiles of channels per pass over the map"),
         ],
-        constraint: "t·v + v + 1 ≤ \(vectorRegisters) registers, and a compiled tile",
+        constraint: pixelConstraint,
         admits: { fitsRegisters($0["t"], $0["v"]) && $0["t"] <= largestPixels(vectors: $0["v"]) }),
     memory: { p, _, _ in Kernel.Memory(packed: 4 * p.kh * p.kw * paddedChannels(p)) },
     plan: { p, c, inputs in

@@ -13,7 +13,7 @@ let pointwiseDirect = Kernel(
             Parameter("m", [2, 4, 6, 8], standard: vectorRegisters == 32 ? 8 : 4, "output channels in a register tile"),
             Parameter("n", [1, 2, 3], standard: vectorRegisters == 32 ? 3 : 2, "vectors of pixels in a register tile"),
         ],
-        constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers, and a compiled tile",
+        constraint: matrixTileConstraint,
         admits: { isCompiledTile($0["m"], $0["n"]) }),
     plan: { p, c, inputs in
         let (m, n) = (c["m"], c["n"])

@@ -19,7 +19,7 @@ let pointwisePanel = Kernel(
             Parameter("n", [1, 2, 3, 4], standard: vectorRegisters == 32 ? 3 : 2, "vectors of pixels in a register tile"),
             Parameter("k", [128, 256, 512, 4096], standard: 4096, "input channels per block of the reduction"),
         ],
-        constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers, and a compiled tile",
+        constraint: matrixTileConstraint,
         admits: { c in isCompiledTile(c["m"], c["n"]) }),
     memory: { p, c, threads in
         let job = PanelJob(p, c, threads: threads)

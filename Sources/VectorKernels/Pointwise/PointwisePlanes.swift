@@ -100,4 +100,4 @@ private let planesSpace = ConfigurationSpace(
         Parameter("n", [2, 3, 4], standard: 2, "vectors of output channels in a register tile"),
         Parameter("r", [48, 120, 240], standard: 120, "pixels per block, at least"),
     ],
-    constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers, and a compiled tile", admits: { isCompiledTile($0["m"], $0["n"]) })
+    constraint: matrixTileConstraint, admits: { isCompiledTile($0["m"], $0["n"]) })

@@ -33,7 +33,7 @@ let pointwiseStrassen = Kernel(
             Parameter("k", [512, 1024, 2048, 8192], standard: 8192, "input channels per run of the recursion"),
             blockParameter,
         ],
-        constraint: tileConstraint,
+        constraint: matrixTileConstraint,
         admits: { isCompiledTile($0["m"], $0["n"]) }),
     memory: { p, c, threads in StrassenJob(p, c, chunkDepth: c["k"], threads: threads).memory },
     plan: { p, c, inputs in
@@ -47,7 +47,7 @@ let pointwiseStrassenToPlanes = Kernel(
     rounding: { .ofStrassen(levels: strassenLevels($0, $1), chunkDepth: $0.ic) },
     summary: "Strassen-Winograd product on register tiles, sums turned over into planes",
     space: ConfigurationSpace(
-        [levelsParameter, rowsParameter, vectorsParameter, blockParameter], constraint: tileConstraint,
+        [levelsParameter, rowsParameter, vectorsParameter, blockParameter], constraint: matrixTileConstraint,
         admits: { isCompiledTile($0["m"], $0["n"]) }),
     memory: { p, c, threads in StrassenJob(p, c, chunkDepth: p.ic, threads: threads, toPlanes: true).memory },
     plan: { p, c, inputs in
@@ -61,7 +61,6 @@ private let rowsParameter = Parameter(
     "m", [4, 6, 8, 10, 12], standard: vectorRegisters == 32 ? 10 : standardTileRows, "pixels in a register tile")
 private let vectorsParameter = Parameter("n", [1, 2], standard: 2, "vectors of output channels in a register tile")
 private let blockParameter = Parameter("r", [48, 96, 200, 400], standard: 200, "pixels per block")
-private let tileConstraint = "m·n + n + 1 ≤ \(vectorRegisters) registers, and a compiled tile"
 
 /// A second level gains where a product keeps enough input channels to cover the start and the end of a tile: with 128 it
 /// was 5 % faster than one level, with 64 2 % slower.

@@ -12,7 +12,7 @@ let pointwiseTile = Kernel(
     name: "pw-tile-\(isaName)", layer: .pw, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
     stridesDst: true, appliesFollowing: { wholeVectorsOfOutput($0) },
     summary: "blocked matrix product on register tiles, weights packed, activations broadcast in place",
-    space: tileSpace(constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers, and a compiled tile") { _ in true },
+    space: tileSpace(constraint: matrixTileConstraint) { _ in true },
     memory: { p, c, _ in Kernel.Memory(packed: 4 * PackedPanels(p, width: c["n"] * lanes).count) },
     plan: { p, c, inputs in
         let panels = PackedPanels(p, width: c["n"] * lanes)
@@ -41,7 +41,7 @@ let pointwiseTile = Kernel(
 let pointwiseTileBlocked = Kernel(
     name: "pw-tile-blocked-\(isaName)", layer: .pw, family: .tiled, isa: isaName, layout: .nchw16c, threaded: true,
     summary: "blocked matrix product on register tiles, weights packed, activations broadcast from blocks of channels",
-    space: tileSpace(constraint: "m·n + n + 1 ≤ \(vectorRegisters) registers, a compiled tile, and panels that part no block") { c in
+    space: tileSpace(constraint: "\(matrixTileConstraint); panels that part no block") { c in
         lanes == Layout.blockChannels || Layout.blockChannels % (c["n"] * lanes) == 0
     },
     supports: { p in wholeBlocks(p.ic, insteadOf: "pw-tile").and(wholeBlocks(p.oc, insteadOf: "pw-tile")) },

@@ -19,7 +19,7 @@ let separableFused = SeparableKernel(
             Parameter("k", [256, 512, 4096], standard: 512, "channels per block of the reduction"),
             Parameter("r", [40, 80, 160, 320], standard: 80, "pixels in the buffer, at least a row"),
         ],
-        constraint: "both tiles fit \(vectorRegisters) registers and are compiled",
+        constraint: "\(matrixTileConstraint); \(pixelConstraint)",
         admits: { c in
             fitsRegisters(c["t"], c["v"]) && c["t"] <= largestPixels(vectors: c["v"]) && isCompiledTile(c["m"], c["n"])
         }),
