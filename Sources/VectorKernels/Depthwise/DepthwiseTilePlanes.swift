@@ -9,10 +9,11 @@ import ThreadPool
 /// A channel is copied into a plane with room for the padding of its rows, where there is any: so borders are computed as all else is. Rows of taps outside the
 /// image are left out for the tile, columns of taps that no column of a strip meets for the strip. The last vector of a row overlaps the one before it. At a
 /// stride of 2 the vector is the even lanes of two. Lost: no copy, but vectors with their live lanes at the borders (slower than `dw-direct`: the compiler no
-/// longer inlines the loop over taps). Three columns of taps written out: the compiler spills.
+/// longer inlines the loop over taps).
 ///
 /// Of `dw-direct`'s time, at AVX2 on a busy Zen 3: 0.73 and 0.82 under 3 × 3 taps on 112 × 112 and 80 × 80, 0.34 on 20 × 20 at dilation 5, 0.35 under 5 × 5 and
-/// 0.24 under 7 × 7 on 40 × 40, 0.17 under 9 × 9 on 20 × 20 at dilation 9. Of three columns the loop's end is mispredicted as often as it is met.
+/// 0.24 under 7 × 7 on 40 × 40, 0.17 under 9 × 9 on 20 × 20 at dilation 9. Three live columns of taps are written out since then, which made those under 3 × 3
+/// 1.14 to 1.46 times as fast.
 let depthwiseTilePlanes = Kernel(
     name: "dw-tile-planes-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw, threaded: true,
     summary: "register tile of rows × vectors of columns on NCHW, rows a dilation apart",
@@ -172,14 +173,14 @@ private struct PlaneArguments {
     var rectifies: Bool
 }
 
-/// G rows of outputs × N vectors at a stride of S; only the type is used.
-private enum PlaneShape<let G: Int, let N: Int, let S: Int> {}
+/// G rows of outputs × N vectors at a stride of S under T live columns of taps, or with T = 0 any number; only the type is used.
+private enum PlaneShape<let G: Int, let N: Int, let S: Int, let T: Int> {}
 /// The rows A ..< B of them.
 private enum PlaneRows<let A: Int, let B: Int> {}
 
 /// `a` is `inout` because Swift would copy it as a whole to lend it.
 @inline(never)
-private func tile<let G: Int, let N: Int, let S: Int>(_ a: inout PlaneArguments, _ shape: PlaneShape<G, N, S>.Type) {
+private func tile<let G: Int, let N: Int, let S: Int, let T: Int>(_ a: inout PlaneArguments, _ shape: PlaneShape<G, N, S, T>.Type) {
     var sum = TileShape<G, N>(repeating: InlineArray(repeating: Vector(repeating: a.bias)))
     let (step, taps, lastOffset) = (a.step, a.taps, S &* a.lastOffset)
     // From the weights of a row of outputs to those of the next.
@@ -218,21 +219,35 @@ private func tile<let G: Int, let N: Int, let S: Int>(_ a: inout PlaneArguments,
 
 /// A row of inputs into the rows of sums A ..< B, under one column of taps after the other.
 @inline(__always)
-private func inputRow<let G: Int, let N: Int, let S: Int, let A: Int, let B: Int>(
+private func inputRow<let G: Int, let N: Int, let S: Int, let T: Int, let A: Int, let B: Int>(
     _ row: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, _ back: Int, _ step: Int, _ taps: Int, _ lastOffset: Int, _ sum: inout TileShape<G, N>,
-    _ shape: PlaneShape<G, N, S>.Type, _ rows: PlaneRows<A, B>.Type
+    _ shape: PlaneShape<G, N, S, T>.Type, _ rows: PlaneRows<A, B>.Type
 ) {
     guard B <= G else { return }
+    if T > 0 {
+        // Anew: else the compiler would load all weights first, and spill.
+        for k in 0..<T { tap(loadedAnew(row + k &* step), loadedAnew(weights + k), back, lastOffset, &sum, shape, rows) }
+        return
+    }
     var x = row
     var w = weights
     for _ in 0..<taps {
-        for n in 0..<N {
-            let p = x + (n == N - 1 && N > 1 ? lastOffset : S &* n &* lanes)
-            let value = S == 1 ? load(p) : evenLanes(load(p), load(p + lanes))
-            for g in A..<B { sum[g][n] = multiplyAddInPlace(value, broadcast(w + g &* back), sum[g][n]) }
-        }
+        tap(x, w, back, lastOffset, &sum, shape, rows)
         x += step
         w += 1
+    }
+}
+
+/// The same under one of them.
+@inline(__always)
+private func tap<let G: Int, let N: Int, let S: Int, let T: Int, let A: Int, let B: Int>(
+    _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>, _ back: Int, _ lastOffset: Int, _ sum: inout TileShape<G, N>,
+    _ shape: PlaneShape<G, N, S, T>.Type, _ rows: PlaneRows<A, B>.Type
+) {
+    for n in 0..<N {
+        let p = x + (n == N - 1 && N > 1 ? lastOffset : S &* n &* lanes)
+        let value = S == 1 ? load(p) : evenLanes(load(p), load(p + lanes))
+        for g in A..<B { sum[g][n] = multiplyAddInPlace(value, broadcast(w + g &* back), sum[g][n]) }
     }
 }
 
@@ -248,12 +263,20 @@ private func runPlaneTile(rows: Int, vectors: Int, stride: Int, _ a: inout Plane
 
 @inline(never)
 private func run<let G: Int>(_ vectors: Int, _ stride: Int, _ a: inout PlaneArguments, _ rows: PlaneRows<0, G>.Type) {
+    // Three columns are written out: the end of a loop so short is mispredicted too often.
+    if a.taps == 3 { run(vectors, stride, &a, rows, PlaneRows<0, 3>.self) } else { run(vectors, stride, &a, rows, PlaneRows<0, 0>.self) }
+}
+
+@inline(__always)
+private func run<let G: Int, let T: Int>(
+    _ vectors: Int, _ stride: Int, _ a: inout PlaneArguments, _ rows: PlaneRows<0, G>.Type, _ taps: PlaneRows<0, T>.Type
+) {
     switch stride &* 4 &+ vectors {
-    case 5: tile(&a, PlaneShape<G, 1, 1>.self)
-    case 6: tile(&a, PlaneShape<G, 2, 1>.self)
-    case 7: tile(&a, PlaneShape<G, 3, 1>.self)
-    case 9: tile(&a, PlaneShape<G, 1, 2>.self)
-    case 10: tile(&a, PlaneShape<G, 2, 2>.self)
+    case 5: tile(&a, PlaneShape<G, 1, 1, T>.self)
+    case 6: tile(&a, PlaneShape<G, 2, 1, T>.self)
+    case 7: tile(&a, PlaneShape<G, 3, 1, T>.self)
+    case 9: tile(&a, PlaneShape<G, 1, 2, T>.self)
+    case 10: tile(&a, PlaneShape<G, 2, 2, T>.self)
     default: preconditionFailure("no such tile")
     }
 }
