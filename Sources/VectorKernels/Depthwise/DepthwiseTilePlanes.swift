@@ -11,9 +11,9 @@ import ThreadPool
 /// stride of 2 the vector is the even lanes of two. Lost: no copy, but vectors with their live lanes at the borders (slower than `dw-direct`: the compiler no
 /// longer inlines the loop over taps).
 ///
-/// Of `dw-direct`'s time, at AVX2 on a busy Zen 3: 0.73 and 0.82 under 3 × 3 taps on 112 × 112 and 80 × 80, 0.34 on 20 × 20 at dilation 5, 0.35 under 5 × 5 and
-/// 0.24 under 7 × 7 on 40 × 40, 0.17 under 9 × 9 on 20 × 20 at dilation 9. Three live columns of taps are written out since then, which made those under 3 × 3
-/// 1.14 to 1.46 times as fast.
+/// Of `dw-direct`'s time, at AVX2 on a busy Zen 3: 0.68 and 0.70 under 3 × 3 taps on 112 × 112 and 80 × 80, 0.32 on 20 × 20 at dilation 5, 0.35 under 5 × 5
+/// and 0.28 under 7 × 7 on 40 × 40, 0.17 under 9 × 9 on 20 × 20 at dilation 9. Three live columns of taps are written out, 1.14 to 1.46 times as fast as the
+/// loop over them.
 let depthwiseTilePlanes = Kernel(
     name: "dw-tile-planes-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw, threaded: true,
     summary: "register tile of rows × vectors of columns on NCHW, rows a dilation apart",
