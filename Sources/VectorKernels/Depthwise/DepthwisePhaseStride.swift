@@ -134,7 +134,7 @@ private func feedEverySecond<let K: Int, let T: Int>(
 
 @inline(never)
 private func run<let K: Int, let T: Int>(_ a: borrowing PhaseTileArguments, _ shape: EverySecondPlace<K, T>.Type) {
-    guard K + T < vectorRegisters, T <= mostEverySecond(taps: K) else { return }
+    guard K + T <= mostHeld, T <= mostEverySecond(taps: K) else { return }
     everySecondPlace(a, shape)
 }
 

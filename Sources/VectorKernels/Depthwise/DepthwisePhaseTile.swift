@@ -201,7 +201,7 @@ func mostPixels(taps k: Int) -> Int { k > 10 && vectorRegisters == 32 ? 4 : larg
 func isPhaseWidth(_ taps: Int) -> Bool { taps % 2 == 1 && taps <= largestPhaseTaps || taps == 4 }
 
 /// Sums and weights that fit the registers beside an input and, without a fused instruction, what the compiler copies where paths join.
-private let mostHeld = vectorRegisters - (multiplyAddIsFused ? 1 : 2)
+let mostHeld = vectorRegisters - (multiplyAddIsFused ? 1 : 2)
 
 /// Columns of taps whose weights fit the registers beside the sums of `t` pixels.
 func phaseRoom(pixels t: Int) -> Int { max(1, mostHeld - t) }

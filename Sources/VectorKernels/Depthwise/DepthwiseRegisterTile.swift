@@ -96,7 +96,7 @@ private func read(_ p: UnsafePointer<Float>, _ partial: Bool, _ last: Int) -> Ve
 @inline(never)
 private func whole<let T: Int, let V: Int>(_ a: borrowing DepthwiseTileArguments, _ shape: TileShape<T, V>.Type) {
     // No configuration admits the others: no code is made for them.
-    guard fitsRegisters(T, V), T <= largestPixels(vectors: V) else { return }
+    guard isCompiledPixelTile(T, V) else { return }
     depthwiseTile(a, masked: false, as: shape)
 }
 
@@ -112,7 +112,10 @@ func largestPixels(vectors: Int) -> Int {
     return vectors == 1 ? 10 : vectors <= 3 ? 8 : 6
 }
 
-/// What a tile has to fit, in words.
+/// Whether a tile of t pixels and v vectors is there: it fits the registers and stays in them.
+func isCompiledPixelTile(_ t: Int, _ v: Int) -> Bool { fitsRegisters(t, v) && t <= largestPixels(vectors: v) }
+
+/// The same in words.
 let pixelConstraint =
     "t·v + v + 1 ≤ \(vectorRegisters) registers; t ≤ \(largestPixels(vectors: 1)), \(largestPixels(vectors: 2)), \(largestPixels(vectors: 3)), \(largestPixels(vectors: 4)) with v = 1, 2, 3, 4"
 

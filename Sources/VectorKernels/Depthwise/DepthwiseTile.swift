@@ -20,7 +20,7 @@ let depthwiseTile = Kernel(
             Parameter("c", [1, 2, 4, 8, 1000], standard: 8, "register tiles of channels per pass over the map"),
         ],
         constraint: pixelConstraint,
-        admits: { fitsRegisters($0["t"], $0["v"]) && $0["t"] <= largestPixels(vectors: $0["v"]) }),
+        admits: { isCompiledPixelTile($0["t"], $0["v"]) }),
     memory: { p, _, _ in Kernel.Memory(packed: 4 * p.kh * p.kw * paddedChannels(p)) },
     plan: { p, c, inputs in
         let weights = inputs.packed.assumingMemoryBound(to: Float.self)

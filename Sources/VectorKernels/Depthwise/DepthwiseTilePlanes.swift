@@ -55,32 +55,16 @@ private final class PlaneJob: Sendable {
     nonisolated(unsafe) let bias: UnsafePointer<Float>?
     /// Floats of a padded row.
     let width: Int
-    /// The first row of each group of rows of outputs, and how many it has.
-    let groups: [(first: Int, rows: Int)]
+    /// Rows of outputs together.
+    let tiles: [Axis.PhaseTile]
     let strips: [PlaneStrip]
-    /// From one row of outputs of a group to the next, in rows of outputs and in rows of taps.
-    let outputStep, tapStep: Int
 
     init(_ p: Problem, rows: Int, vectors: Int, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?) {
         problem = p
         self.weights = weights
         self.bias = bias
         width = paddedWidth(p)
-        // The dilation over what it has in common with the stride, which is 1 or 2.
-        let common = p.strideH == 2 && p.dilationH % 2 == 0 ? 2 : 1
-        outputStep = p.dilationH / common
-        tapStep = p.strideH / common
-        var groups: [(first: Int, rows: Int)] = []
-        for first in 0..<min(outputStep, p.oh) {
-            let all = (p.oh - first + outputStep - 1) / outputStep
-            // As even as can be: four rows are two and two.
-            let parts = (all + rows - 1) / rows
-            for part in 0..<parts {
-                let share = ThreadPool.share(of: all, index: part, parts: parts)
-                groups.append((first: first + share.lowerBound * outputStep, rows: share.count))
-            }
-        }
-        self.groups = groups
+        tiles = p.rows.phaseTiles(most: rows)
         let all = (p.ow + lanes - 1) / lanes
         let most = p.strideW == 1 ? vectors : min(vectors, mostStridedVectors)
         let parts = (all + most - 1) / most
@@ -108,23 +92,21 @@ private final class PlaneJob: Sendable {
     /// A channel. `plane`: its rows, padded.
     private func run(_ plane: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, _ bias: Float, _ output: UnsafeMutablePointer<Float>) {
         let p = problem
-        let step = p.dilationH * width
         var a = PlaneArguments(
-            src: plane, weights: weights, bias: bias, dst: output, lastLanes: strips[0].lastLanes, lastOffset: 0, firstRow: 0, endRow: 0, rowStep: step,
-            step: p.dilationW, taps: 0, kh: p.kh, kw: p.kw, tapShift: tapStep - 1, dstRowStep: outputStep * p.ow, rectifies: p.activation == .relu)
-        for group in groups {
-            let input = group.first * p.strideH - p.padTop
-            // Rows of inputs that some row of taps of the group meets, those of them that lie in the image.
-            let meets = (group.rows - 1) * tapStep + p.kh
-            a.endRow = input >= p.ih ? 0 : min(meets, (p.ih - 1 - input) / p.dilationH + 1)
-            a.firstRow = min(a.endRow, input >= 0 ? 0 : (-input + p.dilationH - 1) / p.dilationH)
+            src: plane, weights: weights, bias: bias, dst: output, lastLanes: strips[0].lastLanes, lastOffset: 0, firstRow: 0, endRow: 0,
+            rowStep: p.rows.placeStep * width, step: p.dilationW, taps: 0, rowTaps: 0, kw: p.kw, tapShift: p.rows.phaseStride - 1,
+            dstRowStep: p.rows.phaseStep * p.ow, rectifies: p.activation == .relu)
+        for rows in tiles {
+            a.firstRow = rows.places.lowerBound
+            a.endRow = rows.places.upperBound
+            a.rowTaps = rows.taps.count
             for strip in strips {
-                a.src = plane + (input * width + strip.column)
-                a.dst = output + (group.first * p.ow + strip.output)
-                a.weights = weights + strip.tap
+                a.src = plane + (rows.origin * width + strip.column)
+                a.dst = output + (rows.first * p.ow + strip.output)
+                a.weights = weights + (rows.taps.lowerBound * p.kw + strip.tap)
                 a.taps = strip.taps
                 a.lastOffset = strip.lastOffset
-                runPlaneTile(rows: group.rows, vectors: strip.vectors, stride: p.strideW, &a)
+                runPlaneTile(rows: rows.count, vectors: strip.vectors, stride: p.strideW, &a)
             }
         }
     }
@@ -155,9 +137,9 @@ private let mostStridedVectors = 2
 
 /// What a tile is computed from. Steps are in floats.
 private struct PlaneArguments {
-    /// The input under the first output's first row and first live column of taps; the row may lie in the padding.
+    /// The input under the first output's first row of taps and first live column; the row may lie in the padding.
     var src: UnsafePointer<Float>
-    /// The first live column of the first row of taps.
+    /// The first live column of the first row of taps that some row of outputs meets.
     var weights: UnsafePointer<Float>
     var bias: Float
     var dst: UnsafeMutablePointer<Float>
@@ -166,7 +148,8 @@ private struct PlaneArguments {
     var firstRow, endRow, rowStep: Int
     /// From one column of taps to the next, and how many are live.
     var step, taps: Int
-    var kh, kw: Int
+    /// Rows of taps from the first to the last of those, and columns of all taps.
+    var rowTaps, kw: Int
     /// From one row of outputs to the next there are 1 << tapShift rows of taps.
     var tapShift: Int
     var dstRowStep: Int
@@ -189,7 +172,7 @@ private func tile<let G: Int, let N: Int, let S: Int, let T: Int>(_ a: inout Pla
     var weights = a.weights + a.firstRow &* a.kw
     for i in a.firstRow..<a.endRow {
         // The rows of outputs that have a row of taps here.
-        let first = max(0, (i &- a.kh &+ 1 &+ a.tapShift) &>> a.tapShift)
+        let first = max(0, (i &- a.rowTaps &+ 1 &+ a.tapShift) &>> a.tapShift)
         let last = min(G &- 1, i &>> a.tapShift)
         switch first &* 4 &+ last {
         case 0: inputRow(row, weights, back, step, taps, lastOffset, &sum, shape, PlaneRows<0, 1>.self)

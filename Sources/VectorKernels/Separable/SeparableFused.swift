@@ -20,9 +20,7 @@ let separableFused = SeparableKernel(
             Parameter("r", [40, 80, 160, 320], standard: 80, "pixels in the buffer, at least a row"),
         ],
         constraint: "\(matrixTileConstraint); \(pixelConstraint)",
-        admits: { c in
-            fitsRegisters(c["t"], c["v"]) && c["t"] <= largestPixels(vectors: c["v"]) && isCompiledTile(c["m"], c["n"])
-        }),
+        admits: { c in isCompiledPixelTile(c["t"], c["v"]) && isCompiledTile(c["m"], c["n"]) }),
     appliesFollowing: { wholeVectorsOfOutput($0) },
     memory: { dw, pw, c, threads in
         Kernel.Memory(
