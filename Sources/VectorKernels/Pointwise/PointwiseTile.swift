@@ -6,18 +6,21 @@ import ThreadPool
 /// Activations are broadcast straight from src (no copy of them at all), weights are packed into panels at plan time, and
 /// m × n accumulators stay in registers over a block of k input channels. For each block of `r` pixels (kept in L2) and
 /// each panel (in L1 where k · n is small, else in L2) all tiles of m pixels run, each reading the panel once. Compute-bound.
-/// Threads share the grid of pixel blocks × panels.
+/// Threads share the grid of pixel blocks × panels; where it leaves at least half of them idle, the input channels, too: see ``DepthSplit``.
 /// Loop structure: Goto, van de Geijn, "Anatomy of high-performance matrix multiplication", TOMS 2008, without packing A.
 let pointwiseTile = Kernel(
     name: "pw-tile-\(isaName)", layer: .pw, family: .tiled, isa: isaName, layout: .nhwc, threaded: true,
     stridesDst: true, appliesFollowing: { wholeVectorsOfOutput($0) },
     summary: "blocked matrix product on register tiles, weights packed, activations broadcast in place",
     space: tileSpace(constraint: matrixTileConstraint) { _ in true },
-    memory: { p, c, _ in Kernel.Memory(packed: 4 * PackedPanels(p, width: c["n"] * lanes).count) },
+    memory: { p, c, threads in
+        Kernel.Memory(packed: 4 * PackedPanels(p, width: c["n"] * lanes).count, scratch: DepthSplit(p, c, threads: threads)?.scratchBytes ?? 0)
+    },
     plan: { p, c, inputs in
         let panels = PackedPanels(p, width: c["n"] * lanes)
         let packed = inputs.packed.assumingMemoryBound(to: Float.self)
         panels.pack(inputs.weights, group: 0, ocPerGroup: p.oc, into: packed)
+        if let split = DepthSplit(p, c, threads: inputs.threads) { return split.plan(inputs) }
         let (m, k, r) = (c["m"], c["k"], c["r"])
         let rows = p.batch * p.oh * p.ow
         let grid = TileGrid(rows: rows, tileRows: m, panels: panels.panels, threads: inputs.threads)
