@@ -65,15 +65,16 @@ extension BlockPlan {
         }
     }
 
-    /// Every unit by a kernel of one family, nothing fused: what a plan is compared with. nil where the family has none
-    /// for some unit.
+    /// Every unit by a kernel of one family, on NHWC where it has one there, nothing fused: what a plan is compared with. nil where the family
+    /// has none for some unit.
     package static func stages(
         family: Kernel.Family, isa: String, units: [BlockUnit], size: BlockSize, registry: KernelRegistry
     ) throws -> [BlockStage]? {
         var stages: [BlockStage] = []
         for (index, unit) in units.enumerated() {
             let problem = try unit.problem(at: size)
-            guard let kernel = registry.kernels(of: family, isa: isa, for: problem).first else { return nil }
+            let able = registry.kernels(of: family, isa: isa, for: problem)
+            guard let kernel = able.first(where: { $0.layout == .nhwc }) ?? able.first else { return nil }
             stages.append(BlockStage(units: index..<index + 1, kernel: .layer(Candidate(kernel))))
         }
         return stages

@@ -23,6 +23,16 @@ public struct Axis: Sendable, Equatable {
         return first < last ? first..<last : 0..<0
     }
 
+    /// From the first to the last tap that some of these outputs meet.
+    public func taps(ofAny outputs: Range<Int>) -> Range<Int> {
+        var (first, end) = (kernel, 0)
+        for output in outputs {
+            let live = taps(output)
+            if !live.isEmpty { (first, end) = (min(first, live.lowerBound), max(end, live.upperBound)) }
+        }
+        return min(first, end)..<end
+    }
+
     /// Live taps summed over all outputs.
     public var liveTaps: Int {
         var sum = 0

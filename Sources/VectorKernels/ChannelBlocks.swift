@@ -8,7 +8,7 @@ let blockVectors = Layout.blockChannels / lanes
 /// Of a kernel that works in blocks of channels.
 func wholeBlocks(_ channels: Int, insteadOf other: String) -> Kernel.Support {
     guard Layout.nchw16c.holds(channels: channels) else {
-        return .no(reason: "\(channels) channels are no whole blocks of \(Layout.blockChannels); \(other) takes them")
+        return .no(reason: "\(channels) channels are no whole blocks of \(Layout.blockChannels); \(other) takes them, on NHWC")
     }
     return .yes
 }

@@ -1,23 +1,19 @@
 import ConvCore
 
 /// Every kernel of this instruction-set level. To add one: write its file, add its line.
-/// The first tiled kernel of a layer is what a block runs unplanned, the last that takes a problem what is named where nothing is known of it:
+/// The first tiled kernel of a layer on NHWC is what a block runs unplanned, the last that takes a problem what is named where nothing is known of it:
 /// both take problems of any width.
 /// Touch this only after the CPU check: its initialiser is code of this level.
-public let kernels: [Kernel] = [
+public let kernels: [Kernel] = ofSomeLevels + [
     depthwiseDirect,
     depthwiseTile,
     depthwisePhaseBlocked,
     depthwiseRollBlocked,
     depthwiseSlideBlocked,
-    depthwiseLineBlocked,
-    depthwiseStrideBlocked,
-    depthwiseRowBlocked,
     depthwiseScaleBlocked,
     depthwiseTilePlanes,
     depthwiseScalePlanes,
     depthwisePhase,
-    depthwiseStage,
     depthwiseRoll,
     depthwiseScale,
     pointwiseDirect,
@@ -29,8 +25,14 @@ public let kernels: [Kernel] = [
     pointwiseStrassenToPlanes,
     pointwiseStrassen,
     denseDirect,
+    densePanel,
     denseTile,
 ]
+
+/// Those that not every level has: their tiles fill the registers of one that has fused multiply-adds, or wait for nothing where there are 32.
+private let ofSomeLevels: [Kernel] =
+    (compilesLines ? [depthwiseLineBlocked] : []) + (compilesRows ? [depthwiseRowBlocked] : [])
+    + (multiplyAddIsFused ? [depthwiseStrideBlocked] : []) + (vectorRegisters < 32 ? [depthwiseStage] : [])
 
 /// The kernels of this level for whole separables; the same rule holds.
 public let separableKernels: [SeparableKernel] = [separableFused]

@@ -77,11 +77,12 @@ typealias TileShape<let MR: Int, let NR: Int> = InlineArray<MR, InlineArray<NR, 
 /// The register tile: MR × NR accumulators live in registers over the whole sum; per step NR vectors of B are loaded and
 /// each of MR values of A is broadcast once and used NR times, so MR·NR multiply-adds meet MR + NR loads.
 /// Accumulators must outnumber FMA latency × units (4 × 2) and fit the register file with B and one broadcast.
-/// `maskedB`: B's last vector is only partly there, and is read so. `inRounds`: four terms at a time, see ``sumsInRounds``.
+/// `maskedB`: B's last vector is only partly there, and is read so. `inRounds`: four terms at a time, see ``sumsInRounds``; with `packedA`
+/// the values of a term lie side by side, and the next term's behind them.
 @inline(__always)
 private func matrixTile<let MR: Int, let NR: Int>(
     _ t: borrowing TileArguments, a tileA: UnsafePointer<Float>, c: UnsafeMutablePointer<Float>, ahead: UnsafePointer<Float>,
-    later: UnsafePointer<Float>, maskedB: Bool, inRounds: Bool, as shape: TileShape<MR, NR>.Type
+    later: UnsafePointer<Float>, maskedB: Bool, inRounds: Bool, packedA: Bool, as shape: TileShape<MR, NR>.Type
 ) {
     var sum = TileShape<MR, NR> { _ in InlineArray { _ in Vector(repeating: 0) } }
     let last = t.lastLanes
@@ -118,13 +119,24 @@ private func matrixTile<let MR: Int, let NR: Int>(
     var asked = ahead
     var askedLater = later
     for tap in 0..<t.tapCount {
-        let first = tileA + t.taps[tap].a
-        var a = InlineArray<4, UnsafePointer<Float>>(repeating: first)
-        for i in 1..<4 { a[i] = first + 3 &* i &* t.aRow }
+        var first = tileA + t.taps[tap].a
         if t.aheadFollowsTaps { asked = ahead + t.taps[tap].a }
         var b = t.b + t.taps[tap].b
         var terms = t.depth
-        if inRounds {
+        if inRounds, packedA {
+            while terms >= termsOfRound {
+                allRows(0, first, vectorsOfB(b), &sum)
+                allRows(1, first, vectorsOfB(b + NR &* lanes), &sum)
+                allRows(2, first, vectorsOfB(b + 2 &* NR &* lanes), &sum)
+                allRows(3, first, vectorsOfB(b + 3 &* NR &* lanes), &sum)
+                first += termsOfRound &* MR
+                b += termsOfRound &* NR &* lanes
+                terms &-= termsOfRound
+            }
+        }
+        var a = InlineArray<4, UnsafePointer<Float>>(repeating: first)
+        for i in 1..<4 { a[i] = first + 3 &* i &* t.aRow }
+        if inRounds, !packedA {
             while terms >= termsOfRound {
                 // Written out: a loop over them the compiler does not unroll for ten and eleven rows of one vector.
                 allRows(0, &a, t.aRow, 0, vectorsOfB(b), &sum)
@@ -195,9 +207,9 @@ private func matrixTile<let MR: Int, let NR: Int>(
     }
 }
 
-/// Whether four terms, whose values of A lie side by side and whose vectors of B do, share what moves the pointers and asks ahead: of 6 × 2 with 16
-/// registers these were 9 of the 29 instructions of a term, and 2.75 of 22.75 are left: `pw-tile` is 5 to 9 % faster on a busy Zen 3. With 32 registers
-/// not measured yet.
+/// Whether four terms, whose vectors of B lie side by side and of A those of a row or of a term, share what moves the pointers and asks ahead: of 6 × 2
+/// with 16 registers these were 9 of the 29 instructions of a term, and 2.75 of 22.75 are left, or of a packed A 1 of 21: on a Zen 3 whose core another program
+/// shares, `pw-tile` is 5 to 9 % faster and `conv-panel` 7 to 39 %, alone on its core 1 %. With 32 registers not measured yet.
 private let sumsInRounds = vectorRegisters == 16
 
 private let termsOfRound = 4
@@ -225,6 +237,17 @@ private func allRows<let MR: Int, let NR: Int>(
     threeRows(1, number, &a, row, step, column, &sum)
     threeRows(2, number, &a, row, step, column, &sum)
     threeRows(3, number, &a, row, step, column, &sum)
+}
+
+/// A term of all sums, of values that lie MR by MR.
+@inline(__always)
+private func allRows<let MR: Int, let NR: Int>(
+    _ number: Int, _ a: UnsafePointer<Float>, _ column: InlineArray<NR, Vector>, _ sum: inout TileShape<MR, NR>
+) {
+    for m in 0..<MR {
+        let value = broadcast(a + (number &* MR &+ m))
+        for n in 0..<NR { sum[m][n] = multiplyAdd(value, column[n], sum[m][n]) }
+    }
 }
 
 /// A term of the sums of three rows. They share a pointer, from which the others lie one and two steps away, as an address can say:
@@ -259,12 +282,16 @@ private func packed<let MR: Int, let NR: Int>(_ t: borrowing TileArguments, _ sh
     var later = t.a
     if let elsewhere = t.later { later = elsewhere }
     var inRounds = false
-    // Of twelve rows the compiler would spill.
-    if sumsInRounds, MR < 12, t.aStep == 1, t.bStep == NR &* lanes, max(t.aheadStep, t.laterStep) <= mostAheadInRounds { inRounds = true }
+    var packedA = false
+    if sumsInRounds, t.bStep == NR &* lanes {
+        // Of more rows the compiler would spill.
+        if MR < 12, t.aStep == 1, max(t.aheadStep, t.laterStep) <= mostAheadInRounds { inRounds = true }
+        if MR < 10, t.aRow == 1, t.aStep == MR, t.ahead == nil, t.later == nil { (inRounds, packedA) = (true, true) }
+    }
     // Without fused instructions the optimiser gives up on the sums inside a further loop, and on a prefetch beside them: the
     // caller repeats the tile.
     for _ in 0..<(multiplyAddIsFused ? t.tiles : 1) {
-        matrixTile(t, a: a, c: c, ahead: ahead, later: later, maskedB: false, inRounds: inRounds, as: shape)
+        matrixTile(t, a: a, c: c, ahead: ahead, later: later, maskedB: false, inRounds: inRounds, packedA: packedA, as: shape)
         a += MR &* t.aRow
         c += MR &* t.cRow
         ahead += t.aheadTileStep
@@ -275,7 +302,7 @@ private func packed<let MR: Int, let NR: Int>(_ t: borrowing TileArguments, _ sh
 /// B read in place: its last vector may end with the matrix.
 @inline(never)
 private func inPlace<let MR: Int>(_ t: borrowing TileArguments, _ shape: TileShape<MR, 1>.Type) {
-    matrixTile(t, a: t.a, c: t.c, ahead: t.a, later: t.a, maskedB: true, inRounds: false, as: shape)
+    matrixTile(t, a: t.a, c: t.c, ahead: t.a, later: t.a, maskedB: true, inRounds: false, packedA: false, as: shape)
 }
 
 /// The most rows of a compiled tile, by its vectors, at most `mostTileRows`: with larger ones the optimiser gives up unrolling, and the sums go

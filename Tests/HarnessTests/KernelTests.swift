@@ -137,6 +137,18 @@ import ThreadPool
         #expect(!Self.registry.split(for: beyond).able.contains { $0.name.hasPrefix("dw-stride") })
     }
 
+    /// Fewer tiles than half of the threads, which share the reduction, too; parts of unequal length, tails of all kinds.
+    @Test(arguments: ["pw:c512o13h1_silu", "pw:mb2c300o16h1w2_hardswish", "pw:c1029o7h2w3_relu", "pw:c4096o40h1"])
+    func threadsShareTheReduction(text: String) throws {
+        #expect(try expectAgreement([text], of: "pw-tile", threads: [2, 5, 16], seed: 19) > 0)
+    }
+
+    /// Panels over the ends of rows and of maps, rows narrower than a vector, any stride, channels that blocks of the reduction part.
+    @Test(arguments: ["conv:c37o19h9w14k3d2_silu", "conv:mb2c20o7h5w3k3s2_relu", "conv:g3c9o21h13w31k4s3_hardswish", "conv:c3o18h21w45k6s2", "conv:c70o12h11w40k3d9"])
+    func unfoldedPanelsAgreeWithTheOracle(text: String) throws {
+        #expect(try expectAgreement([text], of: "conv-panel", threads: [1, 3], seed: 20) > 0)
+    }
+
     /// Outputs of more than a megabyte, which `m1` stores past the caches; of 40 and 72 channels a line holds the end of one pixel and the beginning of
     /// the next.
     @Test(arguments: ["dw:c40h84k1_relu", "dw:c72h61k1", "dw:c16h130k1_hardswish", "dw:mb2c80h42k1_silu"])

@@ -9,7 +9,7 @@ let denseDirect = Kernel(
     name: "conv-direct-\(isaName)", layer: .conv, family: .simd, isa: isaName, layout: .nchw, threaded: false,
     summary: "columns along the vectors on NCHW, \(blockWidth) output channels share each load, dead taps skipped, one thread",
     supports: { p in
-        p.strideW == 1 ? .yes : .no(reason: "columns of stride \(p.strideW) do not lie together; it takes stride 1")
+        p.strideW == 1 ? .yes : .no(reason: "columns of stride \(p.strideW) do not lie together; it takes stride 1; conv-panel takes others")
     },
     memory: { p, _, _ in Kernel.Memory(packed: 4 * p.groups * channelBlocks(p) * p.reduction * blockWidth) },
     plan: { p, _, inputs in

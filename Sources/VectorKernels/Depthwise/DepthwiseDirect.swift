@@ -11,7 +11,7 @@ let depthwiseDirect = Kernel(
     summary: "columns along the vectors on NCHW, dead taps skipped, one thread",
     space: ConfigurationSpace([Parameter("n", [1, 2, 4], standard: 4, "vectors of a row in registers")]),
     supports: { p in
-        p.strideW == 1 ? .yes : .no(reason: "columns of stride \(p.strideW) do not lie together; it takes stride 1")
+        p.strideW == 1 ? .yes : .no(reason: "columns of stride \(p.strideW) do not lie together; it takes stride 1; dw-tile-planes takes 2, and dw-tile all others, on NHWC")
     },
     plan: { p, c, inputs in
         let width = c["n"]

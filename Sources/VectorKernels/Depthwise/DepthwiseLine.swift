@@ -20,10 +20,9 @@ let depthwiseLineBlocked = Kernel(
     name: "dw-line-blocked-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw16c, threaded: true,
     summary: "register tile of a row of one dilation phase on blocks of channels, its ends compiled in",
     supports: { p in
-        guard compilesLines else { return .no(reason: "it is for 16 vector registers and multiply-adds; dw-phase-blocked takes any") }
-        guard keepsMap(p) else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding that keeps the map; dw-tile takes it") }
+        guard keepsMap(p) else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding that keeps the map; dw-tile takes it, on NHWC") }
         guard lineTaps.contains(p.kw) || p.kw > 11 && computesPatches(p) else {
-            return .no(reason: "\(p.kw) taps in a row; it takes 5, 7, 9 and 11, and more on phases of up to three pixels; dw-tile takes others")
+            return .no(reason: "\(p.kw) taps in a row; it takes 5, 7, 9 and 11, and more on phases of up to three pixels; dw-tile takes others, on NHWC")
         }
         return wholeBlocks(p.ic, insteadOf: "dw-phase")
     },

@@ -23,12 +23,11 @@ let depthwiseRowBlocked = Kernel(
     name: "dw-row-blocked-\(isaName)", layer: .dw, family: .tiled, isa: isaName, layout: .nchw16c, threaded: true,
     summary: "rows of a width and dilation that are compiled in, on blocks of channels: no branch within a row",
     supports: { p in
-        guard compilesRows else { return .no(reason: "it takes 16 vector registers and multiply-adds; dw-phase-blocked does with less") }
         guard p.strideH == 1, p.strideW == 1, p.oh == p.ih, p.ow == p.iw, p.kw % 2 == 1, p.padLeft == p.dilationW * (p.kw / 2) else {
             return .no(reason: "the map changes or shifts; it takes stride 1, an odd number of taps in a row and a padding that keeps the width")
         }
         let taps = p.rows.liveTapCounts
-        guard taps.lowerBound > 0 else { return .no(reason: "a row of outputs meets no tap; dw-tile takes it") }
+        guard taps.lowerBound > 0 else { return .no(reason: "a row of outputs meets no tap; dw-tile takes it, on NHWC") }
         guard isCompiled(p, mostTapRows: taps.upperBound) else {
             return .no(reason: "\(p.iw) pixels under \(taps.upperBound)×\(2 * rowRadius(p) + 1) live taps at dilation \(p.dilationW) are not compiled; it has \(compiledRows)")
         }

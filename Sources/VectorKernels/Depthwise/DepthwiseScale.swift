@@ -72,7 +72,7 @@ let depthwiseScalePlanes = Kernel(
     space: scaleSpace,
     supports: { p in
         supportsScale(p).and(
-            p.oh * p.ow % lanes == 0 ? .yes : .no(reason: "planes of \(p.oh * p.ow) pixels are no whole vectors of \(lanes); dw-tile takes them"))
+            p.oh * p.ow % lanes == 0 ? .yes : .no(reason: "planes of \(p.oh * p.ow) pixels are no whole vectors of \(lanes); dw-tile-planes takes them"))
     },
     memory: { p, _, _ in Kernel.Memory(packed: 8 * p.ic * lanes) },
     plan: { p, c, inputs in

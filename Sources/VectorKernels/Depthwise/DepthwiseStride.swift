@@ -22,7 +22,6 @@ let depthwiseStrideBlocked = Kernel(
         ],
         constraint: "t ≤ \(mostStridePixels(taps: 3)), the largest compiled tile", admits: { $0["t"] <= mostStridePixels(taps: 3) }),
     supports: { p in
-        guard multiplyAddIsFused else { return .no(reason: "it is for multiply-adds; dw-phase-blocked takes any") }
         guard p.strideW == 2, p.dilationW == 1 else {
             return .no(reason: "a stride of \(p.strideW) along a row at dilation \(p.dilationW); it takes 2 at 1; dw-phase-blocked takes others")
         }

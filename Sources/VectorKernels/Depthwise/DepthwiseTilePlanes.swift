@@ -122,14 +122,10 @@ private func planeStrip(_ p: Problem, vectors: Range<Int>) -> PlaneStrip {
     let last = min((vectors.upperBound - 1) * lanes, max(0, p.ow - lanes))
     let first = min(vectors.lowerBound * lanes, last)
     let lastLanes = min(lanes, p.ow)
-    let column = first * p.strideW - p.padLeft
-    let end = column + p.strideW * (last - first + lastLanes - 1)
-    // Columns of taps under which some of its columns lie in the image.
-    let live = (0..<p.kw).filter { end + $0 * p.dilationW >= 0 && column + $0 * p.dilationW < p.iw }
-    let tap = live.first ?? 0
+    let live = p.columns.taps(ofAny: first..<last + lastLanes)
     return (
-        output: first, vectors: vectors.count, lastOffset: last - first, lastLanes: lastLanes, column: first * p.strideW + tap * p.dilationW, tap: tap,
-        taps: live.count)
+        output: first, vectors: vectors.count, lastOffset: last - first, lastLanes: lastLanes,
+        column: first * p.strideW + live.lowerBound * p.dilationW, tap: live.lowerBound, taps: live.count)
 }
 
 /// The most vectors of a tile at a stride of 2: with more the optimiser gives up unrolling, and the sums go through memory.
