@@ -57,7 +57,8 @@ public struct Loop: Sendable {
         let fused = count(\.isVectorFMA)
         return fused > 0 ? fused : count(\.isVectorProduct)
     }
-    public var scalarFMAs: Int { count(\.isScalarFMA) }
+    /// Multiply-adds of one value: fused ones, and products that meet sums.
+    public var scalarFMAs: Int { count(\.isScalarFMA) + min(count(\.isScalarProduct), count(\.isScalarSum)) }
     public var loads: Int { count(\.loads) }
     public var broadcasts: Int { count(\.broadcasts) }
     public var stores: Int { count(\.stores) }

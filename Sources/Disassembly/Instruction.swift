@@ -49,6 +49,9 @@ public struct Instruction: Sendable, Equatable {
     /// A product of whole vectors: half of a multiply-add where there is no fused one.
     public var isVectorProduct: Bool { mnemonic == "mulps" || mnemonic == "vmulps" }
 
+    public var isScalarProduct: Bool { mnemonic == "mulss" || mnemonic == "vmulss" }
+    public var isScalarSum: Bool { mnemonic == "addss" || mnemonic == "vaddss" }
+
     public var isDivision: Bool { mnemonic == "divps" || mnemonic == "vdivps" }
 
     /// Whether it reads memory that its operands name.

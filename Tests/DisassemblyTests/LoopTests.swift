@@ -69,6 +69,18 @@ import Testing
         #expect(loops.map(\.calls) == [1])
     }
 
+    @Test func aScalarProductThatMeetsASumIsAMultiplyAdd() {
+        let loops = Self.function("""
+              30:\tmovss  (%rdi),%xmm1
+              34:\tmulss  (%rsi),%xmm1
+              38:\taddss  %xmm1,%xmm0
+              3c:\taddss  %xmm2,%xmm0
+              40:\tjne    30 <f>
+            """).innermostLoops
+        #expect(loops.map(\.scalarFMAs) == [1])
+        #expect(loops.map(\.multiplyAdds) == [0])
+    }
+
     /// A rare case was moved behind the return and jumps back into the middle of the inner loop; a jump table leads to another.
     @Test func blocksThatWereMovedElsewhereBelongToTheirLoop() {
         let loops = Self.function("""
