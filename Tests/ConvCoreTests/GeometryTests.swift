@@ -53,6 +53,7 @@ import Testing
         #expect(axis.segments(most: 4).map(\.outputs) == [0..<4, 4..<8, 8..<9, 9..<11, 11..<15, 15..<19, 19..<20])
         #expect(axis.segments(most: 4).map(\.taps) == [1..<3, 1..<3, 1..<3, 0..<3, 0..<2, 0..<2, 0..<2])
         #expect(axis.liveTapCounts == 2...3)
+        #expect(axis.taps(ofAny: 0..<9) == 1..<3 && axis.taps(ofAny: 9..<11) == 0..<3 && axis.taps(ofAny: 0..<20) == 0..<3 && axis.taps(ofAny: 3..<3).isEmpty)
         let runs = RowRun.all(try Problem(parsing: "dw:c1h20k3d9"), most: 10)
         #expect(runs.map(\.output) == [0, 9, 11] && runs.map(\.tap) == [1, 0, 0] && runs.map(\.input) == [0, 0, 2])
         #expect(runs.map(\.rows) == [9, 2, 9] && runs.map(\.tapRows) == [2, 3, 2])
@@ -67,6 +68,8 @@ import Testing
         #expect(single.map(\.output).prefix(4) == [0, 9, 18, 1] && single.map(\.tapRows).prefix(4) == [3, 3, 3, 3] && single.map(\.tap).prefix(4) == [4, 3, 2, 4])
         #expect(single.last?.output == 17 && single.last?.input == 8 && single.last?.tap == 3 && single.last?.tapRows == 2)
         #expect(Axis(input: 4, output: 8, kernel: 1, stride: 1, dilation: 1, pad: 2).liveTapCounts == 0...1)
+        let beyond = Axis(input: 4, output: 8, kernel: 1, stride: 1, dilation: 1, pad: 2)
+        #expect(beyond.taps(ofAny: 0..<2).isEmpty && beyond.taps(ofAny: 0..<3) == 0..<1)
     }
 
     /// (input, kernel, stride, dilation, pad): small and large dilations, phases of unequal length, strides that divide the
