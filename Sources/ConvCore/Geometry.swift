@@ -1,7 +1,7 @@
 /// Which taps of a dilated kernel meet the image.
 ///
 /// One axis of a problem: output `o` reads input `o·stride − pad + k·dilation` for tap `k`. Taps that fall outside are
-/// *dead*; kernels other than the naive and im2col ones never compute them.
+/// *dead*; the naive and im2col kernels compute them all, `conv-panel` those that some output of a panel or a map meets, the others none.
 public struct Axis: Sendable, Equatable {
     public let input, output, kernel, stride, dilation, pad: Int
 

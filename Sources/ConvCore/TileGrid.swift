@@ -6,7 +6,8 @@ public struct TileGrid: Sendable {
     private let rows, tileRows, panelCount: Int
     private let rowCuts, panelCuts: Int
 
-    public init(rows: Int, tileRows: Int, panels: Int, threads: Int) {
+    /// `panelCost`: what every thread has to do for a panel before its first tile, in tiles.
+    public init(rows: Int, tileRows: Int, panels: Int, threads: Int, panelCost: Int = 0) {
         self.rows = rows
         self.tileRows = tileRows
         panelCount = panels
@@ -15,7 +16,7 @@ public struct TileGrid: Sendable {
         var best = (cost: Int.max, cuts: 1)
         for cuts in 1...threads where threads % cuts == 0 {
             let across = threads / cuts
-            let cost = ((tiles + cuts - 1) / cuts) * ((panels + across - 1) / across)
+            let cost = ((tiles + cuts - 1) / cuts + panelCost) * ((panels + across - 1) / across)
             if cost <= best.cost { best = (cost, cuts) }
         }
         rowCuts = best.cuts

@@ -4,9 +4,7 @@ import ConvCore
 /// The first tiled kernel of a layer on NHWC is what a block runs unplanned, the last that takes a problem what is named where nothing is known of it:
 /// both take problems of any width.
 /// Touch this only after the CPU check: its initialiser is code of this level.
-public let kernels: [Kernel] = ofSomeLevels + [
-    depthwiseDirect,
-    depthwiseTile,
+public let kernels: [Kernel] = [depthwiseDirect, depthwiseTile] + ofSomeLevels + [
     depthwisePhaseBlocked,
     depthwiseRollBlocked,
     depthwiseSlideBlocked,

@@ -208,8 +208,9 @@ private func matrixTile<let MR: Int, let NR: Int>(
 }
 
 /// Whether four terms, whose vectors of B lie side by side and of A those of a row or of a term, share what moves the pointers and asks ahead: of 6 × 2
-/// with 16 registers these were 9 of the 29 instructions of a term, and 2.75 of 22.75 are left, or of a packed A 1 of 21: on a Zen 3 whose core another program
-/// shares, `pw-tile` is 5 to 9 % faster and `conv-panel` 7 to 39 %, alone on its core 1 %. With 32 registers not measured yet.
+/// with 16 registers these were 9 of the 29 instructions of a term, and 2.75 of 22.75 are left, or of a packed A, in tiles of all the rows that it was packed for, 1 of 21: on a Zen 3 whose
+/// core another program shares, `pw-tile` is 5 to 9 % faster and `conv-panel` 7 to 39 %, and 1 % where it has the core for itself. With 32 registers not
+/// measured yet.
 private let sumsInRounds = vectorRegisters == 16
 
 private let termsOfRound = 4

@@ -149,6 +149,13 @@ import ThreadPool
         #expect(try expectAgreement([text], of: "conv-panel", threads: [1, 3], seed: 20) > 0)
     }
 
+    /// The pair of kernels takes what separables there are, at every level: its first one is the depthwise kernel that takes any problem.
+    @Test(arguments: ["sep:c64o128h40k3s2", "sep:c64o128h20k1", "g64mb1ic64ih20oc64oh20kh13ph6+oc128"])
+    func thePairTakesEverySeparable(text: String) throws {
+        let able = Set(Self.registry.split(for: try Problem(parsing: text)).able.map(\.name))
+        for level in InstructionSet.allCases where level <= InstructionSet.detected { #expect(able.contains("sep-pair-\(level.rawValue)")) }
+    }
+
     /// Outputs of more than a megabyte, which `m1` stores past the caches; of 40 and 72 channels a line holds the end of one pixel and the beginning of
     /// the next.
     @Test(arguments: ["dw:c40h84k1_relu", "dw:c72h61k1", "dw:c16h130k1_hardswish", "dw:mb2c80h42k1_silu"])

@@ -7,9 +7,10 @@ import ThreadPool
 /// The unfolded map never exists as a whole: for each panel of n vectors of pixels and so many input channels that their terms are about k, it is written into
 /// a buffer that stays in the private caches, and all tiles of m output channels are multiplied from there. The pixels of a panel are neighbours in dst, over the
 /// ends of its rows, so that narrow maps fill the vectors too; any stride, zeros where a tap meets the padding. Rows of taps that no pixel of a panel meets are
-/// left out, and columns that none of the map does. Weights are packed per tile at plan time. Compute-bound where a group has many output channels, each of
-/// which uses an unfolded value once: `conv-tile` on NHWC, which copies nothing, takes 0.5 to 0.95 of the time. Threads share the grid of tiles of channels ×
-/// panels.
+/// left out, and columns that none of the map does; others are multiplied in the padding, too, which on 20 × 20 makes 1.4 times as many terms under 3 × 3
+/// taps at dilation 9 and 2.2 under 9 × 9. Weights are packed per tile at plan time. Compute-bound where a group has many output channels, each of which uses
+/// an unfolded value once: `conv-tile` on NHWC, which copies nothing and leaves out every dead tap, takes 0.47 to 0.9 of the time; of groups of one or two
+/// output channels `conv-direct` takes a third to a half. Threads share the grid of tiles of channels × panels, over the panels where they can.
 ///
 /// Lost, on a Zen 3: terms tap by tap over all channels (4 % slower on 80 × 80, 11 to 15 % on maps whose planes lie a power of two apart: a line was met anew
 /// for every tap); a row of a panel copied in one go (up to 5 % faster on wide maps, 8 % slower under 6 × 6 taps at a stride of 2); weights channel by channel
@@ -55,6 +56,9 @@ private struct Span {
     var input, firstLive, endLive: Int
 }
 
+/// To unfold a panel takes about as long as so many tiles: 12 % of the time under 3 × 3 taps on 64 to 64 channels of 80 × 80, eleven tiles each.
+private let tilesOfUnfolding = 2
+
 /// A class, since the copying of a large struct becomes a shared function with instructions of this level.
 private final class UnfoldedJob: Sendable {
     let problem: Problem
@@ -64,8 +68,6 @@ private final class UnfoldedJob: Sendable {
     let columns: Range<Int>
     /// Blocks of input channels of a group.
     let blocks: Int
-    /// Of one image.
-    let vectors: Int
     let panelsPerImage: Int
     let grid: TileGrid
 
@@ -76,9 +78,9 @@ private final class UnfoldedJob: Sendable {
         columns = p.columns.taps(ofAny: 0..<p.ow)
         let most = max(1, c["k"] / max(1, p.kh * columns.count))
         blocks = (p.icPerGroup + most - 1) / most
-        vectors = (p.oh * p.ow + lanes - 1) / lanes
-        panelsPerImage = (vectors + c["n"] - 1) / c["n"]
-        grid = TileGrid(rows: p.ocPerGroup, tileRows: c["m"], panels: p.batch * p.groups * panelsPerImage, threads: threads)
+        panelsPerImage = pixelPanels(p, most: c["n"])
+        grid = TileGrid(
+            rows: p.ocPerGroup, tileRows: c["m"], panels: p.batch * p.groups * panelsPerImage, threads: threads, panelCost: tilesOfUnfolding)
     }
 
     private var taps: Int { problem.kh * columns.count }
@@ -138,16 +140,14 @@ private final class UnfoldedJob: Sendable {
         let p = problem
         let pixels = p.oh * p.ow
         let (map, position) = number.quotientAndRemainder(dividingBy: panelsPerImage)
-        // Equal panels: a narrow last one would run at a fraction of the speed.
-        let part = ThreadPool.share(of: vectors, index: position, parts: panelsPerImage)
-        let pixel = part.lowerBound * lanes
-        let count = min(part.count * lanes, pixels - pixel)
-        let rowWidth = part.count * lanes
+        let part = pixelPanel(p, position, of: panelsPerImage)
+        let pixel = part.pixels.lowerBound
+        let rowWidth = part.vectors * lanes
         let channels = channels(of: block)
         let rowTerms = columns.count * channels.count
-        let rowsOfTaps = p.rows.taps(ofAny: pixel / p.ow..<(pixel + count - 1) / p.ow + 1)
+        let rowsOfTaps = p.rows.taps(ofAny: pixel / p.ow..<(part.pixels.upperBound - 1) / p.ow + 1)
         unfold(
-            rowsOfTaps, channels.count, src + (map * p.icPerGroup + channels.lowerBound) * p.ih * p.iw, pixel..<pixel + count, spans, into: panel,
+            rowsOfTaps, channels.count, src + (map * p.icPerGroup + channels.lowerBound) * p.ih * p.iw, part.pixels, spans, into: panel,
             rowWidth: rowWidth)
         let group = map % p.groups
         var tap = Tap(a: 0, b: 0)
@@ -160,8 +160,8 @@ private final class UnfoldedJob: Sendable {
                     b: UnsafePointer(panel), c: dst + ((map * p.ocPerGroup + channel) * pixels + pixel), taps: tap, tapCount: 1,
                     depth: rowsOfTaps.count * rowTerms, aRow: 1, aStep: tileRows, bStep: rowWidth, cRow: pixels,
                     start: block > 0 ? .partial : bias.map { .rows($0 + group * p.ocPerGroup + channel) } ?? .zero,
-                    finish: block == blocks - 1, activation: p.activation, lastLanes: count - (part.count - 1) * lanes)
-                runPackedTile(rows, part.count, t)
+                    finish: block == blocks - 1, activation: p.activation, lastLanes: part.lastLanes)
+                runPackedTile(rows, part.vectors, t)
                 channel += rows
             }
         }

@@ -56,10 +56,10 @@ private func admitsTile(_ c: Configuration) -> Bool { c["t"] <= largestPhasePixe
 
 private func supportsPhases(_ p: Problem) -> Kernel.Support {
     guard p.kw <= largestPhaseTaps, p.kh <= largestPhaseTaps else {
-        return .no(reason: "\(p.kh)×\(p.kw) taps; it takes at most \(largestPhaseTaps) in a row; dw-tile takes them")
+        return .no(reason: "\(p.kh)×\(p.kw) taps; it takes at most \(largestPhaseTaps) in a row; dw-tile takes them, on NHWC")
     }
     guard p.columns.phaseStride <= largestPhaseStride else {
-        return .no(reason: "a stride of \(p.strideW) along a row at dilation \(p.dilationW); it takes divisors of the dilation and twice those; dw-tile takes it")
+        return .no(reason: "a stride of \(p.strideW) along a row at dilation \(p.dilationW); it takes divisors of the dilation and twice those; dw-tile takes it, on NHWC")
     }
     return .yes
 }

@@ -60,8 +60,8 @@ private func rollKernel(
                 "3·\(layout == .nhwc ? "h·" : "")t + 7 ≤ \(rollRegisters) registers: of each vector 2·t sums and t inputs; seven for weights and inputs beside the tile",
             admits: { fitsRoll(pixels: $0["t"], vectors: layout == .nhwc ? $0["h"] : 1) }),
         supports: { p in
-            guard p.kh == 3, p.kw == 3 else { return .no(reason: "\(p.kh)×\(p.kw) taps; it takes 3×3; dw-phase takes others") }
-            guard keepsMap(p) else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding of the dilation") }
+            guard p.kh == 3, p.kw == 3 else { return .no(reason: "\(p.kh)×\(p.kw) taps; it takes 3×3; dw-tile takes others, on NHWC") }
+            guard keepsMap(p) else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding of the dilation; dw-tile takes it, on NHWC") }
             return supportsChannels(p)
         },
         memory: { p, _, _ in Kernel.Memory(packed: vectorMajorWithStartsBytes(p)) },

@@ -24,7 +24,7 @@ let depthwiseRowBlocked = Kernel(
     summary: "rows of a width and dilation that are compiled in, on blocks of channels: no branch within a row",
     supports: { p in
         guard p.strideH == 1, p.strideW == 1, p.oh == p.ih, p.ow == p.iw, p.kw % 2 == 1, p.padLeft == p.dilationW * (p.kw / 2) else {
-            return .no(reason: "the map changes or shifts; it takes stride 1, an odd number of taps in a row and a padding that keeps the width")
+            return .no(reason: "the map changes or shifts; it takes stride 1, an odd number of taps in a row and a padding that keeps the width; dw-tile takes it, on NHWC")
         }
         let taps = p.rows.liveTapCounts
         guard taps.lowerBound > 0 else { return .no(reason: "a row of outputs meets no tap; dw-tile takes it, on NHWC") }

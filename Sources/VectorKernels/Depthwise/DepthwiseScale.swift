@@ -107,7 +107,7 @@ private let scaleSpace = ConfigurationSpace([
 ])
 
 private func supportsScale(_ p: Problem) -> Kernel.Support {
-    overwrites(p) ? .yes : .no(reason: "an output depends on other places than its own; it takes one tap")
+    overwrites(p) ? .yes : .no(reason: "an output depends on other places than its own; it takes one tap; dw-tile takes it, on NHWC")
 }
 
 /// `[block][2][channel]`: factors, and behind them biases, of zero where there are none.

@@ -26,8 +26,8 @@ let depthwiseSlideBlocked = Kernel(
         ],
         constraint: "r ≤ \(mostSlideRows): three sums of each row and six weights fit the registers, below AVX2 of one", admits: { $0["r"] <= mostSlideRows }),
     supports: { p in
-        guard p.kh == 3, p.kw == 3 else { return .no(reason: "\(p.kh)×\(p.kw) taps; it takes 3×3; dw-phase-blocked takes others") }
-        guard keepsMap(p) else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding of the dilation; dw-phase-blocked takes it") }
+        guard p.kh == 3, p.kw == 3 else { return .no(reason: "\(p.kh)×\(p.kw) taps; it takes 3×3; dw-tile takes others, on NHWC") }
+        guard keepsMap(p) else { return .no(reason: "the map changes or shifts; it takes stride 1 and a padding of the dilation; dw-tile takes it, on NHWC") }
         return wholeBlocks(p.ic, insteadOf: "dw-phase")
     },
     memory: { p, _, _ in Kernel.Memory(packed: vectorMajorWithStartsBytes(p)) },

@@ -28,7 +28,7 @@ let depthwiseStage = Kernel(
         constraint: "t ≤ \(largestStagePixels(taps: 3, rows: 1)), with two rows \(largestStagePixels(taps: 3, rows: 2)): sums in registers; w·v·lanes ≤ \(largestStageRow) floats in a row of the ring",
         admits: { $0["t"] <= largestStagePixels(taps: 3, rows: $0["r"]) && $0["w"] * $0["v"] * lanes <= largestStageRow }),
     supports: { p in
-        guard keepsMap(p) else { return .no(reason: "the map changes or shifts; it takes stride 1, an odd kernel, and padding of half of it") }
+        guard keepsMap(p) else { return .no(reason: "the map changes or shifts; it takes stride 1, an odd kernel, and padding of half of it; dw-tile takes it") }
         guard p.kw >= 3, p.kw <= largestPhaseTaps, p.kh <= largestPhaseTaps else {
             return .no(reason: "\(p.kh)×\(p.kw) taps; it takes 3 to \(largestPhaseTaps) in a row; dw-tile takes them")
         }

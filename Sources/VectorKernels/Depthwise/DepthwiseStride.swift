@@ -23,12 +23,12 @@ let depthwiseStrideBlocked = Kernel(
         constraint: "t ≤ \(mostStridePixels(taps: 3)), the largest compiled tile", admits: { $0["t"] <= mostStridePixels(taps: 3) }),
     supports: { p in
         guard p.strideW == 2, p.dilationW == 1 else {
-            return .no(reason: "a stride of \(p.strideW) along a row at dilation \(p.dilationW); it takes 2 at 1; dw-phase-blocked takes others")
+            return .no(reason: "a stride of \(p.strideW) along a row at dilation \(p.dilationW); it takes 2 at 1; dw-tile takes others, on NHWC")
         }
-        guard strideTaps.contains(p.kw) else { return .no(reason: "\(p.kw) taps in a row; it takes 3, 5 and 7; dw-phase-blocked takes others") }
+        guard strideTaps.contains(p.kw) else { return .no(reason: "\(p.kw) taps in a row; it takes 3, 5 and 7; dw-tile takes others, on NHWC") }
         // Of the places of a tile only the first and last K/2 are asked whether they lie in the image.
         guard p.padLeft <= p.kw / 2, 2 * (p.ow - 1) - p.padLeft + p.kw - p.kw / 2 <= p.iw else {
-            return .no(reason: "the padding reaches further in than half a row of taps; dw-phase-blocked takes it")
+            return .no(reason: "the padding reaches further in than half a row of taps; dw-tile takes it, on NHWC")
         }
         return wholeBlocks(p.ic, insteadOf: "dw-phase")
     },

@@ -1,36 +1,32 @@
 import ConvCore
 import ThreadPool
 
-/// A pointwise product on NHWC whose map is too small for all threads: they share the reduction, too.
+/// A pointwise product on NHWC with tiles for at most half of the threads: they share the reduction, too.
 ///
-/// Each thread multiplies a part of the input channels into sums of its own. When all are there, the parts' sums of a tile are added up in its registers, and bias
-/// and activation follow. Costs a second fork and join. On two threads of a Zen 3, 16 output channels of one pixel are 1.05 times as fast for 256 input channels, 1.25
-/// for 512, 1.46 for 1024 and 1.77 for 4096; of four pixels 1.02 for 256 and 1.42 for 4096.
+/// Each thread multiplies a part of the input channels into sums of its own. When all are there, the caller adds up those of each tile in registers, and bias and
+/// activation follow: a few tiles are done sooner than another fork and join.
 final class DepthSplit: Sendable {
     private let problem: Problem
     private let panels: PackedPanels
     private let tileRows: Int
-    private let threads: Int
     /// Tiles of pixels × panels.
     private let tiles: Int
     private let parts: Int
 
-    /// nil where there are tiles for more than half of the threads, or where two parts would be too short to pay for the second fork.
+    /// nil where there are tiles for more than half of the threads, or where two parts would be too short to pay for the sums' way from core to core.
     init?(_ p: Problem, _ c: Configuration, threads: Int) {
         problem = p
         panels = PackedPanels(p, width: c["n"] * lanes)
         tileRows = c["m"]
-        self.threads = threads
         tiles = (p.batch * p.oh * p.ow + tileRows - 1) / tileRows * panels.panels
         parts = min(threads / tiles, p.ic / leastDepth)
         guard parts > 1 else { return nil }
     }
 
-    /// Every part's sums of every tile, then a thread's list of those of one.
-    var scratchBytes: Int { sumBytes + threads * addendBytes }
+    /// Every part's sums of every tile, then the list of those of one.
+    var scratchBytes: Int { sumBytes + AlignedMemory.rounded(parts * MemoryLayout<Addend>.stride) }
     private var tileFloats: Int { tileRows * panels.width }
     private var sumBytes: Int { AlignedMemory.rounded(4 * tileFloats) * tiles * parts }
-    private var addendBytes: Int { AlignedMemory.rounded(parts * MemoryLayout<Addend>.stride) }
 
     /// `inputs.packed` holds the weights, packed.
     func plan(_ inputs: Kernel.PlanInputs) -> Kernel.Plan {
@@ -41,12 +37,10 @@ final class DepthSplit: Sendable {
                 let (tile, part) = index.quotientAndRemainder(dividingBy: parts)
                 if tile < tiles { multiply(tile, part, src: src, weights: weights, sums: sums(scratch, tile, part)) }
             }
-            pool.run { index in
-                let addends = (scratch + sumBytes + index * addendBytes).assumingMemoryBound(to: Addend.self)
-                for tile in ThreadPool.share(of: tiles, index: index, parts: threads) {
-                    for part in 0..<parts { addends[part] = Addend(sums: sums(scratch, tile, part), row: panels.width) }
-                    addUp(tile, addends, weights: weights, bias: bias, following: following, dst: dst, dstStep: dstStep)
-                }
+            let addends = (scratch + sumBytes).assumingMemoryBound(to: Addend.self)
+            for tile in 0..<tiles {
+                for part in 0..<parts { addends[part] = Addend(sums: sums(scratch, tile, part), row: panels.width) }
+                addUp(tile, addends, weights: weights, bias: bias, following: following, dst: dst, dstStep: dstStep)
             }
         }
     }
@@ -61,7 +55,7 @@ final class DepthSplit: Sendable {
         let depth = ThreadPool.share(of: problem.ic, index: part, parts: parts)
         let (row, panel) = place(tile)
         run(
-            tile, a: src + (row * problem.ic + depth.lowerBound), b: weights + (panel * panels.panelCount + depth.lowerBound * panels.width), c: sums,
+            row, panel, a: src + (row * problem.ic + depth.lowerBound), b: weights + (panel * panels.panelCount + depth.lowerBound * panels.width), c: sums,
             cRow: panels.width, depth: depth.count)
     }
 
@@ -72,7 +66,7 @@ final class DepthSplit: Sendable {
         let (row, panel) = place(tile)
         let column = panel * panels.width
         run(
-            tile, a: weights, b: weights, c: dst + (row * dstStep + column), cRow: dstStep, depth: 0, addends: addends,
+            row, panel, a: weights, b: weights, c: dst + (row * dstStep + column), cRow: dstStep, depth: 0, addends: addends,
             bias: bias.map { $0 + column }, following: following?.from(channel: column), activation: problem.activation)
     }
 
@@ -82,10 +76,9 @@ final class DepthSplit: Sendable {
     }
 
     private func run(
-        _ tile: Int, a: UnsafePointer<Float>, b: UnsafePointer<Float>, c: UnsafeMutablePointer<Float>, cRow: Int, depth: Int,
+        _ row: Int, _ panel: Int, a: UnsafePointer<Float>, b: UnsafePointer<Float>, c: UnsafeMutablePointer<Float>, cRow: Int, depth: Int,
         addends: UnsafePointer<Addend>? = nil, bias: UnsafePointer<Float>? = nil, following: Kernel.Following? = nil, activation: Activation = .none
     ) {
-        let (row, panel) = place(tile)
         let columns = min(panels.width, problem.oc - panel * panels.width)
         let vectors = (columns + lanes - 1) / lanes
         var tap = Tap(a: 0, b: 0)
@@ -100,4 +93,4 @@ final class DepthSplit: Sendable {
 }
 
 /// Input channels of a part.
-private let leastDepth = 128
+private let leastDepth = 256

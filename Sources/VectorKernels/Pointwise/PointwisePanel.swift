@@ -43,8 +43,6 @@ private final class PanelJob: Sendable {
     let tileRows: Int
     let depthBlock: Int
     let width: Int
-    /// Of one image.
-    let vectors: Int
     let panelsPerImage: Int
     let grid: TileGrid
 
@@ -53,8 +51,7 @@ private final class PanelJob: Sendable {
         tileRows = c["m"]
         width = c["n"] * lanes
         depthBlock = min(c["k"], p.ic)
-        vectors = (p.oh * p.ow + lanes - 1) / lanes
-        panelsPerImage = (vectors + c["n"] - 1) / c["n"]
+        panelsPerImage = pixelPanels(p, most: c["n"])
         grid = TileGrid(rows: p.oc, tileRows: c["m"], panels: p.batch * panelsPerImage, threads: threads)
     }
 
@@ -83,12 +80,10 @@ private final class PanelJob: Sendable {
         withUnsafePointer(to: &tap) { tap in
             for number in grid.panels(of: index) {
                 let image = number / panelsPerImage
-                // Equal panels: a narrow last one would run at a fraction of the speed.
-                let part = ThreadPool.share(of: vectors, index: number % panelsPerImage, parts: panelsPerImage)
-                let pixel = part.lowerBound * lanes
-                let count = min(part.count * lanes, pixels - pixel)
+                let part = pixelPanel(p, number % panelsPerImage, of: panelsPerImage)
+                let pixel = part.pixels.lowerBound
                 // Whole vectors at the end of a map would reach past it.
-                let copied = count < part.count * lanes
+                let copied = part.lastLanes < lanes
                 let target = dst + image * p.oc * pixels + pixel
                 var first = 0
                 while first < p.ic {
@@ -96,7 +91,7 @@ private final class PanelJob: Sendable {
                     let source = src + (image * p.ic + first) * pixels + pixel
                     if copied {
                         copyPanel(
-                            source, stride: pixels, rows: depth, count: count, vectors: part.count, into: panel)
+                            source, stride: pixels, rows: depth, lastLanes: part.lastLanes, vectors: part.vectors, into: panel)
                     }
                     var channel = channels.lowerBound
                     while channel < channels.upperBound {
@@ -104,11 +99,11 @@ private final class PanelJob: Sendable {
                         let t = TileArguments(
                             a: weights + channel * p.ic + first * tileRows, b: copied ? UnsafePointer(panel) : source,
                             c: target + channel * pixels, taps: tap,
-                            tapCount: 1, depth: depth, aRow: 1, aStep: tileRows, bStep: copied ? part.count * lanes : pixels, cRow: pixels,
+                            tapCount: 1, depth: depth, aRow: 1, aStep: tileRows, bStep: copied ? part.vectors * lanes : pixels, cRow: pixels,
                             start: first > 0 ? .partial : bias.map { .rows($0 + channel) } ?? .zero,
                             finish: first + depth == p.ic, activation: p.activation,
-                            lastLanes: count - (part.count - 1) * lanes)
-                        runPackedTile(rows, part.count, t)
+                            lastLanes: part.lastLanes)
+                        runPackedTile(rows, part.vectors, t)
                         channel += rows
                     }
                     first += depth
@@ -118,17 +113,16 @@ private final class PanelJob: Sendable {
     }
 }
 
-/// `rows` rows of `count` floats, side by side in whole vectors.
+/// `rows` rows of so many vectors, of the last of which only some lanes are there, side by side.
 @inline(never)
 private func copyPanel(
-    _ source: UnsafePointer<Float>, stride: Int, rows: Int, count: Int, vectors: Int, into panel: UnsafeMutablePointer<Float>
+    _ source: UnsafePointer<Float>, stride: Int, rows: Int, lastLanes: Int, vectors: Int, into panel: UnsafeMutablePointer<Float>
 ) {
     var out = panel
     var from = source
-    let last = count &- (vectors &- 1) &* lanes
     for _ in 0..<rows {
         for v in 0..<vectors &- 1 { store(out + v &* lanes, load(from + v &* lanes)) }
-        store(out + (vectors &- 1) &* lanes, loadLanes(from + (vectors &- 1) &* lanes, 0, last))
+        store(out + (vectors &- 1) &* lanes, loadLanes(from + (vectors &- 1) &* lanes, 0, lastLanes))
         out += vectors &* lanes
         from += stride
     }
