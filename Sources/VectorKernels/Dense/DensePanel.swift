@@ -9,7 +9,7 @@ import ThreadPool
 /// ends of its rows, so that narrow maps fill the vectors too; any stride, zeros where a tap meets the padding. Rows of taps that no pixel of a panel meets are
 /// left out, and columns that none of the map does; others are multiplied in the padding, too, which on 20 × 20 makes 1.4 times as many terms under 3 × 3
 /// taps at dilation 9 and 2.2 under 9 × 9. Weights are packed per tile at plan time. Compute-bound where a group has many output channels, each of which uses
-/// an unfolded value once: `conv-tile` on NHWC, which copies nothing and leaves out every dead tap, takes 0.47 to 0.9 of the time; of groups of one or two
+/// an unfolded value once: `conv-tile` on NHWC, which copies nothing and leaves out every dead tap, takes 0.4 to 0.93 of the time; of groups of one or two
 /// output channels `conv-direct` takes a third to a half. Threads share the grid of tiles of channels × panels, over the panels where they can.
 ///
 /// Lost, on a Zen 3: terms tap by tap over all channels (4 % slower on 80 × 80, 11 to 15 % on maps whose planes lie a power of two apart: a line was met anew
