@@ -27,7 +27,7 @@ public let kernels: [Kernel] = [depthwiseDirect, depthwiseTile] + ofSomeLevels +
     denseTile,
 ]
 
-/// Those that not every level has: their tiles fill the registers of one that has fused multiply-adds, or wait for nothing where there are 32.
+/// Those that not every level has: most are compiled for fused multiply-adds, and `dw-phase` passes `dw-stage` where there are 32 registers.
 private let ofSomeLevels: [Kernel] =
     (compilesLines ? [depthwiseLineBlocked] : []) + (compilesRows ? [depthwiseRowBlocked] : [])
     + (multiplyAddIsFused ? [depthwiseStrideBlocked] : []) + (vectorRegisters < 32 ? [depthwiseStage] : [])
