@@ -11,7 +11,7 @@ typealias TileShape<let MR: Int, let NR: Int> = InlineArray<MR, InlineArray<NR, 
 /// the values of a term lie side by side, and the next term's behind them.
 @inline(__always)
 private func matrixTile<let MR: Int, let NR: Int>(
-    _ t: borrowing TileArguments, a tileA: UnsafePointer<Float>, c: UnsafeMutablePointer<Float>, ahead: UnsafePointer<Float>,
+    _ t: borrowing TileArguments, a tileA: UnsafePointer<Float>, b tileB: UnsafePointer<Float>, c: UnsafeMutablePointer<Float>, ahead: UnsafePointer<Float>,
     later: UnsafePointer<Float>, maskedB: Bool, inRounds: Bool, packedA: Bool, as shape: TileShape<MR, NR>.Type
 ) {
     var sum = TileShape<MR, NR> { _ in InlineArray { _ in Vector(repeating: 0) } }
@@ -51,7 +51,7 @@ private func matrixTile<let MR: Int, let NR: Int>(
     for tap in 0..<t.tapCount {
         var first = tileA + t.taps[tap].a
         if t.aheadFollowsTaps { asked = ahead + t.taps[tap].a }
-        var b = t.b + t.taps[tap].b
+        var b = tileB + t.taps[tap].b
         var terms = t.depth
         if inRounds, packedA {
             while terms >= termsOfRound {
@@ -68,7 +68,7 @@ private func matrixTile<let MR: Int, let NR: Int>(
         for i in 1..<4 { a[i] = first + 3 &* i &* t.aRow }
         if inRounds, !packedA {
             while terms >= termsOfRound {
-                // Written out: a loop over them the compiler does not unroll for ten and eleven rows of one vector.
+                // Written out: a loop over them the compiler does not unroll for ten rows of one vector.
                 allRows(0, &a, t.aRow, 0, vectorsOfB(b), &sum)
                 allRows(1, &a, t.aRow, 0, vectorsOfB(b + NR &* lanes), &sum)
                 allRows(2, &a, t.aRow, 0, vectorsOfB(b + 2 &* NR &* lanes), &sum)
@@ -207,6 +207,7 @@ private func packed<let MR: Int, let NR: Int>(_ t: borrowing TileArguments, _ sh
     // No configuration admits the others: no code is made for them.
     guard isCompiledTile(MR, NR) else { return }
     var a = t.a
+    var b = t.b
     var c = t.c
     var ahead = t.a
     if let elsewhere = t.ahead { ahead = elsewhere }
@@ -216,15 +217,17 @@ private func packed<let MR: Int, let NR: Int>(_ t: borrowing TileArguments, _ sh
     var packedA = false
     if sumsInRounds, t.bStep == NR &* lanes {
         // Of more rows the compiler would spill.
-        if MR < 12, t.aStep == 1, max(t.aheadStep, t.laterStep) <= mostAheadInRounds { inRounds = true }
+        if MR < 11, t.aStep == 1, max(t.aheadStep, t.laterStep) <= mostAheadInRounds { inRounds = true }
         if MR < 10, t.aRow == 1, t.aStep == MR, t.ahead == nil, t.later == nil { (inRounds, packedA) = (true, true) }
     }
     // Without fused instructions the optimiser gives up on the sums inside a further loop, and on a prefetch beside them: the
     // caller repeats the tile.
     for _ in 0..<(multiplyAddIsFused ? t.tiles : 1) {
-        matrixTile(t, a: a, c: c, ahead: ahead, later: later, maskedB: false, inRounds: inRounds, packedA: packedA, as: shape)
-        a += MR &* t.aRow
-        c += MR &* t.cRow
+        matrixTile(
+            t, a: a, b: b, c: c, ahead: ahead, later: later, maskedB: false, inRounds: inRounds, packedA: packedA, as: shape)
+        a += t.aTileStep
+        b += t.bTileStep
+        c += t.cTileStep
         ahead += t.aheadTileStep
         later += t.laterTileStep
     }
@@ -233,7 +236,7 @@ private func packed<let MR: Int, let NR: Int>(_ t: borrowing TileArguments, _ sh
 /// B read in place: its last vector may end with the matrix.
 @inline(never)
 private func inPlace<let MR: Int>(_ t: borrowing TileArguments, _ shape: TileShape<MR, 1>.Type) {
-    matrixTile(t, a: t.a, c: t.c, ahead: t.a, later: t.a, maskedB: true, inRounds: false, packedA: false, as: shape)
+    matrixTile(t, a: t.a, b: t.b, c: t.c, ahead: t.a, later: t.a, maskedB: true, inRounds: false, packedA: false, as: shape)
 }
 
 /// The most rows of a compiled tile, by its vectors, at most `mostTileRows`: with larger ones the optimiser gives up unrolling, and the sums go
@@ -269,8 +272,9 @@ func runPackedTile(_ m: Int, _ n: Int, _ t: borrowing TileArguments) {
     one.tiles = 1
     for _ in 0..<t.tiles {
         selectPackedTile(m, n, one)
-        one.a += m &* t.aRow
-        one.c += m &* t.cRow
+        one.a += t.aTileStep
+        one.b += t.bTileStep
+        one.c += t.cTileStep
     }
 }
 

@@ -45,8 +45,11 @@ struct TileArguments {
     /// foresee: without, the stores at 128 of 512 channels and 80×80 pixels cost 7 % of a reduction over 128 channels, 5 % of
     /// one over 64. With rows that join, asking costs 1 to 3 %.
     var prefetchesC = false
-    /// Tiles below each other, one after the other: A and C go on by MR rows, with `ahead` by `aheadTileStep` floats.
+    /// Tiles one after the other, below each other or side by side: so many floats from one to the next, as in `ahead` and `later`.
     var tiles = 1
+    var aTileStep = 0
+    var bTileStep = 0
+    var cTileStep = 0
     /// What is needed later on: asked for with every term of the sum, `aheadStep` floats further each time; nil for nothing.
     var ahead: UnsafePointer<Float>? = nil
     var aheadStep = 0

@@ -100,6 +100,8 @@ func runPointwiseBlocks(
                     var firstRow = 0
                     func run(_ m: Int, tiles: Int, from row: Int) {
                         t.tiles = tiles
+                        t.aTileStep = m * t.aRow
+                        t.cTileStep = m * t.cRow
                         t.a = a + row * srcStep
                         t.c = c + (row - firstRow) * cRow
                         if asks {
