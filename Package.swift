@@ -28,18 +28,15 @@ let optimised: [SwiftSetting] = [.unsafeFlags(["-O"])]
 // gained nothing elsewhere.
 let alignment = ["-Xllvm", "-align-all-functions=6"]
 
-// Passes over Swift's intermediate language whose time grows with the square of straight-line code, of which unrolled tiles consist, and whose
-// work a later pass does: without them the kernels come out the same, function by function, 14 % sooner (v4). Lost: leaving out
-// `redundant-load-elimination`, too (half of v3's time to compile; some of v4's tiles spill, and plans of layers below 2 µs cost up to 12 %
-// more), and `loop-invariant-code-motion` (tiles of v3 spill).
-let fewerPasses = ["early-redundant-load-elimination", "dead-store-elimination"].flatMap { ["-Xllvm", "-sil-disable-pass=\($0)"] }
-
+// Half of the time to compile v3 are passes over Swift's intermediate language that take the square of the length of unrolled tiles, and all are
+// needed: without both of redundant-load-elimination the plans of layers below 2 µs cost up to 12 % more and some of v4's tiles spill, without
+// the early one `dw-slide` costs up to 3 % more there, without loop-invariant-code-motion tiles of v3 spill.
 func vectorKernels(_ level: ISALevel) -> Target {
     let march = level.march.map { ["-Xcc", "-march=\($0)"] } ?? []
     return .target(
         name: level.target,
         dependencies: ["ConvCore", "CVector", "ThreadPool"],
-        swiftSettings: [.define(level.define), .unsafeFlags(["-Ounchecked"] + march + alignment + fewerPasses)])
+        swiftSettings: [.define(level.define), .unsafeFlags(["-Ounchecked"] + march + alignment)])
 }
 
 let package = Package(

@@ -89,7 +89,7 @@ func runPointwiseBlocks(
                         cRow: cRow, start: start, finish: depthStart + depth == p.ic, activation: p.activation,
                         following: following?.from(channel: column),
                         lastLanes: columns - (vectors - 1) * lanes, prefetchesC: blocks == nil && planes == nil && dstStep != p.oc,
-                        aheadStep: (part + depth - 1) / depth, aheadTileStep: part)
+                        aTileStep: m * srcStep, cTileStep: m * cRow, aheadStep: (part + depth - 1) / depth, aheadTileStep: part)
                     if let blocks {
                         (t.taps, t.tapCount, t.depth) = (blocks.taps, depth / Layout.blockChannels, Layout.blockChannels)
                         if lanes == Layout.blockChannels { t.cVector = blocks.step }
@@ -100,8 +100,6 @@ func runPointwiseBlocks(
                     var firstRow = 0
                     func run(_ m: Int, tiles: Int, from row: Int) {
                         t.tiles = tiles
-                        t.aTileStep = m * t.aRow
-                        t.cTileStep = m * t.cRow
                         t.a = a + row * srcStep
                         t.c = c + (row - firstRow) * cRow
                         if asks {
