@@ -1,7 +1,8 @@
 import Foundation
 
-/// Builds of commits, each made once by each compiler and kept: `CACHE/COMMIT-COMPILER/atrous`. All are built in one worktree, `CACHE/source`, so that
-/// from one commit to the next only what changed is compiled, and no path in a program tells two builds apart.
+/// Builds of commits, each made once by each compiler and kept: `CACHE/COMMIT-COMPILER/atrous`. All that are built here are in one worktree,
+/// `CACHE/source`, so that from one commit to the next only what changed is compiled, and no path in a program tells two builds apart
+/// (`scripts/check-last` puts builds of CI's own checkout beside them).
 public struct GitBuild {
     public enum Failure: Error, CustomStringConvertible {
         case noRepository
