@@ -45,7 +45,8 @@ struct TileArguments {
     /// foresee: without, the stores at 128 of 512 channels and 80×80 pixels cost 7 % of a reduction over 128 channels, 5 % of
     /// one over 64. With rows that join, asking costs 1 to 3 %.
     var prefetchesC = false
-    /// Tiles one after the other, below each other or side by side: so many floats from one to the next, as in `ahead` and `later`.
+    /// Tiles one after the other, below each other or side by side. From one to the next A, B and C go on by so many floats, which is to be said
+    /// where there are several; `ahead` and `later` have steps of their own.
     var tiles = 1
     var aTileStep = 0
     var bTileStep = 0
